@@ -1,0 +1,24 @@
+"""The networks: teachers and students, by name, all with the same `Outputs`.
+
+Architectures, parameter names and initial weights are those of the CRD framework
+("Contrastive Representation Distillation", arXiv:1910.10699), so that its checkpoints load
+as they are. Every network takes normalised images [B, 3, H, W] of 8x8 pixels or more: pooling
+is global where the framework's is tied to 32x32. One file per family; the table of names is
+`MODELS` in `registry.py`.
+"""
+
+from models.checkpoint import CheckpointError, load_checkpoint
+from models.outputs import Outputs, Shapes, shapes_of
+from models.registry import MODELS, UnknownModel, build, canonical_name
+
+__all__ = [
+    "MODELS",
+    "CheckpointError",
+    "Outputs",
+    "Shapes",
+    "UnknownModel",
+    "build",
+    "canonical_name",
+    "load_checkpoint",
+    "shapes_of",
+]

@@ -1,0 +1,199 @@
+"""Loads a network's weights from a file, as data: nothing in the file is executed.
+
+Accepts what the CRD framework writes ({"model": state_dict} beside an epoch, an accuracy or
+the parsed arguments), what others write ({"state_dict": ...}, {"net": ...}) and a bare
+state dict.
+"""
+
+import argparse
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.registry import MODELS, build, canonical_name
+
+# Plain data that training scripts store beside the weights. NumPy 1 and 2 keep the function
+# behind pickled scalars under different names.
+_scalar: Any = np.float64(0).__reduce__()[0]
+SAFE_METADATA: list[Any] = [
+    argparse.Namespace,
+    (_scalar, "numpy.core.multiarray.scalar"),
+    (_scalar, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")),
+]
+
+COUNTER = "num_batches_tracked"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message is one sentence that says what to do."""
+
+
+def load_checkpoint(path: str | Path, name: str, num_classes: int) -> nn.Module:
+    """The network `name` with the weights in the file, on the CPU and in evaluation mode.
+
+    Weights are converted to torch's default dtype. Raises UnknownModel for the name and
+    CheckpointError for the file.
+    """
+    name = canonical_name(name)
+    weights = _state_dict(_read(Path(path)), path)
+    model = _without_memory(name, num_classes)
+    if not _fits(weights, model):
+        raise CheckpointError(_misfit(weights, path, name, num_classes))
+    if not all(torch.isfinite(value).all() for value in weights.values()):
+        raise CheckpointError(
+            f"{path}: some weights are nan or infinite; give a checkpoint from before it diverged"
+        )
+    counters = {key: torch.tensor(0) for key in model.state_dict() if key.endswith(COUNTER)}
+    model.to_empty(device="cpu").load_state_dict(counters | weights)
+    return model.eval()
+
+
+def _read(path: Path) -> object:
+    try:
+        with path.open("rb") as file:
+            first_bytes = file.read(4)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file; check the path") from None
+    except IsADirectoryError:
+        raise CheckpointError(f"{path}: this is a folder; name the checkpoint file in it") from None
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: the file cannot be opened ({error.strerror}); check its permissions"
+        ) from error
+    is_zip = zipfile.is_zipfile(path)
+    if not first_bytes or (first_bytes.startswith(b"PK") and not is_zip):
+        raise CheckpointError(f"{path}: the file is empty or cut short; copy or download it again")
+    # Before version 1.6 torch.save wrote bare pickles, which start with this byte.
+    if not is_zip and not first_bytes.startswith(b"\x80"):
+        raise CheckpointError(
+            f"{path}: this is no PyTorch checkpoint; give a file written by torch.save"
+        )
+    try:
+        with torch.serialization.safe_globals(SAFE_METADATA):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_unpickling_message(path, str(error))) from error
+    except Exception as error:
+        # Damaged bytes make the readers raise nearly any exception; all mean the same.
+        raise CheckpointError(_damaged(path)) from error
+
+
+def _damaged(path: Path) -> str:
+    return (
+        f"{path}: the file is damaged or no PyTorch checkpoint; "
+        "copy it again, or give a file written by torch.save"
+    )
+
+
+def _unpickling_message(path: Path, message: str) -> str:
+    code = re.search(r"GLOBAL ([A-Za-z_][\w.]*\.\w+)", message)
+    if code is None:
+        return _damaged(path)
+    return (
+        f"{path}: the file needs pickled code ({code[1]}), which is never run here; "
+        "in the program that wrote it save only weights: "
+        "torch.save({'model': model.state_dict()}, path)"
+    )
+
+
+def _state_dict(content: object, path: str | Path) -> dict[str, Tensor]:
+    """The weights in the file's content, without the prefix of a wrapped model."""
+    if isinstance(content, Mapping):
+        for key in ("model", "state_dict", "net"):
+            if isinstance(content.get(key), Mapping):
+                content = content[key]
+                break
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(key, str) for key in content)
+        or not all(isinstance(value, Tensor) for value in content.values())
+    ):
+        raise CheckpointError(
+            f"{path}: there is no state dict inside; "
+            "write one with torch.save({'model': model.state_dict()}, path)"
+        )
+    weights = dict(content)
+    # What torch.compile and DataParallel put before every name, in either order.
+    for prefix in ("_orig_mod.", "module.", "_orig_mod."):
+        if all(key.startswith(prefix) for key in weights):
+            weights = {key.removeprefix(prefix): value for key, value in weights.items()}
+    return weights
+
+
+def _misfit(weights: dict[str, Tensor], path: str | Path, name: str, num_classes: int) -> str:
+    """Why the weights do not fit: another number of classes, or another network."""
+    classes = _classes_if_it_fits(weights, name)
+    if classes is not None:
+        return (
+            f"{path}: the checkpoint has {classes} classes, the data has {num_classes}; "
+            f"give a {name} that was trained on this data"
+        )
+    message = f"{path}: does not fit {name} ({_differences(weights, name, num_classes)})"
+    for other in MODELS:
+        classes = _classes_if_it_fits(weights, other)
+        if classes == num_classes:
+            return f"{message}; it fits {other}; pass --teacher {other}@{path}"
+        if classes is not None:
+            return (
+                f"{message}; it fits {other} but has {classes} classes, the data has "
+                f"{num_classes}; give a teacher that was trained on this data"
+            )
+    return f"{message} nor any other known network; name the architecture that it was saved from"
+
+
+def _classes_if_it_fits(weights: dict[str, Tensor], name: str) -> int | None:
+    """The number of classes with which network `name` has exactly these weights, if any."""
+    layers = _without_memory(name, num_classes=1).named_modules()
+    (classifier,) = (key for key, layer in layers if isinstance(layer, nn.Linear))
+    bias = weights.get(f"{classifier}.bias")
+    if bias is None or bias.dim() != 1:
+        return None
+    return len(bias) if _fits(weights, _without_memory(name, len(bias))) else None
+
+
+def _without_memory(name: str, num_classes: int) -> nn.Module:
+    """The network without weights: none are drawn, so no random state moves."""
+    with torch.device("meta"):
+        return build(name, num_classes)
+
+
+def _fits(weights: dict[str, Tensor], model: nn.Module) -> bool:
+    expected = _shapes(model.state_dict())
+    # Files from before PyTorch 0.4.1 lack these counters; only momentum=None would use them.
+    counters = {key: shape for key, shape in expected.items() if key.endswith(COUNTER)}
+    return counters | _shapes(weights) == expected
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in weights.items()}
+
+
+def _differences(weights: dict[str, Tensor], name: str, num_classes: int) -> str:
+    found = _shapes(weights)
+    expected = _shapes(_without_memory(name, num_classes).state_dict())
+    missing = [key for key in expected if key not in found and not key.endswith(COUNTER)]
+    unexpected = [key for key in found if key not in expected]
+    reshaped = [key for key in expected if key in found and found[key] != expected[key]]
+    parts = []
+    if missing:
+        parts.append(f"missing {_brief(missing)}")
+    if unexpected:
+        parts.append(f"unexpected {_brief(unexpected)}")
+    if reshaped:
+        key = reshaped[0]
+        parts.append(f"{key} is {list(found[key])}, not {list(expected[key])}")
+    return ", ".join(parts)
+
+
+def _brief(keys: list[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{keys[0]} and {len(keys) - 1} more"

@@ -1,0 +1,69 @@
+"""Conv-4 and Conv-4-MP: the shallow students of MIMKD.
+
+Source: "Estimating and Maximizing Mutual Information for Knowledge Distillation",
+arXiv:2110.15946, appendix A.6: four blocks of 3x3 convolution, batch norm and ReLU, then
+average pooling and a linear layer. Conv-4 strides by 2 in each block, Conv-4-MP
+max-pools by 2 after each.
+
+The paper gives neither widths nor initial weights. Chosen here: 64, 128, 256 and 512
+channels, doubling where the size halves as in the paper's other students, convolutions
+without bias (batch norm follows) and the initial weights of the framework's ResNets.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.initial_weights import he_normal_
+from models.outputs import Outputs
+
+
+class Conv4(nn.Module):
+    """Four blocks; a map is taken after the ReLU, before the max-pooling if there is any.
+
+    Maps "stem", "stage1", "stage2" and "stage3": 1/2, 1/4, 1/8 and 1/16 of the image's
+    size; with max-pooling 1, 1/2, 1/4 and 1/8.
+    """
+
+    def __init__(self, num_classes: int, *, max_pooling: bool) -> None:
+        super().__init__()
+        self.max_pooling = max_pooling
+        stride = 1 if max_pooling else 2
+        self.block0 = _block(3, 64, stride)
+        self.block1 = _block(64, 128, stride)
+        self.block2 = _block(128, 256, stride)
+        self.block3 = _block(256, 512, stride)
+        self.classifier = nn.Linear(512, num_classes)
+        he_normal_(self)
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Takes normalised images [B, 3, H, W]."""
+        x = F.relu(self.block0(images), inplace=True)
+        feature_maps = {"stem": x}
+        pre_activation_maps = {"stem": x}
+        for number, block in enumerate((self.block1, self.block2, self.block3), start=1):
+            before_relu = block(self._pool(x))
+            x = F.relu(before_relu)
+            feature_maps[f"stage{number}"] = x
+            pre_activation_maps[f"stage{number}"] = before_relu
+        embedding = self._pool(x).mean(dim=(2, 3))
+        return Outputs(self.classifier(embedding), embedding, feature_maps, pre_activation_maps)
+
+    def _pool(self, x: Tensor) -> Tensor:
+        # ceil_mode: an 8x8 image has a single pixel left before the last pooling.
+        return F.max_pool2d(x, 2, ceil_mode=True) if self.max_pooling else x
+
+
+def _block(in_width: int, width: int, stride: int) -> nn.Sequential:
+    """Convolution and batch norm, without the ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_width, width, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+    )
+
+
+def conv4(num_classes: int) -> Conv4:
+    return Conv4(num_classes, max_pooling=False)
+
+
+def conv4_mp(num_classes: int) -> Conv4:
+    return Conv4(num_classes, max_pooling=True)

@@ -1,0 +1,114 @@
+"""ShuffleNetV2 at width 1, the CRD framework's form for 32x32 images.
+
+Source: "ShuffleNet V2", arXiv:1807.11164, table 5, 1x. Departures, those of the framework:
+the stem is one 1x1 convolution without stride and pooling.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.outputs import Outputs
+
+
+class BasicBlock(nn.Module):
+    """Half of the channels pass through, half go through 1x1, 3x3 depthwise and 1x1."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        half = width // 2
+        self.conv1 = nn.Conv2d(half, half, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(half)
+        self.conv2 = nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False)
+        self.bn2 = nn.BatchNorm2d(half)
+        self.conv3 = nn.Conv2d(half, half, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the two halves, untouched and computed, before the ReLU and the shuffle."""
+        untouched, inner = x.chunk(2, dim=1)
+        inner = F.relu(self.bn1(self.conv1(inner)), inplace=True)
+        inner = self.bn2(self.conv2(inner))
+        return torch.cat((untouched, self.bn3(self.conv3(inner))), dim=1)
+
+
+class DownBlock(nn.Module):
+    """Two branches of stride 2, concatenated and shuffled."""
+
+    def __init__(self, in_width: int, width: int) -> None:
+        super().__init__()
+        half = width // 2
+        self.conv1 = nn.Conv2d(
+            in_width, in_width, 3, stride=2, padding=1, groups=in_width, bias=False
+        )
+        self.bn1 = nn.BatchNorm2d(in_width)
+        self.conv2 = nn.Conv2d(in_width, half, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(half)
+        self.conv3 = nn.Conv2d(in_width, half, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(half)
+        self.conv4 = nn.Conv2d(half, half, 3, stride=2, padding=1, groups=half, bias=False)
+        self.bn4 = nn.BatchNorm2d(half)
+        self.conv5 = nn.Conv2d(half, half, 1, bias=False)
+        self.bn5 = nn.BatchNorm2d(half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        left = self.bn2(self.conv2(self.bn1(self.conv1(x))))
+        right = F.relu(self.bn3(self.conv3(x)), inplace=True)
+        right = self.bn5(self.conv5(self.bn4(self.conv4(right))))
+        both = torch.cat((left, right), dim=1)
+        return F.channel_shuffle(F.relu(both, inplace=True), 2)
+
+
+class Stage(nn.Sequential):
+    """A block of stride 2, then blocks of stride 1."""
+
+    def __init__(self, blocks: int, in_width: int, width: int) -> None:
+        super().__init__(DownBlock(in_width, width), *(BasicBlock(width) for _ in range(blocks)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the stage's map and the last block's halves before ReLU and shuffle."""
+        down, *rest = self
+        x = down(x)
+        for block in rest:
+            before_relu = block(x)
+            # The untouched half came out of a ReLU: a second one changes nothing.
+            x = F.channel_shuffle(F.relu(before_relu), 2)
+        return x, before_relu
+
+
+class ShuffleNetV2(nn.Module):
+    """Maps "stem" at the image's size, then three stages that halve it.
+
+    The pre-activation maps are not shuffled, the feature maps are (as in the framework), so
+    relu(pre-activation map) is the feature map with its channels in another order.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 24, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(24)
+        self.layer1 = Stage(3, 24, 116)
+        self.layer2 = Stage(7, 116, 232)
+        self.layer3 = Stage(3, 232, 464)
+        self.conv2 = nn.Conv2d(464, 1024, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(1024)
+        self.linear = nn.Linear(1024, num_classes)
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Takes normalised images [B, 3, H, W]."""
+        stem = F.relu(self.bn1(self.conv1(images)), inplace=True)
+        stage1, before_relu1 = self.layer1(stem)
+        stage2, before_relu2 = self.layer2(stage1)
+        stage3, before_relu3 = self.layer3(stage2)
+        last = F.relu(self.bn2(self.conv2(stage3)), inplace=True)
+        embedding = last.mean(dim=(2, 3))
+        return Outputs(
+            self.linear(embedding),
+            embedding,
+            {"stem": stem, "stage1": stage1, "stage2": stage2, "stage3": stage3},
+            {"stem": stem, "stage1": before_relu1, "stage2": before_relu2, "stage3": before_relu3},
+        )
+
+
+def ShuffleV2(num_classes: int) -> ShuffleNetV2:  # noqa: N802, the framework's name
+    return ShuffleNetV2(num_classes)

@@ -1,0 +1,28 @@
+"""What the residual families share: run the stages, keep their maps, pool, classify."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.outputs import Outputs
+
+
+def run_stages(stem: Tensor, stages: Sequence[nn.Sequential], classifier: nn.Linear) -> Outputs:
+    """Runs `stages` of blocks on the stem's map [B, C, H, W] and pools the last map globally.
+
+    A block returns its sum before the last ReLU; the ReLU is applied here, so that both
+    sides of it can be kept. The stem is kept after its ReLU in both dictionaries, as in
+    the CRD framework's list.
+    """
+    feature_maps = {"stem": stem}
+    pre_activation_maps = {"stem": stem}
+    x = stem
+    for number, stage in enumerate(stages, start=1):
+        for block in stage:
+            before_relu = block(x)
+            x = F.relu(before_relu)
+        feature_maps[f"stage{number}"] = x
+        pre_activation_maps[f"stage{number}"] = before_relu
+    embedding = x.mean(dim=(2, 3))
+    return Outputs(classifier(embedding), embedding, feature_maps, pre_activation_maps)

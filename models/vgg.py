@@ -1,0 +1,82 @@
+"""VGG networks with batch norm and a single linear classifier.
+
+Source: "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+arXiv:1409.1556, table 1 (A, B, D, E); vgg8 is the CRD framework's own, one convolution a
+stage. Departures, those of the framework: batch norm, no hidden linear layers, global
+average pooling at the end, and max-pooling before the last stage only for images of 64
+pixels or more (the framework compares with exactly 64).
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.initial_weights import he_normal_, small_normal_
+from models.outputs import Outputs
+
+
+class VGG(nn.Module):
+    """Five groups of 3x3 convolutions; a map is taken after the last ReLU, before the pool.
+
+    Maps "stem" at the image's size, then "stage1" to "stage4": 1/2, 1/4, 1/8 and 1/8
+    (1/16 for images of 64 pixels or more).
+    """
+
+    def __init__(self, convolutions: tuple[int, int, int, int, int], num_classes: int) -> None:
+        super().__init__()
+        self.block0 = _convolutions(convolutions[0], 3, 64)
+        self.block1 = _convolutions(convolutions[1], 64, 128)
+        self.block2 = _convolutions(convolutions[2], 128, 256)
+        self.block3 = _convolutions(convolutions[3], 256, 512)
+        self.block4 = _convolutions(convolutions[4], 512, 512)
+        self.classifier = nn.Linear(512, num_classes)
+        he_normal_(self)
+        small_normal_(self.classifier)
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Takes normalised images [B, 3, H, W] of at least 8x8."""
+        x = F.relu(self.block0(images), inplace=True)
+        feature_maps = {"stem": x}
+        pre_activation_maps = {"stem": x}
+        stages = (self.block1, self.block2, self.block3, self.block4)
+        for number, stage in enumerate(stages, start=1):
+            if number < 4 or images.shape[2] >= 64:
+                x = F.max_pool2d(x, 2)
+            before_relu = stage(x)
+            x = F.relu(before_relu)
+            feature_maps[f"stage{number}"] = x
+            pre_activation_maps[f"stage{number}"] = before_relu
+        embedding = x.mean(dim=(2, 3))
+        return Outputs(self.classifier(embedding), embedding, feature_maps, pre_activation_maps)
+
+
+def _convolutions(number: int, in_width: int, width: int) -> nn.Sequential:
+    """`number` times 3x3 convolution, batch norm and ReLU, without the last ReLU."""
+    layers: list[nn.Module] = []
+    for _ in range(number):
+        layers += [
+            nn.Conv2d(in_width, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        ]
+        in_width = width
+    return nn.Sequential(*layers[:-1])
+
+
+def vgg8(num_classes: int) -> VGG:
+    return VGG((1, 1, 1, 1, 1), num_classes)
+
+
+def vgg11(num_classes: int) -> VGG:
+    return VGG((1, 1, 2, 2, 2), num_classes)
+
+
+def vgg13(num_classes: int) -> VGG:
+    return VGG((2, 2, 2, 2, 2), num_classes)
+
+
+def vgg16(num_classes: int) -> VGG:
+    return VGG((2, 2, 3, 3, 3), num_classes)
+
+
+def vgg19(num_classes: int) -> VGG:
+    return VGG((2, 2, 4, 4, 4), num_classes)

@@ -1,0 +1,22 @@
+"""Data sets as memory-mapped Arrow files, their splits, and views of them as batches."""
+
+from tuner.data.arrow_file import read_dataset
+from tuner.data.dataset import Dataset
+from tuner.data.opening import open_dataset
+from tuner.data.sources import FOLDER_SOURCES, NAMED_SOURCES
+from tuner.data.splits import Splits, split
+from tuner.data.views import epoch_order, evaluation_batches, num_batches, training_batches
+
+__all__ = [
+    "FOLDER_SOURCES",
+    "NAMED_SOURCES",
+    "Dataset",
+    "Splits",
+    "epoch_order",
+    "evaluation_batches",
+    "num_batches",
+    "open_dataset",
+    "read_dataset",
+    "split",
+    "training_batches",
+]

@@ -1,0 +1,42 @@
+"""A data set in memory: views of the memory-mapped Arrow file that holds it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+Channels = tuple[float, float, float]  # one number each for red, green, blue
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training rows first, then test rows; the arrays are read-only.
+
+    A worker process gets `path` and calls `read_dataset`: the pages are shared.
+    """
+
+    spec: str  # as on the command line, a folder by its absolute path
+    name: str
+    path: Path  # of the Arrow file
+    images: np.ndarray  # uint8 [N, 3, H, W]
+    labels: np.ndarray  # int64 [N]
+    num_train: int
+    class_names: tuple[str, ...]
+    mean: Channels  # of the training images, values in [0, 1]
+    std: Channels
+    # sha256 of all that the networks see: images, labels, class names, the
+    # boundary between training and test rows, mean and std.
+    fingerprint: str
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def num_test(self) -> int:
+        return len(self.labels) - self.num_train
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.images.shape[2], self.images.shape[3]
