@@ -1,0 +1,18 @@
+"""No distillation: a network alone with its cross-entropy, the baseline of every method."""
+
+from torch import Tensor
+
+from losses.batch import Batch
+from losses.loss import DistillationLoss
+from models.outputs import Outputs, Shapes
+
+
+class Plain(DistillationLoss):
+    """Trains a student, or a teacher, on the labels only. Heads: none. Terms: none."""
+
+    def __init__(self, student: Shapes, teacher: Shapes | None = None) -> None:
+        super().__init__()
+
+    def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> dict[str, Tensor]:
+        """Returns no terms; the teacher may be None."""
+        return {}

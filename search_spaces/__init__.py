@@ -1,0 +1,39 @@
+"""Search spaces: one file per method, found by name in `SPACES` or by path."""
+
+from pathlib import Path
+
+from search_spaces import itrd, mimkd
+from search_spaces.parameters import suggestion
+from search_spaces.space import Choice, Fixed, Float, Int, Setting, Space, SpaceError
+from search_spaces.space_file import read_space_file
+
+SPACES = {"itrd": itrd.SPACE, "mimkd": mimkd.SPACE}
+
+__all__ = [
+    "SPACES",
+    "Choice",
+    "Fixed",
+    "Float",
+    "Int",
+    "Setting",
+    "Space",
+    "SpaceError",
+    "load_space",
+]
+
+
+def load_space(name_or_path: str) -> Space:
+    """The space of that name, or the SPACE of a Python file (anything with a / or .py).
+
+    Raises SpaceError for an unknown name or a file that cannot be used. Whether its
+    method exists is for the caller to check.
+    """
+    if name_or_path in SPACES:
+        return SPACES[name_or_path]
+    path = Path(name_or_path).expanduser()
+    if path.suffix == ".py" or len(path.parts) > 1:
+        return read_space_file(path)
+    raise SpaceError(
+        f"unknown space {name_or_path!r}{suggestion(name_or_path, SPACES)}"
+        f" known: {', '.join(SPACES)}; or give the path of a .py file"
+    )

@@ -1,0 +1,40 @@
+"""A person's own search space, read from a Python file."""
+
+import traceback
+from pathlib import Path
+
+from search_spaces.space import Space, SpaceError
+
+
+def read_space_file(path: Path) -> Space:
+    """Runs the file and returns its SPACE. Raises SpaceError for whatever is wrong with it."""
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise SpaceError(f"{path}: {error.strerror}; check the path") from error
+    names: dict[str, object] = {"__name__": path.stem, "__file__": str(path)}
+    try:
+        exec(compile(source, str(path), "exec"), names)
+    except SyntaxError as error:
+        place = f"{path} line {error.lineno}" if error.lineno else str(path)
+        raise SpaceError(f"{place}: {error.msg}; fix it and run again") from error
+    # Anything can go wrong in a person's code, and all of it is theirs to mend.
+    except Exception as error:
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
+        ]
+        place = f"{path} line {lines[-1]}" if lines else str(path)
+        problem = (
+            str(error) if isinstance(error, SpaceError) else f"{type(error).__name__}: {error}"
+        )
+        raise SpaceError(f"{place}: {problem}; fix it and run again") from error
+    space = names.get("SPACE")
+    if not isinstance(space, Space):
+        found = (
+            "defines no SPACE" if space is None else f"has a SPACE of type {type(space).__name__}"
+        )
+        raise SpaceError(
+            f"{path} {found}; add SPACE = Space(method=..., params=(...), source=...)"
+            " from search_spaces.space"
+        )
+    return space
