@@ -1,0 +1,168 @@
+"""The command line and the YAML file of a command, both derived from its request model."""
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from tuner import __version__
+from tuner.errors import RequestError
+
+Request = TypeVar("Request", bound=BaseModel)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise RequestError(f"{message}; see {self.prog} --help")
+
+
+def parser_for(model: type[BaseModel], prog: str, description: str) -> argparse.ArgumentParser:
+    """A parser with an option for every field of `model`; what is not given stays absent."""
+    parser = _Parser(
+        prog=prog,
+        description=description,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=32, width=100),
+    )
+    parser.add_argument("--version", action="version", version=f"tuner {__version__}")
+    parser.add_argument("--config", metavar="FILE", help="YAML file with any of these options")
+    for name, field in model.model_fields.items():
+        _add_option(parser, name, field)
+    return parser
+
+
+def read_request(
+    model: type[Request], given: dict[str, Any], *, base: dict[str, Any] | None = None
+) -> Request:
+    """Merges what was given over the YAML file that it names (over `base`), and validates.
+
+    Raises RequestError: one sentence, naming the option.
+    """
+    given = dict(given)
+    config = given.pop("config", None)
+    values = dict(base or {}) | (read_yaml(config) if config else {})
+    if "set" in given:  # single pins win over the file's, the others stay
+        given["set"] = dict(values.get("set") or {}) | given["set"]
+    values |= given
+    for name in values:
+        if name not in model.model_fields:
+            close = difflib.get_close_matches(str(name), model.model_fields, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ";"
+            raise RequestError(
+                f"{config}: unknown option {name!r}{hint} known: {', '.join(model.model_fields)}"
+            )
+    if isinstance(values.get("set"), dict):
+        values["set"] = {str(name): yaml_text(value) for name, value in values["set"].items()}
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise RequestError(_sentence(error)) from None
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    """The mapping in a YAML file, as data. Raises RequestError."""
+    try:
+        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError(f"{path}: cannot be read ({reason}); check the path") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark is not None else ""
+        raise RequestError(f"{path}{where}: is not YAML; correct it and run again") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise RequestError(f"{path}: holds no options; write lines such as `epochs: 30`")
+    return content
+
+
+def yaml_text(value: object) -> str:
+    """A value of a YAML file as it is written on the command line."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    types = [kind for kind in _alternatives(field.annotation) if kind is not type(None)]
+    kind: Any = types[0] if types else str
+    text = field.description or ""
+    if field.default not in (None, False) and not field.is_required() and not field.default_factory:
+        text = f"{text} (default: {field.default})"
+    if get_origin(kind) is dict:
+        parser.add_argument(flag, action=_Assign, metavar="NAME=VALUE", help=text)
+    elif kind is bool:
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
+    elif choices := [str(choice) for choice in get_args(kind) if isinstance(choice, str)]:
+        parser.add_argument(flag, metavar="|".join(choices), help=text)
+    else:
+        metavar = {int: "N", float: "X"}.get(kind, name.upper().rpartition("_")[2])
+        parser.add_argument(flag, metavar=metavar, help=text.replace("%", "%%"))
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The types that a field accepts, without what only annotates them."""
+    if hasattr(annotation, "__metadata__"):
+        return _alternatives(annotation.__origin__)
+    arguments = get_args(annotation)
+    if get_origin(annotation) in (dict, tuple) or not arguments or isinstance(arguments[0], str):
+        return (annotation,)
+    return tuple(kind for argument in arguments for kind in _alternatives(argument))
+
+
+class _Assign(argparse.Action):
+    """Collects NAME=VALUE into a dict."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        name, equals, value = values.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            parser.error(f"{option_string} {values}: write NAME=VALUE or NAME=LOW:HIGH")
+        assigned = dict(getattr(namespace, self.dest, {}))
+        assigned[name.strip().replace("-", "_")] = value.strip()
+        setattr(namespace, self.dest, assigned)
+
+
+_REMEDIES = {
+    "greater_than_equal": "it must be at least {ge}",
+    "greater_than": "it must be above {gt}",
+    "less_than": "it must be below {lt}",
+    "less_than_equal": "it must be at most {le}",
+    "int_parsing": "give a whole number",
+    "int_from_float": "give a whole number",
+    "int_type": "give a whole number",
+    "float_parsing": "give a number",
+    "float_type": "give a number",
+    "finite_number": "give a finite number",
+    "bool_parsing": "give true or false",
+    "bool_type": "give true or false",
+    "string_type": "give a text",
+    "dict_type": "write NAME: VALUE lines",
+    "value_error": "give a number, or a time such as 90s, 30m or 8h",
+}
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function"))
+    option = str(first["loc"][0]) if first["loc"] else name
+    if first["type"] == "missing":
+        return f"{option} is missing; give --{option.replace('_', '-')}"
+    if first["type"] == "literal_error":
+        expected = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        close = difflib.get_close_matches(str(first["input"]), expected.split(", "), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ";"
+        return f"unknown {option} {first['input']!r}{hint} known: {expected}"
+    remedy = _REMEDIES.get(first["type"], first["msg"]).format(**first.get("ctx", {}))
+    return f"{option} is {first['input']!r}; {remedy}"
+
+
+def fail(message: str) -> int:
+    """Tells a person what is wrong with the request, and returns the exit status for it."""
+    print(f"tuner: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return 2

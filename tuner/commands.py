@@ -1,0 +1,30 @@
+"""What the commands share: from arguments to an exit status, refusals told in one sentence."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tuner.arguments import fail
+from tuner.errors import RequestError
+from tuner.orchestration.environment import prepare
+
+
+def run_command(command: Callable[[], int]) -> int:
+    """Returns the command's exit status, or 2 after telling a person what to do otherwise."""
+    prepare()
+    # The leaf packages have errors of their own, as they can be used without this one.
+    from losses import LossError
+    from models import CheckpointError, UnknownModel
+    from search_spaces import SpaceError
+
+    try:
+        return command()
+    except (RequestError, LossError, CheckpointError, UnknownModel, SpaceError) as error:
+        return fail(str(error))
+
+
+def epoch_line(metrics: dict[str, Any]) -> str:
+    """One epoch in one line."""
+    return (
+        f"epoch {int(metrics['epoch']):>3}  loss {metrics['train_loss']:.4f}  "
+        f"validation accuracy {metrics['val_accuracy']:.2f} %  {metrics['seconds']:.1f} s"
+    )

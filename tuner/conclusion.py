@@ -1,0 +1,199 @@
+"""The end of a search: the best setting as YAML, the report, MLflow, and what a person sees."""
+
+import json
+import sys
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from tuner.classifier import load_classifier, log_to_mlflow
+from tuner.orchestration.plan import winner
+from tuner.orchestration.prepare import Search, open_data
+from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Record, Trial
+from tuner.orchestration.run import Run
+from tuner.reports.comparison import Accuracy, Row, compare, verdict
+from tuner.reports.html import write_report
+from tuner.tracking import Tracking, ui_command
+
+BEST_FILE = "best.yaml"
+# The settings of the papers' own experiments, to go on with after the digits.
+PAPER_COMMANDS = {
+    "itrd": "--data cifar100 --teacher ResNet50@CHECKPOINT --student MobileNetV2",
+    "mimkd": "--data cifar100 --teacher resnet32x4@CHECKPOINT --student resnet8x4",
+}
+
+
+def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
+    """Writes everything that a finished search leaves behind, and returns the exit status."""
+    search, record = run.search, run.record
+    best = winner(record, search.metric)
+    rows = compare(record)
+    report = write_report(search.storage)
+    if best is None:
+        tracking.finish(files=_files(search), metrics={}, status="FAILED")
+        return _nothing_finished(record, report)
+    search.storage.write(BEST_FILE, yaml.safe_dump(_best(search, best), sort_keys=False).encode())
+    _finish_tracking(run, tracking, rows)
+    if as_json:
+        print(json.dumps(_as_json(search, best, rows, report)))  # noqa: T201
+        return 0
+    _print_result(search, record, best, rows)
+    _print_hints(search, tracking, report)
+    return 0
+
+
+def print_interrupted(run: Run, tracking: Tracking) -> None:
+    """Says what is done and how to go on; on standard error, as the status is not 0."""
+    tracking.finish(files={}, metrics={}, status="KILLED")
+    trials = run.record.of(SEARCH)
+    ended = sum(trial.ended is not None for trial in trials)
+    print(  # noqa: T201
+        f"interrupted: {ended} trials have ended and are kept, {len(trials) - ended} go on from "
+        f"their last epoch; resume with\n  {resume_command(run.search)}",
+        file=sys.stderr,
+    )
+
+
+def resume_command(search: Search) -> str:
+    """What a person types to go on."""
+    runs = f" --runs-dir {search.runs.uri}"
+    address = f" --address {search.request.address}" if search.request.address else ""
+    return f"python -m tuner.search --resume {search.name}{runs}{address}"
+
+
+def _best(search: Search, best: Trial) -> dict[str, Any]:
+    """What `tuner distill --config` takes: the workload, the method and its setting."""
+    workload = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in search.workload.as_request().items()
+        if value is not None
+    }
+    setting = {name: value for name, value in best.setting.items() if value is not None}
+    return {**workload, "method": best.method, "set": setting}
+
+
+def _finish_tracking(run: Run, tracking: Tracking, rows: list[Row]) -> None:
+    search, record = run.search, run.record
+    metrics: dict[str, float] = {}
+    for row in rows:
+        summary = {"num_seeds": float(row.num_seeds)}
+        for name in ("val_accuracy", "test_accuracy"):
+            accuracy: Accuracy | None = getattr(row, name)
+            if accuracy is not None:
+                summary[f"{name}_mean"] = accuracy.mean
+                if accuracy.std is not None:
+                    summary[f"{name}_std"] = accuracy.std
+        tracking.summarise(row.label, summary)
+        metrics |= {f"{row.label}_{name}": value for name, value in summary.items()}
+    final = _final_of_winner(record)
+    if final is not None:
+        dataset, _ = open_data(search.workload)
+        content = search.storage.read(f"checkpoints/{final.trial}.pt")
+        classifier = load_classifier(content, search.workload.student, dataset)
+        tracking.register(
+            lambda: log_to_mlflow(
+                classifier, dataset, f"{search.workload.student}-{search.space.method}"
+            )
+        )
+    tracking.finish(files=_files(search), metrics=metrics, status="FINISHED")
+
+
+def _final_of_winner(record: Record) -> Trial | None:
+    """Of the final trainings of the winning setting, the one that validates best."""
+    finals = [trial for trial in record.of(FINAL) if trial.is_full_length]
+    label = "tuned" if any(trial.label == "tuned" for trial in finals) else "published"
+    candidates = [trial for trial in finals if trial.label == label]
+    return max(candidates, key=lambda trial: trial.last("val_accuracy") or 0.0, default=None)
+
+
+def _files(search: Search) -> dict[str, bytes]:
+    names = ("search.yaml", BEST_FILE, "report.html", "trials.parquet", "epochs.parquet")
+    return {name: search.storage.read(name) for name in names if search.storage.exists(name)}
+
+
+def _nothing_finished(record: Record, report: str) -> int:
+    reasons = {trial.reason for trial in record.trials.values() if trial.status == FAILED}
+    trials = record.of(SEARCH)
+    why = "; ".join(sorted(reasons)[:3]) or "none ran to its last epoch"
+    print(  # noqa: T201
+        f"tuner: no trial finished, of {len(trials)}: {why}\n  report: {report}", file=sys.stderr
+    )
+    return 1
+
+
+def _print_result(search: Search, record: Record, best: Trial, rows: list[Row]) -> None:
+    console = Console(highlight=False)
+    trials = record.of(SEARCH)
+    counts = {s: sum(trial.status == s for trial in trials) for s in (DONE, STOPPED, FAILED)}
+    console.print()
+    console.print(
+        f"[bold]{search.name}[/]: "
+        + ", ".join(f"{count} {status}" for status, count in counts.items())
+        + f"; best {search.metric} {best.last(search.metric):.2f} % in trial {best.trial}"
+    )
+    searched = [name for name in best.setting if any(row.setting.get(name) is not None for row in rows)]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("")
+    for row in rows:
+        table.add_column(row.label, justify="right")
+    for name in searched:
+        values = [row.setting.get(name) for row in rows]
+        if len({str(value) for value in values if value is not None}) > 1:
+            table.add_row(name, *[_value_text(value) for value in values])
+    table.add_row("validation accuracy", *[_accuracy_text(row.val_accuracy) for row in rows])
+    table.add_row("test accuracy", *[_accuracy_text(row.test_accuracy) for row in rows])
+    table.add_row("seeds", *[str(row.num_seeds) for row in rows])
+    console.print(table)
+    console.print(verdict(rows, search.request.select_on))
+
+
+def _print_hints(search: Search, tracking: Tracking, report: str) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"\nreport:  {report}")
+    if tracking.problem:
+        console.print(
+            f"MLflow:  [red]{tracking.problem}[/]; the results are on disk, "
+            f"send them again with\n         {resume_command(search)}"
+        )
+    else:
+        uri = tracking.uri
+        console.print(f"MLflow:  {ui_command(uri)}")
+        console.print(
+            f"         then http://127.0.0.1:5000/#/experiments/{tracking.experiment_id}"
+            f"/runs/{tracking.parent_run_id}"
+        )
+    method = search.space.method
+    if search.workload.data == "digits" and method in PAPER_COMMANDS:
+        console.print(f"paper:   python -m tuner.search --space {method} {PAPER_COMMANDS[method]}")
+    else:
+        console.print(f"again:   tuner distill --config {search.storage.path(BEST_FILE)}")
+
+
+def _accuracy_text(accuracy: Accuracy | None) -> str:
+    if accuracy is None:
+        return "-"
+    return f"{accuracy.mean:.2f}" + ("" if accuracy.std is None else f" ± {accuracy.std:.2f}") + " %"
+
+
+def _value_text(value: object) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _as_json(search: Search, best: Trial, rows: list[Row], report: str) -> dict[str, Any]:
+    return {
+        "search": search.name,
+        "best": {"trial": best.trial, "setting": best.setting, search.metric: best.last(search.metric)},
+        "comparison": [
+            {
+                "label": row.label,
+                "setting": row.setting,
+                "num_seeds": row.num_seeds,
+                "val_accuracy": row.val_accuracy and row.val_accuracy.mean,
+                "test_accuracy": row.test_accuracy and row.test_accuracy.mean,
+            }
+            for row in rows
+        ],
+        "report": report,
+    }

@@ -1,0 +1,53 @@
+"""`tuner distill`: trains a student with one setting, without Ray; takes a `best.yaml`."""
+
+import sys
+from pathlib import Path
+
+from tuner.arguments import parser_for, read_request
+from tuner.commands import epoch_line, run_command
+from tuner.errors import RequestError
+from tuner.request import DistillRequest
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m tuner.distill") -> int:
+    """Runs the command; returns 0, 1 if the training diverged, or 2 for a bad request."""
+    return run_command(lambda: _distill(arguments, prog))
+
+
+def _distill(arguments: list[str] | None, prog: str) -> int:
+    parser = parser_for(DistillRequest, prog, "Trains a student with one setting.")
+    request = read_request(DistillRequest, vars(parser.parse_args(arguments)))
+
+    from losses import LOSSES
+    from search_spaces import SPACES
+    from tuner.distillation import DivergedError
+    from tuner.storage import Storage
+    from tuner.teacher import write_teacher
+    from tuner.training import distill
+    from tuner.workload import Workload, resolve
+
+    if request.method not in LOSSES:
+        raise RequestError(f"unknown method {request.method!r}; known: {', '.join(LOSSES)}")
+    if request.method == "plain" and request.set:
+        raise RequestError("plain has no hyperparameters; leave out --set")
+    setting = (
+        SPACES[request.method].narrow(request.set).published() if request.method in SPACES else {}
+    )
+    workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
+    try:
+        training = distill(
+            workload, request.method, setting, lambda metrics: print(epoch_line(metrics))  # noqa: T201
+        )
+    except DivergedError as error:
+        print(f"tuner: {error}; lower --lr or the method's weights", file=sys.stderr)  # noqa: T201
+        return 1
+    print(f"test accuracy {training.test()['accuracy']:.2f} %")  # noqa: T201
+    if request.output:
+        path = Path(request.output).expanduser().absolute()
+        write_teacher(Storage(str(path.parent)), training.student, path.name)
+        print(f"student: {path}")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

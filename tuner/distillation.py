@@ -1,0 +1,233 @@
+"""The distillation loop: one student's training, epoch by epoch, in plain PyTorch.
+
+A training is a pure function of its arguments. Nothing is drawn from hidden
+state, so it can be saved after any epoch and goes on bit-identically elsewhere.
+"""
+
+import io
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import models
+from losses import LOSSES
+from losses.batch import Batch
+from models import Outputs, shapes_of
+from tuner.data import Dataset, Splits, evaluation_batches, num_batches, training_batches
+
+Metrics = dict[str, float]
+EVALUATION_BATCH_SIZE = 500
+
+
+class DivergedError(RuntimeError):
+    """A loss that is no longer a finite number; the message names epoch, step, term and rate."""
+
+
+class Distillation:
+    """A student (or, with the method "plain", any network) in training.
+
+    `history` holds the metrics of every epoch so far; accuracies are in percent.
+    """
+
+    def __init__(
+        self,
+        *,
+        student: str,
+        method: str,
+        setting: dict[str, Any],
+        teacher: nn.Module | None,
+        dataset: Dataset,
+        splits: Splits,
+        epochs: int,
+        batch_size: int,
+        lr: float,
+        lr_decay_epochs: Sequence[int],
+        lr_decay_rate: float,
+        momentum: float,
+        weight_decay: float,
+        crop_padding: int,
+        flip: bool,
+        seed: int,
+        data_seed: int,
+        device: torch.device,
+    ) -> None:
+        """`seed` gives the initial weights, `data_seed` the order and the views of the images.
+
+        Raises losses.LossError where the method does not fit the two networks.
+        """
+        self.epochs = epochs
+        self.history: list[Metrics] = []
+        self.setting = setting
+        self._dataset, self._splits, self._device = dataset, splits, device
+        self._batch_size, self._crop_padding, self._flip = batch_size, crop_padding, flip
+        self._lr, self._lr_decay_epochs, self._lr_decay_rate = lr, lr_decay_epochs, lr_decay_rate
+        self._data_seed = data_seed
+        # The student first: it starts from the same weights whatever the method's heads draw.
+        self.student = seeded(seed, lambda: models.build(student, dataset.num_classes)).to(device)
+        self.teacher = None if teacher is None else frozen(teacher).to(device)
+        student_shapes = shapes_of(self.student, dataset.image_size)
+        teacher_shapes = (
+            student_shapes if teacher is None else shapes_of(self.teacher, dataset.image_size)
+        )
+        self.loss = seeded(
+            seed, lambda: LOSSES[method](student_shapes, teacher_shapes, **setting)
+        ).to(device)
+        self._optimizer = torch.optim.SGD(
+            [*self.student.parameters(), *self.loss.parameters()],
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+        )
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return len(self.history)
+
+    def run_epoch(self) -> Metrics:
+        """Trains for one epoch, evaluates on the validation split, and returns the metrics.
+
+        Raises DivergedError at the end of an epoch in which a term was not finite.
+        """
+        begin = time.perf_counter()
+        epoch = self.epoch + 1
+        lr = self._lr * self._lr_decay_rate ** sum(epoch > drop for drop in self._lr_decay_epochs)
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        metrics = {"epoch": float(epoch), "lr": lr, **self._train(epoch, lr)}
+        metrics |= {
+            f"val_{name}": value for name, value in self.evaluate(self._splits.validation).items()
+        }
+        if not math.isfinite(metrics["val_loss"]):
+            raise DivergedError(
+                f"the validation loss became {metrics['val_loss']} at epoch {epoch} (lr {lr:g})"
+            )
+        metrics["seconds"] = time.perf_counter() - begin
+        self.history.append(metrics)
+        return metrics
+
+    def evaluate(self, indices: np.ndarray) -> Metrics:
+        """Accuracy in percent and cross-entropy of the student on some rows of the data."""
+        return evaluate(self.student, self._dataset, indices, self._device)
+
+    def test(self) -> Metrics:
+        """As `evaluate`, on the test split; for the setting that was chosen, once."""
+        return self.evaluate(self._splits.test)
+
+    def state(self) -> bytes:
+        """Everything that a later process needs to go on; loads with weights_only."""
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "format": 1,
+                "model": self.student.state_dict(),
+                "loss": self.loss.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "history": self.history,
+                "setting": self.setting,
+            },
+            buffer,
+        )
+        return buffer.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """Takes over what `state` returned."""
+        # Arrived as bytes, so nothing on the device is shared with the file.
+        saved = torch.load(io.BytesIO(state), map_location=self._device, weights_only=True)
+        self.student.load_state_dict(saved["model"])
+        self.loss.load_state_dict(saved["loss"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self.history = saved["history"]
+
+    def _train(self, epoch: int, lr: float) -> Metrics:
+        self.student.train()
+        self.loss.train()
+        indices = self._splits.train
+        steps = num_batches(len(indices), self._batch_size)
+        values: Tensor | None = None  # [steps, terms]; on the device until the epoch ends
+        correct = torch.zeros((), dtype=torch.int64, device=self._device)
+        names: list[str] = []
+        batches = training_batches(
+            self._dataset,
+            indices,
+            epoch=epoch,
+            seed=self._data_seed,
+            batch_size=self._batch_size,
+            padding=self._crop_padding,
+            flip=self._flip,
+            device=self._device,
+        )
+        for step, batch in enumerate(batches):
+            outputs: Outputs = self.student(batch.images)
+            terms = self._terms(outputs, batch)
+            self._optimizer.zero_grad(set_to_none=True)
+            torch.stack(list(terms.values())).sum().backward()
+            self._optimizer.step()
+            if values is None:
+                names = list(terms)
+                values = torch.empty(steps, len(names), device=self._device)
+            values[step] = torch.stack([term.detach() for term in terms.values()])
+            correct += (outputs.logits.detach().argmax(dim=1) == batch.labels).sum()
+        assert values is not None
+        _raise_if_not_finite(values.cpu(), names, epoch, lr)
+        means = dict(zip(names, values.mean(dim=0).tolist(), strict=True))
+        return {
+            "train_loss": sum(means.values()),
+            **{f"train_{name}": mean for name, mean in means.items()},
+            "train_accuracy": 100 * correct.item() / len(indices),
+        }
+
+    def _terms(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        cross_entropy = F.cross_entropy(outputs.logits, batch.labels)
+        terms = {"ce": self.loss.ce_weight * cross_entropy}
+        if self.teacher is None:
+            return terms
+        # no_grad, not inference_mode: the loss saves the teacher's maps for backward.
+        with torch.no_grad():
+            teacher_outputs = self.teacher(batch.images)
+        return terms | self.loss(outputs, teacher_outputs, batch)
+
+
+def evaluate(
+    model: nn.Module, dataset: Dataset, indices: np.ndarray, device: torch.device
+) -> Metrics:
+    """{"accuracy": percent, "loss": cross-entropy} of a network on some rows of the data."""
+    model.eval()
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    with torch.inference_mode():
+        for batch in evaluation_batches(
+            dataset, indices, batch_size=EVALUATION_BATCH_SIZE, device=device
+        ):
+            logits = model(batch.images).logits
+            correct += (logits.argmax(dim=1) == batch.labels).sum()
+            loss += F.cross_entropy(logits, batch.labels, reduction="sum")
+    return {"accuracy": 100 * correct.item() / len(indices), "loss": loss.item() / len(indices)}
+
+
+def seeded(seed: int, build: Callable[[], nn.Module]) -> nn.Module:
+    """What `build` returns when its random numbers come from `seed`; global state is left alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build()
+
+
+def frozen(network: nn.Module) -> nn.Module:
+    """The network in evaluation mode, without gradients: a teacher."""
+    return network.eval().requires_grad_(False)
+
+
+def _raise_if_not_finite(values: Tensor, names: Sequence[str], epoch: int, lr: float) -> None:
+    bad = (~values.isfinite()).nonzero()
+    if len(bad):
+        step, term = bad[0].tolist()
+        raise DivergedError(
+            f"the term {names[term]!r} became {values[step, term].item()} "
+            f"at epoch {epoch}, step {step + 1} (lr {lr:g})"
+        )

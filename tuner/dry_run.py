@@ -1,0 +1,63 @@
+"""What a search would do, for a person to read before it does."""
+
+from rich.console import Console
+from rich.table import Table
+
+from tuner.orchestration.prepare import Search
+from tuner.workload import DIGITS_SETTING
+
+
+def print_heading(search: Search) -> None:
+    """Two lines: who teaches whom, on what, for how long."""
+    workload, request = search.workload, search.request
+    console = Console(highlight=False)
+    teacher = workload.teacher + (
+        f" ({workload.teacher_checkpoint})" if workload.teacher_checkpoint else ""
+    )
+    console.print(
+        f"[bold]{search.name}[/]: {search.space.method} from {teacher} to {workload.student} "
+        f"on {workload.data}, {search.num_trials} trials of {workload.epochs} epochs "
+        f"({request.algo}, {request.scheduler})"
+    )
+    reduced = {
+        name: value for name, value in DIGITS_SETTING.items() if request.set.get(name) == value
+    }
+    if workload.data == "digits" and reduced:
+        pins = ", ".join(f"{name}={value}" for name, value in reduced.items())
+        console.print(
+            f"[dim]smaller critics, for three minutes on two cores: {pins} "
+            "(published: width=512, all locations); change them with --set[/]"
+        )
+    if request.select_on == "test":
+        console.print("[yellow]trials are ranked on the test set, as in the papers[/]")
+
+
+def print_plan(search: Search) -> None:
+    """The resolved workload, the space as a table, the number of trials and epochs."""
+    console = Console(highlight=False)
+    print_heading(search)
+    workload = Table("option", "value", title="workload", title_justify="left", box=None)
+    for name, value in search.workload.as_request().items():
+        workload.add_row(name, "" if value is None else str(value))
+    console.print(workload)
+    space = Table(title=f"space of {search.space.method}", title_justify="left", box=None)
+    for name in ("name", "range", "scale", "grid", "published", "when"):
+        space.add_column(name, overflow="fold")
+    for row in search.space.table():
+        space.add_row(*row.values())
+    console.print(space)
+    if search.space.source:
+        console.print(f"[dim]{search.space.source}[/]")
+    request = search.request
+    num_finals = (2 + bool(search.space.params)) * request.seeds
+    console.print(
+        f"{search.num_trials} trials of at most {search.workload.epochs} epochs, "
+        f"then at most {num_finals} final trainings of {search.workload.epochs} epochs "
+        f"({request.seeds} seeds each of tuned, published and plain)"
+    )
+    if not search.published_is_first:
+        names = ", ".join(search.space.excludes_published())
+        console.print(
+            f"[dim]--set excludes the published {names}: the published setting is no trial, "
+            "it is compared at the end[/]"
+        )

@@ -1,0 +1,42 @@
+"""Ctrl-C and SIGTERM: the search stops between two epochs and can be resumed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from ray.tune import Stopper
+
+
+class Interruption(Stopper):
+    """Whether somebody has asked the search to stop; Tune asks after every event."""
+
+    def __init__(self) -> None:
+        self.is_requested = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single trial is stopped."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Ends the run once a signal has come."""
+        return self.is_requested
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Takes over both signals; a second one ends the process at once."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self.is_requested:
+                # The journal is complete at any moment, so nothing is lost.
+                os._exit(130)
+            self.is_requested = True
+
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

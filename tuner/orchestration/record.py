@@ -1,0 +1,164 @@
+"""The record of a search: what was tried, what came of it, in the order it happened.
+
+Every event is a line of `journal.jsonl`, written before anything acts on it. All
+state of a search (sampler, scheduler, tables, the live view) is a function of
+these lines, so a search that was killed anywhere goes on as if it had not been.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tuner.storage import Storage
+
+RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
+TEACHER, SEARCH, FINAL = "teacher", "search", "final"
+
+Event = dict[str, Any]
+Setting = dict[str, Any]
+
+
+@dataclass
+class Trial:
+    """One training: a trial of the search, one of the final trainings, or the teacher's."""
+
+    trial: str  # "0000", "0001", ...; "tuned-1", "published-2"; "teacher"
+    kind: str  # "search", "final" or "teacher"
+    label: str  # "published", "tuned", "plain", ... or "" for what the sampler chose
+    method: str
+    setting: Setting
+    seed: int
+    num_epochs: int  # planned
+    started: float  # seconds since 1970
+    status: str = RUNNING
+    reason: str = ""  # why it failed or was stopped
+    ended: float | None = None
+    epochs: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def is_full_length(self) -> bool:
+        """Whether it ran to its last epoch: only such trials are ranked against each other."""
+        return self.status == DONE and len(self.epochs) >= self.num_epochs
+
+    def last(self, metric: str) -> float | None:
+        """The metric at the last reported epoch."""
+        return self.epochs[-1].get(metric) if self.epochs else None
+
+
+class Record:
+    """All trials of a search, and the journal they are written to."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.header: dict[str, Any] = {}  # what the search was begun with
+        self.trials: dict[str, Trial] = {}
+        self.events: list[Event] = []
+        self.listeners: list[Callable[[Event, Trial], None]] = []
+        self._journal = _Journal(storage)
+
+    @classmethod
+    def load(cls, storage: Storage) -> "Record":
+        """Reads the journal of an earlier session, without its torn last line if it has one."""
+        record = cls(storage)
+        for event in record._journal.read():
+            if event["event"] == "open":
+                record.header = event
+            else:
+                record._apply(event)
+        return record
+
+    def open(self, **header: Any) -> None:
+        """The first line of a new search's journal."""
+        event = {"event": "open", **header}
+        self._journal.append(event, sync=True)
+        self.header = event
+
+    def begin(self, **fields: Any) -> Trial:
+        """A trial begins; see `Trial` for the fields."""
+        return self._write({"event": "begin", **fields, "started": time.time()})
+
+    def epoch(self, trial: str, metrics: dict[str, float]) -> Trial:
+        """A trial has finished an epoch; `metrics` holds "epoch", counted from 1."""
+        return self._write({"event": "epoch", "trial": trial, "metrics": metrics})
+
+    def change(self, trial: str, setting: Setting) -> Trial:
+        """Population-based training gave a running trial another setting."""
+        return self._write({"event": "change", "trial": trial, "setting": setting})
+
+    def end(self, trial: str, status: str, reason: str = "") -> Trial:
+        """A trial has ended; it is never run again."""
+        return self._write(
+            {"event": "end", "trial": trial, "status": status, "reason": reason, "ended": time.time()}
+        )
+
+    def of(self, kind: str) -> list[Trial]:
+        """The trials of one kind, in the order they began."""
+        return [trial for trial in self.trials.values() if trial.kind == kind]
+
+    def _write(self, event: Event) -> Trial:
+        self._journal.append(event, sync=event["event"] in ("begin", "end"))
+        trial = self._apply(event)
+        for listener in self.listeners:
+            listener(event, trial)
+        return trial
+
+    def _apply(self, event: Event) -> Trial:
+        self.events.append(event)
+        kind = event["event"]
+        if kind == "begin":
+            fields = {name: value for name, value in event.items() if name != "event"}
+            trial = self.trials[event["trial"]] = Trial(**fields)
+            return trial
+        trial = self.trials[event["trial"]]
+        if kind == "epoch":
+            trial.epochs.append(event["metrics"])
+        elif kind == "change":
+            trial.setting = event["setting"]
+        else:
+            trial.status, trial.reason = event["status"], event["reason"]
+            trial.ended = event["ended"]
+        return trial
+
+
+class _Journal:
+    """Appends JSON lines: to a local file, or by replacing an object whose store cannot append."""
+
+    # An object store is written whole each time; epochs may wait this long, ends may not.
+    _REMOTE_PAUSE_SECONDS = 5.0
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._lines: list[bytes] = []
+        self._written = 0.0
+        self._file: Any = None
+
+    def read(self) -> Iterator[Event]:
+        if not self._storage.exists("journal.jsonl"):
+            return
+        lines = self._storage.read("journal.jsonl").split(b"\n")
+        # What follows the last newline was being written when the process died.
+        self._lines = [line + b"\n" for line in lines[:-1]]
+        if lines[-1]:
+            self._storage.write("journal.jsonl", b"".join(self._lines))
+        for line in lines[:-1]:
+            yield json.loads(line)
+
+    def append(self, event: Event, *, sync: bool) -> None:
+        line = json.dumps(event).encode() + b"\n"
+        if self._storage.is_local:
+            if self._file is None:
+                path = Path(self._storage.base, "journal.jsonl")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("ab")
+            self._file.write(line)
+            self._file.flush()
+            if sync:
+                os.fsync(self._file.fileno())
+            return
+        self._lines.append(line)
+        if sync or time.monotonic() - self._written > self._REMOTE_PAUSE_SECONDS:
+            self._storage.write("journal.jsonl", b"".join(self._lines))
+            self._written = time.monotonic()

@@ -1,0 +1,257 @@
+"""One search from its first trial to its last, on a laptop or a cluster."""
+
+import dataclasses
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tuner.errors import RequestError
+from tuner.orchestration.plan import TEACHER_TRIAL, Budget, Plan
+from tuner.orchestration.prepare import (
+    Search,
+    check_method,
+    check_resources,
+    check_resumed,
+    check_storage,
+    find_teacher,
+    machine_resources,
+    open_data,
+)
+from tuner.orchestration.record import DONE, FINAL, Event, Record, Trial
+from tuner.orchestration.sampler import Sampler, space_hash
+from tuner.reports.tables import write_tables
+from tuner.storage import Storage
+from tuner.teacher import TEACHER_FILE, kept_teacher, write_teacher
+
+MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoint
+TABLES_PAUSE_SECONDS = 5.0
+SEARCH_FILE = "search.yaml"
+
+
+def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], Any]) -> "Run":
+    """Runs or resumes a search until it is done or interrupted.
+
+    `watch` is called once, when the search is about to begin, and returns a context
+    manager that is entered while it runs. Raises RequestError before anything is
+    written, where the request cannot be carried out.
+    """
+    import ray
+
+    dataset, splits = open_data(search.workload)
+    check_method(search.workload, dataset, search.space.method, search.published)
+    teacher = find_teacher(search.workload, dataset)
+    if resume:
+        record = Record.load(search.storage)
+        check_resumed(search, record)
+    else:
+        check_storage(search)
+        if search.request.address is None:
+            check_resources(search.request, machine_resources())
+        record = Record(search.storage)
+    with _ray(search):
+        gpus, max_concurrent = check_resources(search.request, ray.cluster_resources())
+        if not resume:
+            record.open(id=uuid.uuid4().hex, space=space_hash(search.space), time=time.time())
+            content = search.request.model_dump(mode="json", exclude_none=True)
+            search.storage.write(SEARCH_FILE, yaml.safe_dump(content, sort_keys=False).encode())
+        if teacher is not None and not search.storage.exists(TEACHER_FILE):
+            write_teacher(search.storage, teacher)
+        kept = kept_teacher(search.workload, dataset)
+        record.listeners.append(partial(_keep_teacher, search.storage, kept))
+        record.listeners.append(partial(_delete_checkpoint, search.storage))
+        record.listeners.append(_TableWriter(search.storage, record))
+        needs_teacher = TEACHER_TRIAL in record.trials or not search.storage.exists(TEACHER_FILE)
+        plan, sampler = _plan(search, record, max_concurrent, needs_teacher=needs_teacher)
+        sampler.recall(record)
+        with watch(record, plan):
+            interrupted = _tune(search, record, plan, gpus)
+    write_tables(search.storage, record)
+    return Run(search, record, interrupted, (len(splits.train), len(splits.validation), len(splits.test)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What came of a session of a search."""
+
+    search: Search
+    record: Record
+    interrupted: bool
+    num_images: tuple[int, int, int]  # training, validation, test
+
+
+def _plan(
+    search: Search, record: Record, max_concurrent: int, *, needs_teacher: bool
+) -> tuple[Plan, Sampler]:
+    request, workload = search.request, search.workload
+    # A population trains side by side; how many of it run at a time is up to the CPUs.
+    at_a_time = search.num_trials if request.scheduler == "pbt" else max_concurrent
+    sampler = Sampler(
+        search.space,
+        algo="random" if request.scheduler == "pbt" else request.algo,
+        seed=request.seed,
+        num_trials=search.num_trials,
+        max_concurrent=at_a_time,
+        metric=search.metric,
+        first=search.first,
+        name=search.name,
+        batch=at_a_time if request.deterministic else None,
+    )
+    plan = Plan(
+        record,
+        sampler,
+        search.space,
+        Budget(
+            num_trials=search.num_trials,
+            num_epochs=workload.epochs,
+            num_teacher_epochs=workload.teacher_epochs if needs_teacher else 0,
+            num_seeds=request.seeds,
+            max_concurrent=at_a_time,
+            time_seconds=request.time_budget,
+            seed=request.seed,
+            deterministic=request.deterministic,
+        ),
+        metric=search.metric,
+        published=search.published,
+        published_is_first=search.published_is_first,
+    )
+    return plan, sampler
+
+
+def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
+    """Lets Ray Tune train what the plan says; returns whether it was interrupted."""
+    from ray import tune
+
+    from tuner.orchestration.interruption import Interruption
+    from tuner.orchestration.schedulers import (
+        RecordedScheduler,
+        build_scheduler,
+        perturbation_interval,
+    )
+    from tuner.orchestration.search_algorithm import PlannedSearch
+    from tuner.orchestration.trainable import Job, train
+
+    request, workload = search.request, search.workload
+    scheduler = RecordedScheduler(
+        build_scheduler(
+            request.scheduler,
+            metric=search.metric,
+            epochs=workload.epochs,
+            space=search.space,
+            seed=request.seed,
+        ),
+        record,
+    )
+    scheduler.is_over_time = lambda: plan.is_over_time
+    planned = PlannedSearch(
+        plan, cpus=request.cpus_per_trial, gpus=gpus, max_failures=MAX_FAILURES
+    )
+    planned.on_ready = lambda: scheduler.recall(planned.recalled)
+    scheduler.run_alone = planned.run_alone
+    job = Job(
+        workload=workload,
+        storage_uri=search.storage.uri,
+        ranks_on_test=request.select_on == "test",
+        perturbation_interval=(
+            perturbation_interval(workload.epochs) if request.scheduler == "pbt" else None
+        ),
+        num_threads=max(1, int(request.cpus_per_trial)),
+    )
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
+    interruption = Interruption()
+
+    def trainable(config: dict[str, Any]) -> None:
+        train(config, job)
+
+    with interruption.listening():
+        tune.run(
+            trainable,
+            # A name of its own for each session: Tune never restores, the record does.
+            name=f"session-{int(time.time())}",
+            storage_path=search.storage.sub("ray").uri,
+            search_alg=planned,
+            scheduler=scheduler,
+            stop=interruption,
+            reuse_actors=True,
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
+    search.storage.delete("ray")
+    return interruption.is_requested
+
+
+@contextmanager
+def _ray(search: Search) -> Iterator[None]:
+    """A cluster that is there already, or one of our own on this machine."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    # Whatever ends a trial is in the record, with its reason; Ray would print it twice.
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    request = search.request
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "configure_logging": False,
+        "namespace": f"tuner-{search.name}",
+    }
+    if request.address:
+        try:
+            ray.init(address=request.address, **options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise RequestError(
+                f"no Ray cluster answers at {request.address!r} ({str(error).splitlines()[0]}); "
+                "start one with `ray up cluster.yaml`, or leave out --address"
+            ) from error
+    else:
+        # Our own cluster listens on the loopback address only; Ray's new tokens would
+        # stay behind in the home directory and change how later clusters start.
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        cpus = machine_resources()["CPU"]
+        if request.scheduler == "pbt" and request.max_concurrent:
+            cpus = min(cpus, request.max_concurrent * request.cpus_per_trial)
+        ray.init(
+            address="local",
+            num_cpus=int(cpus),
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            object_store_memory=200_000_000,
+            **options,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _keep_teacher(storage: Storage, path: Path, event: Event, trial: Trial) -> None:
+    """A teacher that was trained here is kept for later searches."""
+    if event["event"] == "end" and trial.trial == TEACHER_TRIAL and trial.status == DONE:
+        Storage(str(path.parent)).write(path.name, storage.read(TEACHER_FILE))
+
+
+def _delete_checkpoint(storage: Storage, event: Event, trial: Trial) -> None:
+    """A trial that has ended needs its checkpoint no more; a final training is the result."""
+    if event["event"] == "end" and trial.kind != FINAL:
+        storage.delete(f"checkpoints/{trial.trial}.pt")
+
+
+class _TableWriter:
+    """Keeps the Parquet tables up to date, now and then; the journal has what they lack."""
+
+    def __init__(self, storage: Storage, record: Record) -> None:
+        self._storage, self._record = storage, record
+        self._written = 0.0
+
+    def __call__(self, event: Event, trial: Trial) -> None:
+        if event["event"] == "end" and time.monotonic() - self._written > TABLES_PAUSE_SECONDS:
+            write_tables(self._storage, self._record)
+            self._written = time.monotonic()

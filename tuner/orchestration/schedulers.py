@@ -1,0 +1,286 @@
+"""Ray's early-stopping schedulers, made to survive a restart and to see the search only."""
+
+import math
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    MedianStoppingRule,
+    PopulationBasedTraining,
+    TrialScheduler,
+)
+
+from search_spaces import Choice, Fixed, Space
+from search_spaces.parameters import Parameter, Value
+from tuner.orchestration.record import DONE, FAILED, SEARCH, STOPPED, Record, Setting, Trial
+
+FAILURE = "failed"  # in a result: why the trial cannot go on
+OUT_OF_MEMORY = "out_of_memory"  # in a result: it may go on with a device of its own
+REDUCTION_FACTOR = 3
+
+
+def build_scheduler(name: str, *, metric: str, epochs: int, space: Space, seed: int) -> Any:
+    """Ray's scheduler `name` for trials of so many epochs, ranked on `metric` (higher is better).
+
+    The first decision falls after a tenth of the epochs; each rung keeps a third.
+    """
+    grace = max(1, epochs // 10)
+    common = {"time_attr": "epoch", "metric": metric, "mode": "max"}
+    if name == "asha":
+        return ASHAScheduler(
+            **common, max_t=epochs, grace_period=grace, reduction_factor=REDUCTION_FACTOR
+        )
+    if name == "hyperband":
+        return _AsyncHyperBand(
+            **common, max_t=epochs, grace_period=grace, reduction_factor=REDUCTION_FACTOR, brackets=3
+        )
+    if name == "median":
+        return _MedianStopping(**common, grace_period=grace)
+    if name == "pbt":
+        return PopulationBasedTraining(
+            **common,
+            perturbation_interval=perturbation_interval(epochs),
+            custom_explore_fn=_Explore(space, seed),
+            synch=True,
+            log_config=False,
+        )
+    scheduler = FIFOScheduler()
+    scheduler.set_search_properties(metric, "max")
+    return scheduler
+
+
+def perturbation_interval(epochs: int) -> int:
+    """Every how many epochs population-based training compares its population."""
+    return max(1, epochs // 8)
+
+
+class RecordedScheduler(TrialScheduler):
+    """Writes every result to the record, then lets Ray's scheduler decide on it.
+
+    Tune forgets the scheduler when a run is restored (ray-project/ray#30838). Here it
+    is rebuilt: `recall` shows it the recorded results in their order. Final trainings
+    and the teacher's are none of its business, and what is not a number never reaches it.
+    """
+
+    def __init__(self, scheduler: Any, record: Record) -> None:
+        super().__init__()
+        self._scheduler, self._record = scheduler, record
+        # The trial that Ray's scheduler knows by each name: it keys its rungs on them.
+        self._known: dict[str, TuneTrial] = {}
+        self._failures: dict[str, str] = {}
+        self._alone: set[str] = set()
+        self.is_over_time: Callable[[], bool] = lambda: False
+        self.run_alone: Callable[[Trial], bool] = lambda trial: False
+
+    @property
+    def supports_buffered_results(self) -> bool:
+        """No: every epoch is decided on before the next begins."""
+        return False
+
+    def recall(self, tune_trials: dict[str, TuneTrial]) -> None:
+        """Shows the scheduler what an earlier session recorded; population-based training,
+        which compares the present only, needs none of it.
+
+        Trials that it would have stopped when the session broke off end here.
+        """
+        if isinstance(self._scheduler, PopulationBasedTraining):
+            return
+        decisions: dict[str, str] = {}
+        for event in self._record.events.copy():
+            tune_trial = tune_trials.get(event["trial"])
+            if tune_trial is None:
+                continue
+            trial = self._record.trials[event["trial"]]
+            if event["event"] == "begin":
+                self._known[trial.trial] = tune_trial
+                self._scheduler.on_trial_add(None, tune_trial)
+            elif event["event"] == "epoch":
+                decisions[trial.trial] = self._decide(None, trial, event["metrics"])
+            elif event["event"] == "end" and event["status"] == FAILED:
+                self._scheduler.on_trial_remove(None, tune_trial)
+            elif event["event"] == "end":
+                self._scheduler.on_trial_complete(None, tune_trial, trial.epochs[-1])
+        for name, decision in decisions.items():
+            trial = self._record.trials[name]
+            if trial.ended is None and decision == TrialScheduler.STOP:
+                self._scheduler.on_trial_complete(None, tune_trials[name], trial.epochs[-1])
+                self._end(trial)
+
+    # What follows is Tune's interface.
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        """Nothing to set: metric and mode were given to Ray's scheduler when it was built."""
+        return True
+
+    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
+        """A trial joins, unless the scheduler knows it from the session before."""
+        if self._is_searched(trial) and record_name(trial.trial_id) not in self._known:
+            self._known[record_name(trial.trial_id)] = trial
+            self._scheduler.on_trial_add(_SearchOnly(tune_controller, self._is_searched), trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
+        """An epoch has ended: recorded first, decided on second."""
+        recorded = self._record.trials[record_name(trial.trial_id)]
+        if FAILURE in result:
+            if OUT_OF_MEMORY in result and recorded.trial not in self._alone and self.run_alone(recorded):
+                self._alone.add(recorded.trial)
+            else:
+                self._failures[recorded.trial] = result[FAILURE]
+            return TrialScheduler.STOP
+        metrics = {
+            name: float(value) for name, value in result.items() if name in result["reported"]
+        }
+        if metrics["epoch"] <= len(recorded.epochs):
+            return TrialScheduler.CONTINUE  # told again after a restart
+        setting = trial.config.get("setting")
+        if setting != recorded.setting:
+            self._record.change(recorded.trial, setting)
+        self._record.epoch(recorded.trial, metrics)
+        return self._decide(tune_controller, recorded, metrics)
+
+    def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
+        """A trial was stopped, by a decision or because it is done."""
+        recorded = self._record.trials[record_name(trial.trial_id)]
+        if recorded.trial in self._alone and trial.trial_id == recorded.trial:
+            return  # it goes on, with a GPU of its own
+        if recorded.kind == SEARCH:
+            known = self._known[recorded.trial]
+            if recorded.trial in self._failures or not recorded.epochs:
+                self._scheduler.on_trial_remove(tune_controller, known)
+            else:
+                self._scheduler.on_trial_complete(tune_controller, known, recorded.epochs[-1])
+        if recorded.ended is None:
+            self._end(recorded)
+
+    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
+        """A trial crashed once too often."""
+        if self._is_searched(trial):
+            self._scheduler.on_trial_error(tune_controller, trial)
+        recorded = self._record.trials[record_name(trial.trial_id)]
+        if recorded.ended is None:
+            self._record.end(recorded.trial, FAILED, _crash_reason(trial))
+
+    def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
+        """A trial was taken out before it ran."""
+        if self._is_searched(trial):
+            self._scheduler.on_trial_remove(tune_controller, trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
+        """Ray's scheduler chooses; where it has none, Tune starts trials in their order."""
+        if isinstance(self._scheduler, PopulationBasedTraining):
+            tune_controller = _SearchOnly(tune_controller, self._is_searched)
+        return self._scheduler.choose_trial_to_run(tune_controller)
+
+    def debug_string(self) -> str:
+        """What Tune prints at high verbosity."""
+        return self._scheduler.debug_string()
+
+    def _decide(self, tune_controller: Any, trial: Trial, metrics: dict[str, float]) -> str:
+        decision = TrialScheduler.CONTINUE
+        if trial.kind == SEARCH:
+            controller = _SearchOnly(tune_controller, self._is_searched)
+            known = self._known[trial.trial]
+            decision = self._scheduler.on_trial_result(controller, known, metrics)
+            if self.is_over_time():
+                return TrialScheduler.STOP
+        if metrics["epoch"] >= trial.num_epochs:
+            return TrialScheduler.STOP
+        return decision
+
+    def _end(self, trial: Trial) -> None:
+        failure = self._failures.pop(trial.trial, None)
+        if failure is not None:
+            self._record.end(trial.trial, FAILED, failure)
+        elif len(trial.epochs) >= trial.num_epochs:
+            self._record.end(trial.trial, DONE)
+        else:
+            reason = "time budget" if self.is_over_time() else "scheduler"
+            self._record.end(
+                trial.trial, STOPPED, f"{reason}, after epoch {len(trial.epochs)}"
+            )
+
+    def _is_searched(self, trial: TuneTrial) -> bool:
+        return self._record.trials[record_name(trial.trial_id)].kind == SEARCH
+
+
+def record_name(trial_id: str) -> str:
+    """The name in the record of one of Tune's trials; one that is run again alone has a suffix."""
+    return trial_id.partition("+")[0]
+
+
+def _crash_reason(trial: TuneTrial) -> str:
+    lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
+    # The last line of a traceback names the error; a process that just died has none.
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
+    return f"crashed {trial.num_failures} times: {(named or lines or ['no reason is known'])[-1]}"
+
+
+class _SearchOnly:
+    """Tune's controller as a scheduler may see it: with the trials of the search only."""
+
+    def __init__(self, controller: Any, is_searched: Callable[[TuneTrial], bool]) -> None:
+        self._controller, self._is_searched = controller, is_searched
+
+    def get_trials(self) -> list[TuneTrial]:
+        return [trial for trial in self._controller.get_trials() if self._is_searched(trial)]
+
+    def get_live_trials(self) -> set[TuneTrial]:
+        return {trial for trial in self._controller.get_live_trials() if self._is_searched(trial)}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._controller, name)
+
+
+class _AsyncHyperBand(ASHAScheduler):
+    """Asynchronous HyperBand whose brackets depend on the trial, not on hidden random state."""
+
+    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
+        weights = [2.718281828 ** len(bracket._rungs) for bracket in self._brackets]
+        draw = random.Random(trial.trial_id)
+        self._trial_info[trial.trial_id] = draw.choices(self._brackets, weights)[0]
+
+
+class _MedianStopping(MedianStoppingRule):
+    """The median rule without its pauses: no trial waits for another to have a median."""
+
+    def _on_insufficient_samples(self, tune_controller: Any, trial: TuneTrial, time: float) -> str:
+        return TrialScheduler.CONTINUE
+
+
+class _Explore:
+    """How population-based training changes the setting that a trial copies from a better one.
+
+    Numbers are multiplied by 0.8 or 1.2; one value in four is drawn anew (arXiv:1711.09846).
+    """
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space = space
+        self._random = random.Random(seed)
+
+    def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
+        copied: Setting = config["setting"]
+        changed = {
+            parameter.name: self._change(parameter, copied[parameter.name])
+            for parameter in self._space.params
+        }
+        return config | {"setting": self._space.applicable(changed)}
+
+    def _change(self, parameter: Parameter, value: Value) -> Value:
+        draws_anew = value is None or self._random.random() < 0.25
+        if isinstance(parameter, Choice):
+            return self._random.choice(parameter.options) if draws_anew else value
+        if isinstance(parameter, Fixed):
+            return parameter.published
+        if draws_anew:
+            low, high = (math.log(x) if parameter.log else x for x in (parameter.low, parameter.high))
+            drawn = self._random.uniform(low, high)
+            number = math.exp(drawn) if parameter.log else drawn
+        else:
+            number = float(value) * self._random.choice((0.8, 1.2))  # type: ignore[arg-type]
+        number = min(max(number, parameter.low), parameter.high)
+        return round(number) if parameter.kind is int else number

@@ -1,0 +1,140 @@
+"""The trainable function: one training inside one of Ray's worker processes.
+
+It reports every epoch, saves itself, and goes on from where it was saved. Between two
+trainings of a process nothing lives on but what never changes: data and teacher.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+from torch import nn
+
+import models
+from losses import LossError
+from tuner.data import Dataset, Splits, open_dataset, split
+from tuner.distillation import DivergedError, Distillation, Metrics
+from tuner.orchestration.record import SEARCH, TEACHER
+from tuner.orchestration.schedulers import FAILURE, OUT_OF_MEMORY, record_name
+from tuner.storage import Storage
+from tuner.teacher import read_teacher, write_teacher
+from tuner.workload import Workload
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trainings of a search have in common."""
+
+    workload: Workload
+    storage_uri: str  # of the search's own folder
+    ranks_on_test: bool
+    perturbation_interval: int | None  # epochs; population-based training only
+    num_threads: int
+
+
+def train(config: dict[str, Any], job: Job) -> None:
+    """Trains what `config` (kind, method, setting, seed, data_seed) says, and reports to Tune."""
+    torch.set_num_threads(job.num_threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        _share_gpu(config["gpus"])
+    storage = Storage(job.storage_uri)
+    name = record_name(tune.get_context().get_trial_id())
+    try:
+        _train(config, job, storage, f"checkpoints/{name}.pt", device)
+    except (DivergedError, LossError) as error:
+        tune.report({FAILURE: str(error)})
+    except torch.OutOfMemoryError as error:
+        tune.report({FAILURE: f"out of memory: {error}", OUT_OF_MEMORY: True})
+
+
+def _train(
+    config: dict[str, Any], job: Job, storage: Storage, checkpoint: str, device: torch.device
+) -> None:
+    workload, kind = job.workload, config["kind"]
+    dataset, splits = _data(workload)
+    training = Distillation(
+        student=workload.teacher if kind == TEACHER else workload.student,
+        method=config["method"],
+        setting=config["setting"],
+        teacher=None if config["method"] == "plain" else _teacher(job),
+        dataset=dataset,
+        splits=splits,
+        seed=config["seed"],
+        data_seed=config["data_seed"],
+        device=device,
+        **(workload.teacher_schedule() if kind == TEACHER else workload.schedule()),
+    )
+    state = _state(storage, checkpoint)
+    if state is not None:
+        training.restore(state)
+        # What the driver had not yet heard when it, or this process, died.
+        for metrics in training.history:
+            _report(metrics)
+    while training.epoch < training.epochs:
+        metrics = training.run_epoch()
+        is_last = training.epoch == training.epochs
+        # The test split is read once for a setting that was chosen, never to choose one.
+        if job.ranks_on_test or (is_last and kind != SEARCH):
+            metrics |= {f"test_{name}": value for name, value in training.test().items()}
+        if is_last and kind == TEACHER:
+            write_teacher(storage, training.student)
+        content = training.state()
+        storage.write(checkpoint, content, sync=False)
+        _report(metrics, content if _is_exploited(config, job, training.epoch) else None)
+
+
+def _report(metrics: Metrics, content: bytes | None = None) -> None:
+    reported: dict[str, Any] = {**metrics, "reported": list(metrics)}
+    if content is None:
+        tune.report(reported)
+        return
+    # Population-based training copies weights from trial to trial through Tune.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "state.pt").write_bytes(content)
+        tune.report(reported, checkpoint=tune.Checkpoint.from_directory(folder))
+
+
+def _is_exploited(config: dict[str, Any], job: Job, epoch: int) -> bool:
+    interval = job.perturbation_interval
+    return config["kind"] == SEARCH and interval is not None and epoch % interval == 0
+
+
+def _state(storage: Storage, checkpoint: str) -> bytes | None:
+    given = tune.get_checkpoint()
+    if given is not None:
+        with given.as_directory() as folder:
+            return Path(folder, "state.pt").read_bytes()
+    return storage.read(checkpoint) if storage.exists(checkpoint) else None
+
+
+def _share_gpu(fraction: float) -> None:
+    """Keeps a trial within its share: Ray's fractions are bookkeeping, this is the fence."""
+    if 0 < fraction < 1:
+        torch.cuda.set_per_process_memory_fraction(fraction)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+
+
+@lru_cache(maxsize=2)
+def _data(workload: Workload) -> tuple[Dataset, Splits]:
+    dataset = open_dataset(
+        workload.data, Path(workload.data_dir), image_size=workload.image_size
+    )
+    splits = split(
+        dataset,
+        validation_fraction=workload.validation_fraction,
+        seed=workload.seed,
+        limit=workload.limit,
+    )
+    return dataset, splits
+
+
+@lru_cache(maxsize=2)
+def _teacher(job: Job) -> nn.Module:
+    dataset, _ = _data(job.workload)
+    return read_teacher(Storage(job.storage_uri), job.workload.teacher, dataset.num_classes)

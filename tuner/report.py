@@ -1,0 +1,40 @@
+"""`tuner report NAME`: rebuilds a search's report from its tables."""
+
+import argparse
+import sys
+
+from tuner.commands import run_command
+from tuner.errors import RequestError
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report") -> int:
+    """Runs the command; returns 0, or 2 for a bad request."""
+    return run_command(lambda: _report(arguments, prog))
+
+
+def _report(arguments: list[str] | None, prog: str) -> int:
+    parser = argparse.ArgumentParser(prog=prog, description="Rebuilds a search's report.")
+    parser.add_argument("name", help="name of the search")
+    parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
+    options = parser.parse_args(arguments)
+
+    from tuner.orchestration.record import Record
+    from tuner.reports.html import write_report
+    from tuner.reports.tables import write_tables
+    from tuner.storage import Storage
+
+    storage = Storage(options.runs_dir).sub(options.name)
+    if not storage.exists("search.yaml"):
+        raise RequestError(
+            f"there is no search named {options.name!r} in {options.runs_dir}; "
+            "check the name and --runs-dir"
+        )
+    # The journal may know more than the tables of a search that was killed.
+    if storage.exists("journal.jsonl"):
+        write_tables(storage, Record.load(storage))
+    print(write_report(storage))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""Is the tuned setting better than the published one and than no distillation at all?
+
+The final trainings of a seed share their initial weights, images and order, so two
+settings are compared by the differences within each seed, which vary much less than
+the accuracies do. Intervals cover the seeds, not the choice of the test images.
+"""
+
+import math
+import statistics
+from dataclasses import dataclass
+
+from scipy.stats import t
+
+from tuner.orchestration.record import FAILED, FINAL, TEACHER, Record, Setting, Trial
+
+CONFIDENCE = 0.95
+LABELS = ("tuned", "published", "plain", "teacher")  # the order of the rows
+SELECTED_ON_TEST = (
+    "Settings were selected on the test set (the papers' protocol), so these test accuracies"
+    " are optimistic."
+)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Mean over seeds, in percent, and its standard deviation (n - 1; None for one seed)."""
+
+    mean: float
+    std: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of paired differences of test accuracy, in points, and its 95 % t-interval.
+
+    One pair has no interval: `low` and `high` are None.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    num_seeds: int
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the interval holds 0; one seed cannot show the contrary."""
+        return self.low is None or self.high is None or self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
+class Row:
+    """The final trainings of one setting; what has no finished training is None."""
+
+    label: str  # "tuned", "published", "plain" or "teacher"
+    method: str
+    setting: Setting
+    num_seeds: int  # finished
+    num_failed: int
+    val_accuracy: Accuracy | None
+    test_accuracy: Accuracy | None
+    to_plain: Difference | None  # this minus plain
+    to_published: Difference | None  # this minus published; of "tuned" only
+
+
+def compare(record: Record) -> list[Row]:
+    """A row per setting that was trained in full, and the teacher's if it was trained here.
+
+    A training that has not reached its last epoch does not count.
+    """
+    groups: dict[str, list[Trial]] = {}
+    for trial in [*record.of(FINAL), *record.of(TEACHER)]:
+        groups.setdefault(trial.label, []).append(trial)
+    rows = []
+    for label in sorted(groups, key=_rank):
+        trials = groups[label]
+        is_student = trials[0].kind == FINAL
+        finished = [trial for trial in trials if trial.is_full_length]
+        rows.append(
+            Row(
+                label=label,
+                method=trials[0].method,
+                setting=trials[0].setting,
+                num_seeds=len(finished),
+                num_failed=sum(trial.status == FAILED for trial in trials),
+                val_accuracy=_accuracy(finished, "val_accuracy"),
+                test_accuracy=_accuracy(finished, "test_accuracy"),
+                to_plain=(
+                    difference(trials, groups.get("plain", []))
+                    if is_student and label != "plain"
+                    else None
+                ),
+                to_published=(
+                    difference(trials, groups.get("published", [])) if label == "tuned" else None
+                ),
+            )
+        )
+    return rows
+
+
+def difference(trials: list[Trial], others: list[Trial]) -> Difference | None:
+    """Test accuracy of `trials` minus that of `others`, over the seeds that both finished."""
+    ours, theirs = _by_seed(trials), _by_seed(others)
+    pairs = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    if not pairs:
+        return None
+    mean = statistics.fmean(pairs)
+    if len(pairs) == 1:
+        return Difference(mean, None, None, 1)
+    error = statistics.stdev(pairs) / math.sqrt(len(pairs))
+    margin = float(t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1)) * error
+    return Difference(mean, mean - margin, mean + margin, len(pairs))
+
+
+def verdict(rows: list[Row], select_on: str = "val") -> str:
+    """What the final trainings say, in one to three plain sentences."""
+    by_label = {row.label: row for row in rows}
+    best = by_label.get("tuned") or by_label.get("published")
+    if best is None:
+        return "The final trainings have not begun, so nothing is compared yet."
+    sentences = []
+    if best.label == "published":
+        sentences.append("The published setting won the search.")
+    if best.num_seeds == 0:
+        sentences.append(f"No final training of the {best.label} setting has finished yet.")
+    else:
+        for other, found in (("plain", best.to_plain), ("published", best.to_published)):
+            if found is not None:
+                sentences.append(_sentence(best.label, other, found))
+        if best.to_plain is None:
+            sentences.append("No final training of the plain student has finished to compare with.")
+    if select_on == "test":
+        sentences.append(SELECTED_ON_TEST)
+    return " ".join(sentences)
+
+
+def _sentence(label: str, other: str, found: Difference) -> str:
+    name = label.capitalize()
+    points = f"{abs(found.mean):.2f} points of test accuracy"
+    if found.low is None or found.high is None:
+        side = "above" if found.mean >= 0 else "below"
+        return f"{name} is {points} {side} {other}, but one seed says nothing about noise."
+    evidence = f"(95 % interval {found.low:.2f} to {found.high:.2f}, {found.num_seeds} seeds)"
+    if found.is_noise:
+        return (
+            f"{name} and {other} differ within noise:"
+            f" {found.mean:+.2f} points of test accuracy {evidence}."
+        )
+    return f"{name} {'beats' if found.mean > 0 else 'loses to'} {other} by {points} {evidence}."
+
+
+def _rank(label: str) -> int:
+    return LABELS.index(label) if label in LABELS else len(LABELS)
+
+
+def _by_seed(trials: list[Trial]) -> dict[int, float]:
+    return {
+        trial.seed: accuracy
+        for trial in trials
+        if trial.is_full_length and (accuracy := trial.last("test_accuracy")) is not None
+    }
+
+
+def _accuracy(trials: list[Trial], metric: str) -> Accuracy | None:
+    values = [value for trial in trials if (value := trial.last(metric)) is not None]
+    if not values:
+        return None
+    return Accuracy(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)

@@ -1,0 +1,111 @@
+"""`python -m tuner.search`: searches the hyperparameters of a distillation."""
+
+import sys
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+from tuner.arguments import parser_for, read_request, read_yaml
+from tuner.commands import run_command
+from tuner.errors import RequestError
+from tuner.request import SearchRequest
+
+# What may differ when a search is resumed: where it runs and what is seen, never what it finds.
+OPERATIONAL = ("address", "data_dir", "experiment", "max_concurrent", "runs_dir", "time_budget", "tracking_uri")
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m tuner.search") -> int:
+    """Runs the command; returns 0 done, 1 no trial finished, 2 bad request, 130 interrupted."""
+    return run_command(lambda: _command(arguments, prog))
+
+
+def _command(arguments: list[str] | None, prog: str) -> int:
+    parser = parser_for(SearchRequest, prog, "Searches the hyperparameters of a distillation.")
+    parser.add_argument("--resume", metavar="NAME", help="go on with an interrupted search")
+    parser.add_argument("--dry-run", action="store_true", help="show what would run, write nothing")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="say nothing until the end")
+    shown.add_argument("--json", action="store_true", help="a JSON object a trial, then the result")
+    given = vars(parser.parse_args(arguments))
+    quiet, as_json = given.pop("quiet", False), given.pop("json", False)
+    return _search(given, "json" if as_json else "quiet" if quiet else "auto")
+
+
+def _search(given: dict[str, Any], mode: str) -> int:
+    resume, dry_run = given.pop("resume", None), given.pop("dry_run", False)
+    request = _resumed_request(resume, given) if resume else read_request(SearchRequest, given)
+
+    from tuner.conclusion import conclude, print_interrupted
+    from tuner.dry_run import print_heading, print_plan
+    from tuner.live import LiveView
+    from tuner.orchestration.plan import Plan
+    from tuner.orchestration.prepare import describe, plan_search
+    from tuner.orchestration.record import Record
+    from tuner.orchestration.run import run_search
+    from tuner.tracking import Tracking, default_tracking_uri
+
+    search = plan_search(request)
+    if dry_run:
+        print_plan(search)
+        return 0
+    tracked: list[Tracking] = []
+
+    def watch(record: Record, plan: Plan) -> AbstractContextManager[Any]:
+        uri = request.tracking_uri or default_tracking_uri(search.runs, request.data_dir)
+        tracking = Tracking(
+            record,
+            tracking_uri=uri,
+            experiment=request.experiment or "tuner",
+            search_id=record.header["id"],
+            search_name=search.name,
+            tags=describe(search),
+        )
+        tracked.append(tracking)
+        stack = ExitStack()
+        stack.callback(tracking.close)
+        stack.enter_context(
+            LiveView(
+                record, plan, metric=search.metric, mode=mode, problem=lambda: tracking.problem
+            )
+        )
+        return stack
+
+    if mode == "auto":
+        print_heading(search)
+    run = run_search(search, resume=bool(resume), watch=watch)
+    if run.interrupted:
+        print_interrupted(run, tracked[0])
+        return 130
+    return conclude(run, tracked[0], as_json=mode == "json")
+
+
+def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
+    """The request that the search began with. Raises RequestError where `given` differs."""
+    from tuner.storage import Storage
+
+    given = dict(given)
+    config = given.pop("config", None)
+    given = (read_yaml(config) if config else {}) | given
+    defaults = {"runs_dir": SearchRequest.model_fields["runs_dir"].default}
+    runs = Storage((defaults | given)["runs_dir"])
+    storage = runs.sub(name)
+    if not storage.exists("search.yaml") or not storage.exists("journal.jsonl"):
+        raise RequestError(
+            f"there is no search named {name!r} in {runs.uri}; check the name and --runs-dir"
+        )
+    import yaml
+
+    base = yaml.safe_load(storage.read("search.yaml"))
+    began = read_request(SearchRequest, {}, base=base)
+    request = read_request(SearchRequest, given, base=base | {"runs_dir": runs.uri})
+    for option in given:
+        before, now = getattr(began, option), getattr(request, option)
+        if option not in OPERATIONAL and before != now:
+            raise RequestError(
+                f"{option} is {now!r} but {name} began with {before!r}; "
+                "leave it out to resume, or start a new search"
+            )
+    return request
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""`tuner teach`: trains a teacher, or checks and imports one from a checkpoint."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+from tuner.arguments import parser_for, read_request
+from tuner.commands import epoch_line, run_command
+from tuner.request import TeachRequest
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m tuner.teach") -> int:
+    """Runs the command; returns 0, or 2 for a bad request."""
+    return run_command(lambda: _teach(arguments, prog))
+
+
+def _teach(arguments: list[str] | None, prog: str) -> int:
+    parser = parser_for(TeachRequest, prog, "Trains a teacher, or checks one from a checkpoint.")
+    request = read_request(TeachRequest, vars(parser.parse_args(arguments)))
+
+    from tuner.distillation import DivergedError, evaluate
+    from tuner.orchestration.prepare import find_teacher, open_data
+    from tuner.storage import Storage
+    from tuner.teacher import kept_teacher, write_teacher
+    from tuner.training import default_device, train_teacher
+    from tuner.workload import Workload, resolve
+
+    workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
+    dataset, splits = open_data(workload)
+    teacher = find_teacher(workload, dataset)
+    if teacher is None:
+        try:
+            teacher = train_teacher(
+                workload, dataset, splits, lambda metrics: print(epoch_line(metrics))  # noqa: T201
+            ).student
+        except DivergedError as error:
+            print(f"tuner: {error}; lower --lr", file=sys.stderr)  # noqa: T201
+            return 1
+    device = default_device()
+    teacher = teacher.to(device)
+    path = Path(workload.teacher_checkpoint or kept_teacher(workload, dataset))
+    for name in ("validation", "test"):
+        accuracy = evaluate(teacher, dataset, getattr(splits, name), device)["accuracy"]
+        print(f"{name} accuracy {accuracy:.2f} %")  # noqa: T201
+    if request.output:
+        path = Path(request.output).expanduser().absolute()
+        write_teacher(Storage(str(path.parent)), teacher, path.name)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"{path}  sha256 {digest}")  # noqa: T201
+    print(f"use it with --teacher {workload.teacher}@{path}")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

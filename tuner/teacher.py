@@ -1,0 +1,50 @@
+"""Teachers: trained once for a data set and kept, or imported from a checkpoint."""
+
+import hashlib
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import models
+from tuner.data import Dataset
+from tuner.distillation import frozen
+from tuner.storage import Storage
+from tuner.workload import Workload
+
+TEACHER_FILE = "teacher.pt"
+
+
+def kept_teacher(workload: Workload, dataset: Dataset) -> Path:
+    """Where a teacher that is trained here is kept for later searches.
+
+    The name differs wherever the training would: network, data, split, schedule or seed.
+    """
+    determined_by = [
+        workload.teacher,
+        dataset.fingerprint,
+        workload.limit,
+        workload.validation_fraction,
+        workload.seed,
+        sorted(workload.teacher_schedule().items()),
+    ]
+    key = hashlib.sha256(json.dumps(determined_by).encode()).hexdigest()[:12]
+    return Path(workload.data_dir, "teachers", f"{workload.teacher}-{dataset.name}-{key}.pt")
+
+
+def write_teacher(storage: Storage, network: nn.Module, name: str = TEACHER_FILE) -> None:
+    """Puts a teacher into a folder (by default: into a search's), as a plain state dict."""
+    buffer = io.BytesIO()
+    torch.save({"model": {key: value.cpu() for key, value in network.state_dict().items()}}, buffer)
+    storage.write(name, buffer.getvalue())
+
+
+def read_teacher(storage: Storage, name: str, num_classes: int) -> nn.Module:
+    """The teacher in a search's folder, frozen. Raises models.CheckpointError."""
+    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+        file.write(storage.read(TEACHER_FILE))
+        file.flush()
+        return frozen(models.load_checkpoint(file.name, name, num_classes))

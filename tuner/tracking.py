@@ -1,0 +1,287 @@
+"""MLflow: a mirror of a search's record, kept by one thread of the driver.
+
+The record on disk is the truth. What MLflow lacks is sent again, so a tracking server
+that goes away costs nothing but its own view, and resuming never makes a run twice.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tuner.orchestration.record import FAILED, FINAL, RUNNING, Event, Record, Trial
+from tuner.storage import Storage
+
+SYNC_SECONDS = 2.0
+RETRY_SECONDS = 15.0
+MAX_METRICS = 1000  # MLflow's limit for one request
+SEARCH_TAG, TRIAL_TAG = "tuner.search", "tuner.trial"
+
+
+def default_tracking_uri(runs: Storage, data_dir: str) -> str:
+    """The environment's server, else SQLite beside the searches (a remote store has no SQLite)."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    return given or f"sqlite:///{runs.base if runs.is_local else data_dir}/mlflow.db"
+
+
+def ui_command(tracking_uri: str) -> str:
+    """What a person types to see it; a server is seen in the browser already."""
+    if tracking_uri.startswith(("http://", "https://")):
+        return f"open {tracking_uri} in a browser"
+    return f"mlflow ui --backend-store-uri {tracking_uri}"
+
+
+class Tracking:
+    """Mirrors a record to MLflow: search > trial, and search > setting > seed at the end.
+
+    Nothing here raises: `problem` says what is wrong while the server cannot be reached.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        *,
+        tracking_uri: str,
+        experiment: str,
+        search_id: str,
+        search_name: str,
+        tags: dict[str, str],
+    ) -> None:
+        """`search_id` is unique to the search and finds its runs again; `tags` describe it."""
+        self.problem = ""
+        self.parent_run_id: str | None = None
+        self.experiment_id: str | None = None
+        self._record, self.uri, self._experiment = record, tracking_uri, experiment
+        self._search_id, self._search_name, self._tags = search_id, search_name, tags
+        self._client: Any = None
+        self._run_ids: dict[str, str] = {}
+        self._num_logged: dict[str, int] = {}
+        # All of an earlier session's trials are looked at once more.
+        self._changed = set(record.trials)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
+        record.listeners.append(self._on_event)
+        self._thread.start()
+
+    def close(self, *, seconds: float = 60.0) -> None:
+        """Sends what is left, for at most so long."""
+        self._stop.set()
+        self._thread.join(timeout=seconds)
+        if self._changed and not self.problem:
+            self.problem = "MLflow took too long"
+
+    def finish(self, *, files: dict[str, bytes], metrics: dict[str, float], status: str) -> None:
+        """Ends the search's own run, with its files and its results. Call after `close`."""
+        with self._guarded():
+            self._connect()
+            if files:
+                self._log_files(files)
+            now = int(time.time() * 1000)
+            self._client.log_batch(
+                self.parent_run_id,
+                metrics=[_metric(name, value, now, 0) for name, value in metrics.items()],
+            )
+            self._client.set_terminated(self.parent_run_id, status=status)
+
+    def register(self, log_model: Any, **arguments: Any) -> str | None:
+        """Logs and registers the winning student; returns its URI, None if that failed."""
+        with self._guarded():
+            self._connect()
+            import mlflow
+
+            mlflow.set_tracking_uri(self.uri)
+            with mlflow.start_run(run_id=self.parent_run_id):
+                return str(log_model(**arguments))
+        return None
+
+    def _on_event(self, event: Event, trial: Trial) -> None:
+        with self._lock:
+            self._changed.add(trial.trial)
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            with self._guarded():
+                self._sync()
+            pause = RETRY_SECONDS if self.problem else SYNC_SECONDS
+        with self._guarded():
+            self._sync()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        # Whatever goes wrong between here and a server, the search goes on.
+        try:
+            yield
+            self.problem = ""
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            self.problem = f"MLflow at {self.uri} does not answer: {lines[0][:200]}"
+
+    def _sync(self) -> None:
+        self._connect()
+        with self._lock:
+            changed = sorted(self._changed)
+        for name in changed:
+            with self._lock:
+                self._changed.discard(name)
+            try:
+                self._send(self._record.trials[name])
+            except BaseException:
+                with self._lock:
+                    self._changed.add(name)
+                raise
+
+    def _connect(self) -> None:
+        if self._client is None:
+            from mlflow import MlflowClient
+
+            with _initialisation_lock(self.uri):
+                client = MlflowClient(tracking_uri=self.uri)
+                self.experiment_id = self._experiment_id(client)
+            self._client = client
+        if self.parent_run_id is not None:
+            return
+        for run in self._runs_of_search():
+            self._run_ids[run.data.tags[TRIAL_TAG]] = run.info.run_id
+        self.parent_run_id = self._run_ids.get("") or self._create(
+            "", self._search_name, parent=None, tags=self._tags, started=time.time()
+        )
+        self._client.update_run(self.parent_run_id, status="RUNNING")
+
+    def _experiment_id(self, client: Any) -> str:
+        found = client.get_experiment_by_name(self._experiment)
+        if found is not None:
+            return str(found.experiment_id)
+        database = _sqlite_path(self.uri)
+        # SQLite's own default would be a folder of whatever directory the driver runs in.
+        location = None if database is None else (database.parent / "mlartifacts").as_uri()
+        return str(client.create_experiment(self._experiment, artifact_location=location))
+
+    def _runs_of_search(self) -> Iterator[Any]:
+        token: str | None = None
+        while True:
+            page = self._client.search_runs(
+                [self.experiment_id],
+                filter_string=f"tags.`{SEARCH_TAG}` = '{self._search_id}'",
+                max_results=1000,
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _create(
+        self, key: str, name: str, *, parent: str | None, tags: dict[str, str], started: float
+    ) -> str:
+        tags = {SEARCH_TAG: self._search_id, TRIAL_TAG: key, **tags}
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent
+        run = self._client.create_run(
+            self.experiment_id, start_time=int(started * 1000), tags=tags, run_name=name
+        )
+        run_id = self._run_ids[key] = str(run.info.run_id)
+        return run_id
+
+    def _send(self, trial: Trial) -> None:
+        """Brings the run of one trial up to date with the record."""
+        run_id = self._run_ids.get(trial.trial) or self._begin(trial)
+        num_logged = self._num_logged.get(trial.trial, 0)
+        epochs = trial.epochs[num_logged:]
+        # Times are computed, not taken: what is sent again after a restart is the same
+        # row again, which MLflow keeps once.
+        seconds = trial.started + sum(m.get("seconds", 0.0) for m in trial.epochs[:num_logged])
+        metrics = []
+        for epoch in epochs:
+            seconds += epoch.get("seconds", 0.0)
+            metrics += [
+                _metric(name, value, int(seconds * 1000), int(epoch["epoch"]))
+                for name, value in epoch.items()
+                if name != "epoch"
+            ]
+        for start in range(0, len(metrics), MAX_METRICS):
+            self._client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
+        self._num_logged[trial.trial] = num_logged + len(epochs)
+        if trial.status != RUNNING and trial.ended is not None:
+            tags = {"status": trial.status} | ({"reason": trial.reason} if trial.reason else {})
+            self._client.log_batch(run_id, tags=[_tag(*tag) for tag in tags.items()])
+            status = "FAILED" if trial.status == FAILED else "FINISHED"
+            self._client.set_terminated(run_id, status, end_time=int(trial.ended * 1000))
+
+    def _begin(self, trial: Trial) -> str:
+        parent = self.parent_run_id
+        tags = self._tags | {"kind": trial.kind, "method": trial.method, "status": RUNNING}
+        if trial.label:
+            tags["label"] = trial.label
+        if trial.kind == FINAL:
+            group = f"group:{trial.label}"
+            parent = self._run_ids.get(group) or self._create(
+                group, trial.label, parent=parent, tags=tags, started=trial.started
+            )
+        run_id = self._create(
+            trial.trial, trial.trial, parent=parent, tags=tags, started=trial.started
+        )
+        params = [
+            _param(name, value) for name, value in trial.setting.items() if value is not None
+        ]
+        self._client.log_batch(run_id, params=[*params, _param("seed", trial.seed)])
+        return run_id
+
+    def summarise(self, label: str, metrics: dict[str, float]) -> None:
+        """Mean, deviation and number of seeds of one setting, on the run above its seeds."""
+        with self._guarded():
+            run_id = self._run_ids.get(f"group:{label}")
+            if run_id is not None:
+                now = int(time.time() * 1000)
+                self._client.log_batch(
+                    run_id, metrics=[_metric(name, value, now, 0) for name, value in metrics.items()]
+                )
+                self._client.set_terminated(run_id)
+
+    def _log_files(self, files: dict[str, bytes]) -> None:
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                Path(folder, name).write_bytes(content)
+            self._client.log_artifacts(self.parent_run_id, folder)
+
+
+def _metric(name: str, value: float, timestamp: int, step: int) -> Any:
+    from mlflow.entities import Metric
+
+    return Metric(name, float(value), timestamp, step)
+
+
+def _param(name: str, value: object) -> Any:
+    from mlflow.entities import Param
+
+    return Param(name, str(value))
+
+
+def _tag(name: str, value: str) -> Any:
+    from mlflow.entities import RunTag
+
+    return RunTag(name, value)
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+@contextmanager
+def _initialisation_lock(uri: str) -> Iterator[None]:
+    """One process at a time makes the tables of a new SQLite file; together they crash."""
+    database = _sqlite_path(uri)
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{database}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

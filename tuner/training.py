@@ -1,0 +1,81 @@
+"""Trainings in this process, without Ray: a teacher's, or one distillation."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from tuner.data import Dataset, Splits
+from tuner.distillation import Distillation, Metrics
+from tuner.orchestration.prepare import find_teacher, open_data
+from tuner.storage import Storage
+from tuner.teacher import kept_teacher, write_teacher
+from tuner.workload import Workload
+
+Report = Callable[[Metrics], None]
+
+
+def train_teacher(
+    workload: Workload, dataset: Dataset, splits: Splits, report: Report
+) -> Distillation:
+    """Trains the workload's teacher and keeps it for later searches. Raises DivergedError."""
+    training = _run(
+        Distillation(
+            student=workload.teacher,
+            method="plain",
+            setting={},
+            teacher=None,
+            dataset=dataset,
+            splits=splits,
+            seed=workload.seed,
+            data_seed=workload.seed,
+            device=default_device(),
+            **workload.teacher_schedule(),
+        ),
+        report,
+    )
+    path = kept_teacher(workload, dataset)
+    write_teacher(Storage(str(path.parent)), training.student, path.name)
+    return training
+
+
+def distill(
+    workload: Workload, method: str, setting: dict[str, Any], report: Report
+) -> Distillation:
+    """Trains the student with one setting, its teacher first if there is none yet.
+
+    Raises RequestError, CheckpointError and LossError before it trains, DivergedError later.
+    """
+    dataset, splits = open_data(workload)
+    teacher: nn.Module | None = None
+    if method != "plain":
+        teacher = find_teacher(workload, dataset)
+        if teacher is None:
+            teacher = train_teacher(workload, dataset, splits, report).student
+    training = Distillation(
+        student=workload.student,
+        method=method,
+        setting=setting,
+        teacher=teacher,
+        dataset=dataset,
+        splits=splits,
+        seed=workload.seed,
+        data_seed=workload.seed,
+        device=default_device(),
+        **workload.schedule(),
+    )
+    return _run(training, report)
+
+
+def default_device() -> torch.device:
+    """The GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _run(training: Distillation, report: Report) -> Distillation:
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    while training.epoch < training.epochs:
+        report(training.run_epoch())
+    return training

@@ -1,0 +1,140 @@
+"""What is trained on what, and how: the workload of a search, and the one home of its defaults."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import models
+
+# The CRD framework's recipe (arXiv:1910.10699; ITRD supplement, section 5.3): 240
+# epochs with drops after 150, 180 and 210. Shorter trainings drop at the same fractions.
+CRD_EPOCHS = 240
+CRD_LR_DECAY_EPOCHS = (150, 180, 210)
+CRD_LR, CRD_LR_LIGHT = 0.05, 0.01
+LIGHT_NETWORKS = ("MobileNetV2", "ShuffleV1", "ShuffleV2")  # they learn at the lower rate
+CRD: dict[str, Any] = {
+    "teacher": "resnet32x4",
+    "student": "resnet8x4",
+    "epochs": CRD_EPOCHS,
+    "batch_size": 64,
+    "lr_decay_rate": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "crop_padding": 4,
+    "flip": True,
+    "validation_fraction": 0.1,
+}
+# The embedded workload: small enough for a first search in three minutes on two cores.
+DIGITS: dict[str, Any] = CRD | {
+    "teacher": "resnet20",
+    "student": "resnet8",
+    "epochs": 10,
+    "teacher_epochs": 20,
+    "crop_padding": 1,
+    "flip": False,
+    "validation_fraction": 0.2,
+}
+# Published: critics of width 512 that see every location, which cost more than a small
+# student. Applied to the hyperparameters that a method has and a person has not set.
+DIGITS_SETTING: dict[str, str] = {"width": "64", "num_locations": "16"}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Data, teacher, student and schedule, every value resolved."""
+
+    data: str
+    data_dir: str
+    image_size: int | None  # pixels; None: as the data has it
+    limit: int | None  # training images; None: all
+    validation_fraction: float
+    teacher: str
+    teacher_checkpoint: str | None  # None: trained here, once
+    teacher_epochs: int
+    student: str
+    epochs: int
+    batch_size: int
+    lr: float
+    lr_decay_epochs: tuple[int, ...]
+    lr_decay_rate: float
+    momentum: float
+    weight_decay: float
+    crop_padding: int  # pixels
+    flip: bool
+    seed: int  # of the split, the order, the views and the initial weights
+
+    def schedule(self) -> dict[str, Any]:
+        """The arguments of `Distillation` that are the same for every trial."""
+        return {
+            name: getattr(self, name)
+            for name in (
+                "epochs",
+                "batch_size",
+                "lr",
+                "lr_decay_epochs",
+                "lr_decay_rate",
+                "momentum",
+                "weight_decay",
+                "crop_padding",
+                "flip",
+            )
+        }
+
+    def teacher_schedule(self) -> dict[str, Any]:
+        """The same for the teacher's own training: its epochs, its learning rate."""
+        lr = default_lr(self.teacher) if self.lr == default_lr(self.student) else self.lr
+        drops = (
+            self.lr_decay_epochs
+            if self.teacher_epochs == self.epochs
+            else default_lr_decay_epochs(self.teacher_epochs)
+        )
+        return self.schedule() | {
+            "epochs": self.teacher_epochs,
+            "lr": lr,
+            "lr_decay_epochs": drops,
+        }
+
+    def as_request(self) -> dict[str, Any]:
+        """The values under the names that the command line and YAML files use."""
+        values = asdict(self)
+        checkpoint = values.pop("teacher_checkpoint")
+        if checkpoint:
+            values["teacher"] = f"{self.teacher}@{checkpoint}"
+        return values
+
+
+def resolve(given: dict[str, Any]) -> Workload:
+    """Fills in what was not given (None) from the data's recipe.
+
+    Raises models.UnknownModel for a teacher or student that is not known.
+    """
+    recipe = DIGITS if given["data"] == "digits" else CRD
+    values = recipe | {name: value for name, value in given.items() if value is not None}
+    name, _, checkpoint = str(values["teacher"]).partition("@")
+    values["teacher"] = models.canonical_name(name)
+    values["teacher_checkpoint"] = str(Path(checkpoint).expanduser().absolute()) if checkpoint else None
+    values["student"] = models.canonical_name(values["student"])
+    values["data"] = _absolute_data(values["data"])
+    values["data_dir"] = str(Path(values["data_dir"]).expanduser().absolute())
+    values.setdefault("teacher_epochs", values["epochs"])
+    values.setdefault("lr", default_lr(values["student"]))
+    values.setdefault("lr_decay_epochs", default_lr_decay_epochs(values["epochs"]))
+    values["lr_decay_epochs"] = tuple(values["lr_decay_epochs"])
+    for optional in ("image_size", "limit"):
+        values.setdefault(optional, None)
+    return Workload(**values)
+
+
+def default_lr(network: str) -> float:
+    """The published learning rate of a network."""
+    return CRD_LR_LIGHT if network in LIGHT_NETWORKS else CRD_LR
+
+
+def default_lr_decay_epochs(epochs: int) -> tuple[int, ...]:
+    """The published drops, at the same fractions of another number of epochs."""
+    return tuple(round(drop * epochs / CRD_EPOCHS) for drop in CRD_LR_DECAY_EPOCHS)
+
+
+def _absolute_data(spec: str) -> str:
+    kind, colon, folder = spec.partition(":")
+    return f"{kind}:{Path(folder).expanduser().absolute()}" if colon and folder else spec
