@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
@@ -13,6 +14,12 @@ from pydantic.fields import FieldInfo
 from tuner import __version__
 from tuner.errors import RequestError
 
+# What the libraries themselves read; a flag wins over it, a file does not.
+ENVIRONMENT = {
+    "address": "RAY_ADDRESS",
+    "experiment": "MLFLOW_EXPERIMENT_NAME",
+    "tracking_uri": "MLFLOW_TRACKING_URI",
+}
 Request = TypeVar("Request", bound=BaseModel)
 
 
@@ -40,7 +47,7 @@ def parser_for(model: type[BaseModel], prog: str, description: str) -> argparse.
 def read_request(
     model: type[Request], given: dict[str, Any], *, base: dict[str, Any] | None = None
 ) -> Request:
-    """Merges what was given over the YAML file that it names (over `base`), and validates.
+    """Merges `given` over the environment, the YAML file that it names, and `base`; validates.
 
     Raises RequestError: one sentence, naming the option.
     """
@@ -49,6 +56,9 @@ def read_request(
     values = dict(base or {}) | (read_yaml(config) if config else {})
     if "set" in given:  # single pins win over the file's, the others stay
         given["set"] = dict(values.get("set") or {}) | given["set"]
+    for option, variable in ENVIRONMENT.items():
+        if option in model.model_fields and os.environ.get(variable):
+            values[option] = os.environ[variable]
     values |= given
     for name in values:
         if name not in model.model_fields:

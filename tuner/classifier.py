@@ -1,5 +1,6 @@
 """The winning student as a network that people can use: images in, logits out."""
 
+import contextlib
 import io
 from typing import Any
 
@@ -46,12 +47,14 @@ def log_to_mlflow(classifier: Classifier, dataset: Dataset, registered_name: str
     images = torch.from_numpy(dataset.images[:2].copy()).float() / 255
     with torch.inference_mode():
         signature: Any = infer_signature(images.numpy(), classifier(images).numpy())
-    logged = mlflow.pytorch.log_model(
-        classifier,
-        name="student",
-        input_example=images.numpy(),
-        signature=signature,
-        pip_requirements=REQUIREMENTS,
-        registered_model_name=registered_name,
-    )
+    # MLflow announces each registration on standard error, in the middle of our result.
+    with contextlib.redirect_stderr(io.StringIO()):
+        logged = mlflow.pytorch.log_model(
+            classifier,
+            name="student",
+            input_example=images.numpy(),
+            signature=signature,
+            pip_requirements=REQUIREMENTS,
+            registered_model_name=registered_name,
+        )
     return str(logged.model_uri)

@@ -124,7 +124,7 @@ def _nothing_finished(record: Record, report: str) -> int:
 
 
 def _print_result(search: Search, record: Record, best: Trial, rows: list[Row]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     trials = record.of(SEARCH)
     counts = {s: sum(trial.status == s for trial in trials) for s in (DONE, STOPPED, FAILED)}
     console.print()
@@ -133,7 +133,9 @@ def _print_result(search: Search, record: Record, best: Trial, rows: list[Row]) 
         + ", ".join(f"{count} {status}" for status, count in counts.items())
         + f"; best {search.metric} {best.last(search.metric):.2f} % in trial {best.trial}"
     )
-    searched = [name for name in best.setting if any(row.setting.get(name) is not None for row in rows)]
+    searched = [
+        name for name in best.setting if any(row.setting.get(name) is not None for row in rows)
+    ]
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
     for row in rows:
@@ -174,7 +176,9 @@ def _print_hints(search: Search, tracking: Tracking, report: str) -> None:
 def _accuracy_text(accuracy: Accuracy | None) -> str:
     if accuracy is None:
         return "-"
-    return f"{accuracy.mean:.2f}" + ("" if accuracy.std is None else f" ± {accuracy.std:.2f}") + " %"
+    return (
+        f"{accuracy.mean:.2f}" + ("" if accuracy.std is None else f" ± {accuracy.std:.2f}") + " %"
+    )
 
 
 def _value_text(value: object) -> str:
@@ -184,7 +188,11 @@ def _value_text(value: object) -> str:
 def _as_json(search: Search, best: Trial, rows: list[Row], report: str) -> dict[str, Any]:
     return {
         "search": search.name,
-        "best": {"trial": best.trial, "setting": best.setting, search.metric: best.last(search.metric)},
+        "best": {
+            "trial": best.trial,
+            "setting": best.setting,
+            search.metric: best.last(search.metric),
+        },
         "comparison": [
             {
                 "label": row.label,

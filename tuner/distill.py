@@ -36,7 +36,10 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     try:
         training = distill(
-            workload, request.method, setting, lambda metrics: print(epoch_line(metrics))  # noqa: T201
+            workload,
+            request.method,
+            setting,
+            lambda metrics: print(epoch_line(metrics)),  # noqa: T201
         )
     except DivergedError as error:
         print(f"tuner: {error}; lower --lr or the method's weights", file=sys.stderr)  # noqa: T201

@@ -8,7 +8,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from models import Outputs, shapes_of
 from tuner.data import Dataset, Splits, evaluation_batches, num_batches, training_batches
 
 Metrics = dict[str, float]
+Module = TypeVar("Module", bound=nn.Module)
 EVALUATION_BATCH_SIZE = 500
 
 
@@ -72,9 +73,9 @@ class Distillation:
         self.student = seeded(seed, lambda: models.build(student, dataset.num_classes)).to(device)
         self.teacher = None if teacher is None else frozen(teacher).to(device)
         student_shapes = shapes_of(self.student, dataset.image_size)
-        teacher_shapes = (
-            student_shapes if teacher is None else shapes_of(self.teacher, dataset.image_size)
-        )
+        teacher_shapes = student_shapes
+        if self.teacher is not None:
+            teacher_shapes = shapes_of(self.teacher, dataset.image_size)
         self.loss = seeded(
             seed, lambda: LOSSES[method](student_shapes, teacher_shapes, **setting)
         ).to(device)
@@ -211,7 +212,7 @@ def evaluate(
     return {"accuracy": 100 * correct.item() / len(indices), "loss": loss.item() / len(indices)}
 
 
-def seeded(seed: int, build: Callable[[], nn.Module]) -> nn.Module:
+def seeded(seed: int, build: Callable[[], Module]) -> Module:
     """What `build` returns when its random numbers come from `seed`; global state is left alone."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -10,7 +10,7 @@ from tuner.workload import DIGITS_SETTING
 def print_heading(search: Search) -> None:
     """Two lines: who teaches whom, on what, for how long."""
     workload, request = search.workload, search.request
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     teacher = workload.teacher + (
         f" ({workload.teacher_checkpoint})" if workload.teacher_checkpoint else ""
     )

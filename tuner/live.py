@@ -1,9 +1,8 @@
 """What a person sees while a search runs: a live table, or a line for each trial that ends."""
 
 import json
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
@@ -41,11 +40,16 @@ class LiveView(AbstractContextManager["LiveView"]):
         plan: Plan,
         *,
         metric: str,
+        searched: Sequence[str],
         mode: str,
         problem: Callable[[], str],
     ) -> None:
-        """`mode`: "auto" (a table on a terminal, lines elsewhere), "json" or "quiet"."""
+        """`searched` are the hyperparameters to show.
+
+        `mode`: "auto" (a table on a terminal, lines elsewhere), "json" or "quiet".
+        """
         self._record, self._plan, self._metric, self._problem = record, plan, metric, problem
+        self._searched = searched
         self._began = time.monotonic()
         self._num_epochs_before = _num_epochs(record)
         self._console = Console(stderr=mode != "auto")
@@ -57,7 +61,6 @@ class LiveView(AbstractContextManager["LiveView"]):
             )
         elif mode != "quiet":
             record.listeners.append(self._line)
-        self._lock = threading.Lock()
 
     def __enter__(self) -> "LiveView":
         if self._live is not None:
@@ -94,7 +97,7 @@ class LiveView(AbstractContextManager["LiveView"]):
         reason = f"  ({trial.reason})" if trial.reason else ""
         print(  # noqa: T201
             f"{trial.trial:>12}  {trial.status:<13}  {len(trial.epochs):>3} epochs{shown}"
-            f"{reason}  {_setting_text(trial.setting)}",
+            f"{reason}  {self._setting_text(trial)}",
             flush=True,
         )
 
@@ -104,10 +107,10 @@ class LiveView(AbstractContextManager["LiveView"]):
         problem = self._problem()
         if problem:
             parts.append(Text(f"{problem}; the results are safe on disk", style="red"))
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("trial", "status", "epoch", self._metric):
-            table.add_column(name, justify="right" if name in ("epoch", self._metric) else "left")
-        table.add_column("setting", overflow="ellipsis", no_wrap=True)
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+        for name, width in (("trial", 13), ("status", 13), ("epoch", 7), (self._metric, 13)):
+            table.add_column(name, width=width, no_wrap=True)
+        table.add_column("setting", overflow="ellipsis", no_wrap=True, ratio=1)
         running = [trial for trial in trials if trial.status == RUNNING]
         ended = [trial for trial in trials if trial.status != RUNNING]
         for trial in [*ended[-max(2, SHOWN_TRIALS - len(running)) :], *running]:
@@ -117,7 +120,7 @@ class LiveView(AbstractContextManager["LiveView"]):
                 Text(trial.status, style=COLOURS[trial.status]),
                 f"{len(trial.epochs)}/{trial.num_epochs}",
                 "" if value is None else f"{value:.2f} %",
-                _setting_text(trial.setting) or trial.label,
+                self._setting_text(trial) or trial.label,
             )
         parts.append(table)
         return Group(*parts)
@@ -138,10 +141,10 @@ class LiveView(AbstractContextManager["LiveView"]):
         elif any(trial.kind == TEACHER and trial.status == RUNNING for trial in trials):
             line.append("training the teacher, once", style="bold")
         best = winner(self._record, self._metric)
-        second = Text()
+        second = Text(no_wrap=True, overflow="ellipsis")
         if best is not None:
             second.append(
-                f"best so far: {best.last(self._metric):.2f} %  {_setting_text(best.setting)}",
+                f"best so far: {best.last(self._metric):.2f} %  {self._setting_text(best)}",
                 style="green",
             )
         fraction, seconds = self._progress(trials)
@@ -153,6 +156,13 @@ class LiveView(AbstractContextManager["LiveView"]):
         )
         return Group(line, second, bar) if best is not None else Group(line, bar)
 
+    def _setting_text(self, trial: Trial) -> str:
+        return "  ".join(
+            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+            for name in self._searched
+            if (value := trial.setting.get(name)) is not None
+        )
+
     def _progress(self, trials: list[Trial]) -> tuple[float, float | None]:
         """Share of the epochs that are done, and seconds left, from the pace of this session."""
         budget = self._plan.budget
@@ -163,10 +173,10 @@ class LiveView(AbstractContextManager["LiveView"]):
             sum(len(trial.epochs) for trial in ended) / len(ended) if ended else budget.num_epochs
         )
         num_finals = 3 * budget.num_seeds
-        left = budget.num_teacher_epochs + num_finals * budget.num_epochs
+        left: float = budget.num_teacher_epochs + num_finals * budget.num_epochs
         left += (budget.num_trials - len(searched)) * length
         for trial in trials:
-            planned = length if trial.kind == SEARCH else trial.num_epochs
+            planned: float = length if trial.kind == SEARCH else trial.num_epochs
             if trial.status == RUNNING:
                 left += max(1.0, planned - len(trial.epochs))
             if trial.kind != SEARCH:
@@ -183,17 +193,7 @@ def _num_epochs(record: Record) -> int:
     return sum(len(trial.epochs) for trial in list(record.trials.values()))
 
 
-def _setting_text(setting: dict[str, Any]) -> str:
-    return "  ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in setting.items()
-        if value is not None
-    )
-
-
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes}:{rest:02d}"
-
-

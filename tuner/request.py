@@ -87,11 +87,15 @@ class SearchRequest(WorkloadRequest):
     )
     cpus_per_trial: float = Field(1, gt=0, description="CPU cores (threads) of a trial")
     gpus_per_trial: float | None = Field(
-        None, ge=0, description="GPUs of a trial, fractions too (default: 1 if there are any)"
+        None, ge=0, description="GPUs of a trial, fractions too (default: what one needs, measured)"
     )
-    max_concurrent: int | None = Field(None, ge=1, description="trials at a time (default: all fit)")
+    max_concurrent: int | None = Field(
+        None, ge=1, description="trials at a time (default: all fit)"
+    )
     time_budget: Annotated[float, BeforeValidator(_seconds)] | None = Field(
-        None, gt=0, description="stop searching after this long: 90s, 30m, 8h (final trainings follow)"
+        None,
+        gt=0,
+        description="stop searching after this long: 90s, 30m, 8h (final trainings follow)",
     )
     name: str | None = Field(None, description="name of the search (default: space, data, time)")
     runs_dir: str = Field("runs", description="folder or URI that searches are written to")

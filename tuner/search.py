@@ -10,7 +10,15 @@ from tuner.errors import RequestError
 from tuner.request import SearchRequest
 
 # What may differ when a search is resumed: where it runs and what is seen, never what it finds.
-OPERATIONAL = ("address", "data_dir", "experiment", "max_concurrent", "runs_dir", "time_budget", "tracking_uri")
+OPERATIONAL = (
+    "address",
+    "data_dir",
+    "experiment",
+    "max_concurrent",
+    "runs_dir",
+    "time_budget",
+    "tracking_uri",
+)
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.search") -> int:
@@ -64,7 +72,12 @@ def _search(given: dict[str, Any], mode: str) -> int:
         stack.callback(tracking.close)
         stack.enter_context(
             LiveView(
-                record, plan, metric=search.metric, mode=mode, problem=lambda: tracking.problem
+                record,
+                plan,
+                metric=search.metric,
+                searched=search.searched,
+                mode=mode,
+                problem=lambda: tracking.problem,
             )
         )
         return stack
@@ -88,15 +101,15 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     defaults = {"runs_dir": SearchRequest.model_fields["runs_dir"].default}
     runs = Storage((defaults | given)["runs_dir"])
     storage = runs.sub(name)
-    if not storage.exists("search.yaml") or not storage.exists("journal.jsonl"):
+    if not storage.exists("search.yaml"):
         raise RequestError(
             f"there is no search named {name!r} in {runs.uri}; check the name and --runs-dir"
         )
     import yaml
 
-    base = yaml.safe_load(storage.read("search.yaml"))
+    base = yaml.safe_load(storage.read("search.yaml")) | {"name": name, "runs_dir": runs.uri}
     began = read_request(SearchRequest, {}, base=base)
-    request = read_request(SearchRequest, given, base=base | {"runs_dir": runs.uri})
+    request = read_request(SearchRequest, given, base=base)
     for option in given:
         before, now = getattr(began, option), getattr(request, option)
         if option not in OPERATIONAL and before != now:

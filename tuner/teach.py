@@ -31,7 +31,10 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     if teacher is None:
         try:
             teacher = train_teacher(
-                workload, dataset, splits, lambda metrics: print(epoch_line(metrics))  # noqa: T201
+                workload,
+                dataset,
+                splits,
+                lambda metrics: print(epoch_line(metrics)),  # noqa: T201
             ).student
         except DivergedError as error:
             print(f"tuner: {error}; lower --lr", file=sys.stderr)  # noqa: T201

@@ -5,10 +5,9 @@ that goes away costs nothing but its own view, and resuming never makes a run tw
 """
 
 import fcntl
-import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,8 @@ SEARCH_TAG, TRIAL_TAG = "tuner.search", "tuner.trial"
 
 
 def default_tracking_uri(runs: Storage, data_dir: str) -> str:
-    """The environment's server, else SQLite beside the searches (a remote store has no SQLite)."""
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    return given or f"sqlite:///{runs.base if runs.is_local else data_dir}/mlflow.db"
+    """SQLite beside the searches; for searches in an object store, beside the data."""
+    return f"sqlite:///{runs.base if runs.is_local else data_dir}/mlflow.db"
 
 
 def ui_command(tracking_uri: str) -> str:
@@ -88,16 +86,17 @@ class Tracking:
             )
             self._client.set_terminated(self.parent_run_id, status=status)
 
-    def register(self, log_model: Any, **arguments: Any) -> str | None:
-        """Logs and registers the winning student; returns its URI, None if that failed."""
+    def register(self, log_model: Callable[[], object]) -> None:
+        """Calls what logs and registers the winning student, inside the search's own run."""
         with self._guarded():
             self._connect()
+            if self._client.search_model_versions(f"run_id='{self.parent_run_id}'"):
+                return  # an earlier session got as far
             import mlflow
 
             mlflow.set_tracking_uri(self.uri)
             with mlflow.start_run(run_id=self.parent_run_id):
-                return str(log_model(**arguments))
-        return None
+                log_model()
 
     def _on_event(self, event: Event, trial: Trial) -> None:
         with self._lock:
@@ -226,9 +225,7 @@ class Tracking:
         run_id = self._create(
             trial.trial, trial.trial, parent=parent, tags=tags, started=trial.started
         )
-        params = [
-            _param(name, value) for name, value in trial.setting.items() if value is not None
-        ]
+        params = [_param(name, value) for name, value in trial.setting.items() if value is not None]
         self._client.log_batch(run_id, params=[*params, _param("seed", trial.seed)])
         return run_id
 
@@ -239,7 +236,8 @@ class Tracking:
             if run_id is not None:
                 now = int(time.time() * 1000)
                 self._client.log_batch(
-                    run_id, metrics=[_metric(name, value, now, 0) for name, value in metrics.items()]
+                    run_id,
+                    metrics=[_metric(name, value, now, 0) for name, value in metrics.items()],
                 )
                 self._client.set_terminated(run_id)
 

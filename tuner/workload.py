@@ -28,8 +28,9 @@ CRD: dict[str, Any] = {
 DIGITS: dict[str, Any] = CRD | {
     "teacher": "resnet20",
     "student": "resnet8",
-    "epochs": 10,
+    "epochs": 6,
     "teacher_epochs": 20,
+    "batch_size": 32,
     "crop_padding": 1,
     "flip": False,
     "validation_fraction": 0.2,
@@ -112,7 +113,9 @@ def resolve(given: dict[str, Any]) -> Workload:
     values = recipe | {name: value for name, value in given.items() if value is not None}
     name, _, checkpoint = str(values["teacher"]).partition("@")
     values["teacher"] = models.canonical_name(name)
-    values["teacher_checkpoint"] = str(Path(checkpoint).expanduser().absolute()) if checkpoint else None
+    values["teacher_checkpoint"] = (
+        str(Path(checkpoint).expanduser().absolute()) if checkpoint else None
+    )
     values["student"] = models.canonical_name(values["student"])
     values["data"] = _absolute_data(values["data"])
     values["data_dir"] = str(Path(values["data_dir"]).expanduser().absolute())

@@ -3,6 +3,7 @@
 Set before either is imported; what a person has set wins.
 """
 
+import logging
 import os
 
 _SETTINGS = {
@@ -18,6 +19,7 @@ _SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial reports no accuracy
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "120",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # A tracking server that is gone must not hold a search up for minutes.
@@ -28,5 +30,7 @@ _SETTINGS = {
 
 def prepare() -> None:
     """Applies the settings; call it before importing ray or mlflow."""
+    for name in ("alembic", "mlflow"):  # they tell of every table that they make
+        logging.getLogger(name).setLevel(logging.ERROR)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)

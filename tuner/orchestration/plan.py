@@ -7,7 +7,18 @@ import time
 from dataclasses import dataclass
 
 from search_spaces import Space
-from tuner.orchestration.record import FAILED, FINAL, RUNNING, SEARCH, STOPPED, TEACHER, Record, Setting, Trial
+from tuner.orchestration.record import (
+    FAILED,
+    FINAL,
+    RUNNING,
+    SEARCH,
+    STOPPED,
+    TEACHER,
+    Event,
+    Record,
+    Setting,
+    Trial,
+)
 from tuner.orchestration.sampler import Sampler
 
 TEACHER_TRIAL = "teacher"
@@ -45,30 +56,24 @@ class Plan:
         self._sampler, self._space, self._metric = sampler, space, metric
         self._published, self._published_is_first = published, published_is_first
         self._began = time.monotonic()
-        self._resumed = [trial for trial in record.trials.values() if trial.status == RUNNING]
+        self._unfinished = list(record.trials.values())
         self._live: set[str] = set()
+        record.listeners.append(self._on_event)
 
     def next(self) -> Trial | None:
         """The next trial to train, or None while there is nothing to do but wait."""
         if len(self._live) >= self.budget.max_concurrent:
             return None
-        trial = self._resumed.pop(0) if self._resumed else self._new()
+        resumed = self._resumed()
+        trial = resumed[0] if resumed else self._new()
         if trial is not None:
             self._live.add(trial.trial)
         return trial
 
-    def ended(self, trial: Trial) -> None:
-        """A trial has ended, its end is in the record."""
-        self._live.discard(trial.trial)
-        if trial.kind == SEARCH:
-            self._sampler.tell(trial)
-
     @property
     def is_searching(self) -> bool:
         """Whether trials are still to be begun; when the time is over they are not."""
-        return not self.is_over_time and (
-            len(self.record.of(SEARCH)) < self.budget.num_trials
-        )
+        return not self.is_over_time and (len(self.record.of(SEARCH)) < self.budget.num_trials)
 
     @property
     def is_over_time(self) -> bool:
@@ -79,11 +84,29 @@ class Plan:
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to begin."""
-        if self._live or self._resumed or self._needs_teacher():
+        if self._live or self._resumed() or self._needs_teacher():
             return False
         if self._has_no_teacher():
             return True
-        return not self.is_searching and all(final in self.record.trials for final, *_ in self._finals())
+        return not self.is_searching and all(
+            final in self.record.trials for final, *_ in self._finals()
+        )
+
+    def _on_event(self, event: Event, trial: Trial) -> None:
+        if event["event"] != "end":
+            return
+        self._live.discard(trial.trial)
+        if trial.kind == SEARCH:
+            self._sampler.tell(trial)
+
+    def _resumed(self) -> list[Trial]:
+        """Trials of an earlier session that go on from where they were saved."""
+        self._unfinished = [
+            trial
+            for trial in self._unfinished
+            if trial.status == RUNNING and trial.trial not in self._live
+        ]
+        return self._unfinished
 
     def _new(self) -> Trial | None:
         if self._needs_teacher():

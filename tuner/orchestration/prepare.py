@@ -48,6 +48,11 @@ class Search:
         return f"{self.request.select_on}_accuracy"
 
     @property
+    def searched(self) -> list[str]:
+        """The hyperparameters that differ between trials."""
+        return [p.name for p in self.space.params if not isinstance(p, Fixed)]
+
+    @property
     def first(self) -> Setting | None:
         """The setting of the first trial, where the algorithm leaves the choice.
 
@@ -91,7 +96,9 @@ def plan_search(request: SearchRequest) -> Search:
         f"{declared.method}-{workload.data.partition(':')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
     )
     if "/" in name or name.startswith("."):
-        raise RequestError(f"the name {name!r} is not a file name; leave out slashes and leading dots")
+        raise RequestError(
+            f"the name {name!r} is not a file name; leave out slashes and leading dots"
+        )
     is_file = request.space.endswith(".py") or "/" in request.space
     resolved = request.model_copy(
         update=workload.as_request()
@@ -202,7 +209,7 @@ def machine_resources() -> dict[str, float]:
 
 def check_resumed(search: Search, record: Record) -> None:
     """Raises RequestError where the space is no longer the one that the search began with."""
-    if record.header.get("space") != space_hash(search.space):
+    if record.header and record.header["space"] != space_hash(search.space):
         raise RequestError(
             f"the space {search.request.space} has changed since {search.name} began; "
             "restore it, or start a new search"
@@ -260,5 +267,3 @@ def describe(search: Search) -> dict[str, Any]:
         "scheduler": search.request.scheduler,
         "select_on": search.request.select_on,
     }
-
-

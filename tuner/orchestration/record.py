@@ -91,7 +91,13 @@ class Record:
     def end(self, trial: str, status: str, reason: str = "") -> Trial:
         """A trial has ended; it is never run again."""
         return self._write(
-            {"event": "end", "trial": trial, "status": status, "reason": reason, "ended": time.time()}
+            {
+                "event": "end",
+                "trial": trial,
+                "status": status,
+                "reason": reason,
+                "ended": time.time(),
+            }
         )
 
     def of(self, kind: str) -> list[Trial]:

@@ -28,6 +28,7 @@ from tuner.orchestration.prepare import (
 from tuner.orchestration.record import DONE, FINAL, Event, Record, Trial
 from tuner.orchestration.sampler import Sampler, space_hash
 from tuner.reports.tables import write_tables
+from tuner.request import SearchRequest
 from tuner.storage import Storage
 from tuner.teacher import TEACHER_FILE, kept_teacher, write_teacher
 
@@ -47,7 +48,9 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
 
     dataset, splits = open_data(search.workload)
     check_method(search.workload, dataset, search.space.method, search.published)
-    teacher = find_teacher(search.workload, dataset)
+    # A search that is resumed has its teacher with it, wherever that came from.
+    has_teacher = resume and search.storage.exists(TEACHER_FILE)
+    teacher = None if has_teacher else find_teacher(search.workload, dataset)
     if resume:
         record = Record.load(search.storage)
         check_resumed(search, record)
@@ -57,12 +60,13 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
             check_resources(search.request, machine_resources())
         record = Record(search.storage)
     with _ray(search):
-        gpus, max_concurrent = check_resources(search.request, ray.cluster_resources())
+        request = _with_gpu_share(search, ray.cluster_resources())
+        gpus, max_concurrent = check_resources(request, ray.cluster_resources())
         if not resume:
+            search.storage.write(SEARCH_FILE, _search_yaml(search))
+        if not record.header:
             record.open(id=uuid.uuid4().hex, space=space_hash(search.space), time=time.time())
-            content = search.request.model_dump(mode="json", exclude_none=True)
-            search.storage.write(SEARCH_FILE, yaml.safe_dump(content, sort_keys=False).encode())
-        if teacher is not None and not search.storage.exists(TEACHER_FILE):
+        if teacher is not None:
             write_teacher(search.storage, teacher)
         kept = kept_teacher(search.workload, dataset)
         record.listeners.append(partial(_keep_teacher, search.storage, kept))
@@ -74,7 +78,9 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         with watch(record, plan):
             interrupted = _tune(search, record, plan, gpus)
     write_tables(search.storage, record)
-    return Run(search, record, interrupted, (len(splits.train), len(splits.validation), len(splits.test)))
+    return Run(
+        search, record, interrupted, (len(splits.train), len(splits.validation), len(splits.test))
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +91,15 @@ class Run:
     record: Record
     interrupted: bool
     num_images: tuple[int, int, int]  # training, validation, test
+
+
+def _search_yaml(search: Search) -> bytes:
+    """The resolved request, to be fed back with --config; a folder's name is not in its files."""
+    left_out = {"name", "runs_dir"}
+    if "@" in (search.request.tracking_uri or ""):
+        left_out.add("tracking_uri")  # it holds a password
+    content = search.request.model_dump(mode="json", exclude_none=True, exclude=left_out)
+    return yaml.safe_dump(content, sort_keys=False).encode()
 
 
 def _plan(
@@ -150,9 +165,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
         record,
     )
     scheduler.is_over_time = lambda: plan.is_over_time
-    planned = PlannedSearch(
-        plan, cpus=request.cpus_per_trial, gpus=gpus, max_failures=MAX_FAILURES
-    )
+    planned = PlannedSearch(plan, cpus=request.cpus_per_trial, gpus=gpus, max_failures=MAX_FAILURES)
     planned.on_ready = lambda: scheduler.recall(planned.recalled)
     scheduler.run_alone = planned.run_alone
     job = Job(
@@ -232,6 +245,19 @@ def _ray(search: Search) -> Iterator[None]:
         ray.shutdown()
 
 
+def _with_gpu_share(search: Search, resources: dict[str, float]) -> SearchRequest:
+    """The request with the share of a GPU that a trial needs, measured on one of them."""
+    import ray
+
+    from tuner.orchestration.gpu_share import measure_gpu_fraction
+
+    if search.request.gpus_per_trial is not None or not resources.get("GPU"):
+        return search.request
+    measure = ray.remote(num_gpus=1, max_calls=1)(measure_gpu_fraction)
+    fraction = ray.get(measure.remote(search.workload, search.space.method, search.published))
+    return search.request.model_copy(update={"gpus_per_trial": fraction})
+
+
 def _keep_teacher(storage: Storage, path: Path, event: Event, trial: Trial) -> None:
     """A teacher that was trained here is kept for later searches."""
     if event["event"] == "end" and trial.trial == TEACHER_TRIAL and trial.status == DONE:
@@ -245,13 +271,18 @@ def _delete_checkpoint(storage: Storage, event: Event, trial: Trial) -> None:
 
 
 class _TableWriter:
-    """Keeps the Parquet tables up to date, now and then; the journal has what they lack."""
+    """Keeps the Parquet tables up to date, now and then; the journal has what they lack.
+
+    They are written whole, so a long search waits longer: at most a twentieth of its time.
+    """
 
     def __init__(self, storage: Storage, record: Record) -> None:
         self._storage, self._record = storage, record
-        self._written = 0.0
+        self._next = 0.0
 
     def __call__(self, event: Event, trial: Trial) -> None:
-        if event["event"] == "end" and time.monotonic() - self._written > TABLES_PAUSE_SECONDS:
+        begin = time.monotonic()
+        if event["event"] == "end" and begin > self._next:
             write_tables(self._storage, self._record)
-            self._written = time.monotonic()
+            end = time.monotonic()
+            self._next = end + max(TABLES_PAUSE_SECONDS, 20 * (end - begin))

@@ -37,7 +37,11 @@ def build_scheduler(name: str, *, metric: str, epochs: int, space: Space, seed: 
         )
     if name == "hyperband":
         return _AsyncHyperBand(
-            **common, max_t=epochs, grace_period=grace, reduction_factor=REDUCTION_FACTOR, brackets=3
+            **common,
+            max_t=epochs,
+            grace_period=grace,
+            reduction_factor=REDUCTION_FACTOR,
+            brackets=3,
         )
     if name == "median":
         return _MedianStopping(**common, grace_period=grace)
@@ -127,7 +131,11 @@ class RecordedScheduler(TrialScheduler):
         """An epoch has ended: recorded first, decided on second."""
         recorded = self._record.trials[record_name(trial.trial_id)]
         if FAILURE in result:
-            if OUT_OF_MEMORY in result and recorded.trial not in self._alone and self.run_alone(recorded):
+            if (
+                OUT_OF_MEMORY in result
+                and recorded.trial not in self._alone
+                and self.run_alone(recorded)
+            ):
                 self._alone.add(recorded.trial)
             else:
                 self._failures[recorded.trial] = result[FAILURE]
@@ -200,9 +208,7 @@ class RecordedScheduler(TrialScheduler):
             self._record.end(trial.trial, DONE)
         else:
             reason = "time budget" if self.is_over_time() else "scheduler"
-            self._record.end(
-                trial.trial, STOPPED, f"{reason}, after epoch {len(trial.epochs)}"
-            )
+            self._record.end(trial.trial, STOPPED, f"{reason}, after epoch {len(trial.epochs)}")
 
     def _is_searched(self, trial: TuneTrial) -> bool:
         return self._record.trials[record_name(trial.trial_id)].kind == SEARCH
@@ -277,7 +283,9 @@ class _Explore:
         if isinstance(parameter, Fixed):
             return parameter.published
         if draws_anew:
-            low, high = (math.log(x) if parameter.log else x for x in (parameter.low, parameter.high))
+            low, high = (
+                math.log(x) if parameter.log else x for x in (parameter.low, parameter.high)
+            )
             drawn = self._random.uniform(low, high)
             number = math.exp(drawn) if parameter.log else drawn
         else:

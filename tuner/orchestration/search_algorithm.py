@@ -8,8 +8,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import SearchAlgorithm
 
 from tuner.orchestration.plan import Plan
-from tuner.orchestration.record import FINAL, RUNNING, SEARCH, Trial
-from tuner.orchestration.schedulers import record_name
+from tuner.orchestration.record import FINAL, SEARCH, Trial
 
 
 class PlannedSearch(SearchAlgorithm):
@@ -50,14 +49,6 @@ class PlannedSearch(SearchAlgorithm):
         """Whether no trial will follow."""
         return self._finished or (not self._alone and self._plan.is_finished)
 
-    def on_trial_complete(
-        self, trial_id: str, result: dict | None = None, error: bool = False
-    ) -> None:
-        """A trial has ended, and the scheduler has written so to the record."""
-        trial = self._plan.record.trials[record_name(trial_id)]
-        if trial.status != RUNNING:
-            self._plan.ended(trial)
-
     def run_alone(self, trial: Trial) -> bool:
         """Begins again, with a GPU of its own, a trial that ran out of memory; once."""
         if not 0 < self._gpus < 1:
@@ -65,7 +56,9 @@ class PlannedSearch(SearchAlgorithm):
         self._alone.append(trial)
         return True
 
-    def _tune_trial(self, trial: Trial, *, gpus: float | None = None, suffix: str = "") -> TuneTrial:
+    def _tune_trial(
+        self, trial: Trial, *, gpus: float | None = None, suffix: str = ""
+    ) -> TuneTrial:
         spec = self._experiment.spec
         gpus = self._gpus if gpus is None else gpus
         resources = {"CPU": self._cpus} | ({"GPU": gpus} if gpus else {})
@@ -90,5 +83,3 @@ class PlannedSearch(SearchAlgorithm):
             trial_dirname_creator=lambda tune_trial: tune_trial.trial_id,
             trial_name_creator=lambda tune_trial: tune_trial.trial_id,
         )
-
-

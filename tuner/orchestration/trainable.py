@@ -14,10 +14,9 @@ import torch
 from ray import tune
 from torch import nn
 
-import models
 from losses import LossError
 from tuner.data import Dataset, Splits, open_dataset, split
-from tuner.distillation import DivergedError, Distillation, Metrics
+from tuner.distillation import Distillation, DivergedError, Metrics
 from tuner.orchestration.record import SEARCH, TEACHER
 from tuner.orchestration.schedulers import FAILURE, OUT_OF_MEMORY, record_name
 from tuner.storage import Storage
@@ -122,9 +121,7 @@ def _share_gpu(fraction: float) -> None:
 
 @lru_cache(maxsize=2)
 def _data(workload: Workload) -> tuple[Dataset, Splits]:
-    dataset = open_dataset(
-        workload.data, Path(workload.data_dir), image_size=workload.image_size
-    )
+    dataset = open_dataset(workload.data, Path(workload.data_dir), image_size=workload.image_size)
     splits = split(
         dataset,
         validation_fraction=workload.validation_fraction,

@@ -1,0 +1,50 @@
+"""How much of a GPU a trial needs: measured, because Ray's fractions are bookkeeping only."""
+
+import math
+
+import torch
+
+import models
+from search_spaces import Setting
+from tuner.distillation import Distillation
+from tuner.orchestration.prepare import find_teacher, open_data
+from tuner.workload import Workload
+
+# What the CUDA context of another process takes, which no allocator sees.
+CONTEXT_BYTES = 600 * 2**20
+HEADROOM = 1.15
+
+
+def gpu_fraction(peak_bytes: int, total_bytes: int) -> float:
+    """The largest 1/n of a GPU that holds a trial with this peak; 1 if it barely fits at all."""
+    needed = HEADROOM * peak_bytes + CONTEXT_BYTES
+    return 1 / max(1, math.floor(total_bytes / needed))
+
+
+def measure_gpu_fraction(workload: Workload, method: str, setting: Setting) -> float:
+    """Trains one epoch of one batch on this process's GPU and says what share a trial needs.
+
+    Runs as a Ray task that holds a whole GPU.
+    """
+    dataset, splits = open_data(workload)
+    few = splits._replace(
+        train=splits.train[: workload.batch_size], validation=splits.validation[:500]
+    )
+    teacher = find_teacher(workload, dataset)
+    if teacher is None:
+        teacher = models.build(workload.teacher, dataset.num_classes)
+    device = torch.device("cuda")
+    Distillation(
+        student=workload.student,
+        method=method,
+        setting=setting,
+        teacher=teacher,
+        dataset=dataset,
+        splits=few,
+        seed=workload.seed,
+        data_seed=workload.seed,
+        device=device,
+        **workload.schedule(),
+    ).run_epoch()
+    total = torch.cuda.get_device_properties(device).total_memory
+    return gpu_fraction(torch.cuda.max_memory_reserved(device), total)
