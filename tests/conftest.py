@@ -1,0 +1,24 @@
+"""What all tests share: the real images where they are, and the environment of the commands."""
+
+from pathlib import Path
+
+import pytest
+
+from tuner.orchestration.environment import prepare
+
+prepare()  # before any test imports ray or mlflow
+
+
+@pytest.fixture(scope="session")
+def cifar10() -> str:
+    """The spec of the real images; skips where they are absent."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / "cifar10"
+    if not folder.is_dir():
+        pytest.skip("the real images are not on this machine")
+    return f"parquet:{folder}"
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One data folder for the session: the digits are built once."""
+    return str(tmp_path_factory.mktemp("data"))
