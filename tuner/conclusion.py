@@ -32,7 +32,7 @@ def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
     rows = compare(record)
     report = write_report(search.storage)
     if best is None:
-        tracking.finish(files=_files(search), metrics={}, status="FAILED")
+        tracking.finish(files=_files(search), metrics={}, note="", status="FAILED")
         return _nothing_finished(record, report)
     search.storage.write(BEST_FILE, yaml.safe_dump(_best(search, best), sort_keys=False).encode())
     _finish_tracking(run, tracking, rows)
@@ -46,7 +46,7 @@ def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
 
 def print_interrupted(run: Run, tracking: Tracking) -> None:
     """Says what is done and how to go on; on standard error, as the status is not 0."""
-    tracking.finish(files={}, metrics={}, status="KILLED")
+    tracking.finish(files={}, metrics={}, note="", status="KILLED")
     trials = run.record.of(SEARCH)
     ended = sum(trial.ended is not None for trial in trials)
     print(  # noqa: T201
@@ -97,7 +97,8 @@ def _finish_tracking(run: Run, tracking: Tracking, rows: list[Row]) -> None:
                 classifier, dataset, f"{search.workload.student}-{search.space.method}"
             )
         )
-    tracking.finish(files=_files(search), metrics=metrics, status="FINISHED")
+    note = verdict(rows, search.request.select_on)
+    tracking.finish(files=_files(search), metrics=metrics, note=note, status="FINISHED")
 
 
 def _final_of_winner(record: Record) -> Trial | None:

@@ -65,6 +65,7 @@ def _search(given: dict[str, Any], mode: str) -> int:
             experiment=request.experiment or "tuner",
             search_id=record.header["id"],
             search_name=search.name,
+            searched=search.searched,
             tags=describe(search),
         )
         tracked.append(tracking)

@@ -5,14 +5,16 @@ that goes away costs nothing but its own view, and resuming never makes a run tw
 """
 
 import fcntl
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from tuner.orchestration.record import FAILED, FINAL, RUNNING, Event, Record, Trial
+from tuner.orchestration.record import DONE, FAILED, FINAL, RUNNING, SEARCH, Event, Record, Trial
 from tuner.storage import Storage
 
 SYNC_SECONDS = 2.0
@@ -47,14 +49,20 @@ class Tracking:
         experiment: str,
         search_id: str,
         search_name: str,
+        searched: Sequence[str],
         tags: dict[str, str],
     ) -> None:
-        """`search_id` is unique to the search and finds its runs again; `tags` describe it."""
+        """`search_id` is unique to the search and finds its runs again; `tags` describe it.
+
+        Only the `searched` hyperparameters become parameters of a run: what is the same
+        everywhere would clutter the comparison, and is in `search.yaml`.
+        """
         self.problem = ""
         self.parent_run_id: str | None = None
         self.experiment_id: str | None = None
         self._record, self.uri, self._experiment = record, tracking_uri, experiment
         self._search_id, self._search_name, self._tags = search_id, search_name, tags
+        self._searched = searched
         self._client: Any = None
         self._run_ids: dict[str, str] = {}
         self._num_logged: dict[str, int] = {}
@@ -73,10 +81,18 @@ class Tracking:
         if self._changed and not self.problem:
             self.problem = "MLflow took too long"
 
-    def finish(self, *, files: dict[str, bytes], metrics: dict[str, float], status: str) -> None:
-        """Ends the search's own run, with its files and its results. Call after `close`."""
+    def finish(
+        self, *, files: dict[str, bytes], metrics: dict[str, float], note: str, status: str
+    ) -> None:
+        """Ends the search's own run, with its files and its results in numbers and words.
+
+        Call after `close`.
+        """
         with self._guarded():
             self._connect()
+            if note:
+                note = f"{note}\n\n[Compare all trials]({self._compare_link()})"
+                self._client.set_tag(self.parent_run_id, "mlflow.note.content", note)
             if files:
                 self._log_files(files)
             now = int(time.time() * 1000)
@@ -97,6 +113,12 @@ class Tracking:
             mlflow.set_tracking_uri(self.uri)
             with mlflow.start_run(run_id=self.parent_run_id):
                 log_model()
+
+    def _compare_link(self) -> str:
+        """MLflow's page with parallel coordinates and contours over the search's trials."""
+        trials = [self._run_ids[trial.trial] for trial in self._record.of(SEARCH)]
+        runs, experiments = (quote(json.dumps(ids)) for ids in (trials, [self.experiment_id]))
+        return f"#/compare-runs?runs={runs}&experiments={experiments}"
 
     def _on_event(self, event: Event, trial: Trial) -> None:
         with self._lock:
@@ -159,7 +181,11 @@ class Tracking:
         database = _sqlite_path(self.uri)
         # SQLite's own default would be a folder of whatever directory the driver runs in.
         location = None if database is None else (database.parent / "mlartifacts").as_uri()
-        return str(client.create_experiment(self._experiment, artifact_location=location))
+        # Without its kind, MLflow greets people with the traces of language models.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(
+            client.create_experiment(self._experiment, artifact_location=location, tags=tags)
+        )
 
     def _runs_of_search(self) -> Iterator[Any]:
         token: str | None = None
@@ -222,12 +248,20 @@ class Tracking:
             parent = self._run_ids.get(group) or self._create(
                 group, trial.label, parent=parent, tags=tags, started=trial.started
             )
+            self._client.log_batch(parent, params=self._params(trial))
         run_id = self._create(
             trial.trial, trial.trial, parent=parent, tags=tags, started=trial.started
         )
-        params = [_param(name, value) for name, value in trial.setting.items() if value is not None]
-        self._client.log_batch(run_id, params=[*params, _param("seed", trial.seed)])
+        params = [*self._params(trial), _param("seed", trial.seed)]
+        self._client.log_batch(run_id, params=params)
         return run_id
+
+    def _params(self, trial: Trial) -> list[Any]:
+        return [
+            _param(name, value)
+            for name in self._searched
+            if (value := trial.setting.get(name)) is not None
+        ]
 
     def summarise(self, label: str, metrics: dict[str, float]) -> None:
         """Mean, deviation and number of seeds of one setting, on the run above its seeds."""
@@ -239,6 +273,7 @@ class Tracking:
                     run_id,
                     metrics=[_metric(name, value, now, 0) for name, value in metrics.items()],
                 )
+                self._client.set_tag(run_id, "status", DONE)
                 self._client.set_terminated(run_id)
 
     def _log_files(self, files: dict[str, bytes]) -> None:
