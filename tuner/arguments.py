@@ -23,14 +23,16 @@ ENVIRONMENT = {
 Request = TypeVar("Request", bound=BaseModel)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Refuses as every command does: with a RequestError."""
+
     def error(self, message: str) -> NoReturn:
         raise RequestError(f"{message}; see {self.prog} --help")
 
 
 def parser_for(model: type[BaseModel], prog: str, description: str) -> argparse.ArgumentParser:
     """A parser with an option for every field of `model`; what is not given stays absent."""
-    parser = _Parser(
+    parser = Parser(
         prog=prog,
         description=description,
         argument_default=argparse.SUPPRESS,
@@ -54,8 +56,9 @@ def read_request(
     given = dict(given)
     config = given.pop("config", None)
     values = dict(base or {}) | (read_yaml(config) if config else {})
-    if "set" in given:  # single pins win over the file's, the others stay
-        given["set"] = dict(values.get("set") or {}) | given["set"]
+    pins = values.get("set")
+    if "set" in given and isinstance(pins, dict):  # single pins win, the file's others stay
+        given["set"] = pins | given["set"]
     for option, variable in ENVIRONMENT.items():
         if option in model.model_fields and os.environ.get(variable):
             values[option] = os.environ[variable]
@@ -139,10 +142,10 @@ class _Assign(argparse.Action):
 
 
 _REMEDIES = {
-    "greater_than_equal": "it must be at least {ge}",
-    "greater_than": "it must be above {gt}",
+    "greater_than_equal": "it must be at least {ge:g}",
+    "greater_than": "it must be above {gt:g}",
     "less_than": "it must be below {lt}",
-    "less_than_equal": "it must be at most {le}",
+    "less_than_equal": "it must be at most {le:g}",
     "int_parsing": "give a whole number",
     "int_from_float": "give a whole number",
     "int_type": "give a whole number",

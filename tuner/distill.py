@@ -33,6 +33,9 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
     setting = (
         SPACES[request.method].narrow(request.set).published() if request.method in SPACES else {}
     )
+    output = Path(request.output).expanduser().absolute() if request.output else None
+    if output is not None:
+        check_file(output, "--output")
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     try:
         training = distill(
@@ -45,10 +48,9 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
         print(f"tuner: {error}; lower --lr or the method's weights", file=sys.stderr)  # noqa: T201
         return 1
     print(f"test accuracy {training.test()['accuracy']:.2f} %")  # noqa: T201
-    if request.output:
-        path = Path(request.output).expanduser().absolute()
-        write_teacher(Storage(str(path.parent)), training.student, path.name)
-        print(f"student: {path}")  # noqa: T201
+    if output is not None:
+        write_teacher(Storage(str(output.parent)), training.student, output.name)
+        print(f"student: {output}")  # noqa: T201
     return 0
 
 

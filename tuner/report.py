@@ -1,8 +1,8 @@
 """`tuner report NAME`: rebuilds a search's report from its tables."""
 
-import argparse
 import sys
 
+from tuner.arguments import Parser
 from tuner.commands import run_command
 from tuner.errors import RequestError
 
@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report
 
 
 def _report(arguments: list[str] | None, prog: str) -> int:
-    parser = argparse.ArgumentParser(prog=prog, description="Rebuilds a search's report.")
+    parser = Parser(prog=prog, description="Rebuilds a search's report.")
     parser.add_argument("name", help="name of the search")
     parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
     options = parser.parse_args(arguments)

@@ -34,7 +34,7 @@ def default_data_dir() -> str:
 class WorkloadRequest(BaseModel):
     """Data, networks and schedule; what is left out comes from the data's recipe."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: str = Field(
         "digits", description="digits, cifar10, cifar100, parquet:DIR or imagefolder:DIR"

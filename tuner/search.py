@@ -58,6 +58,8 @@ def _search(given: dict[str, Any], mode: str) -> int:
     tracked: list[Tracking] = []
 
     def watch(record: Record, plan: Plan) -> AbstractContextManager[Any]:
+        if mode == "auto":
+            print_heading(search)
         uri = request.tracking_uri or default_tracking_uri(search.runs, request.data_dir)
         tracking = Tracking(
             record,
@@ -83,8 +85,6 @@ def _search(given: dict[str, Any], mode: str) -> int:
         )
         return stack
 
-    if mode == "auto":
-        print_heading(search)
     run = run_search(search, resume=bool(resume), watch=watch)
     if run.interrupted:
         print_interrupted(run, tracked[0])
@@ -96,11 +96,10 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     """The request that the search began with. Raises RequestError where `given` differs."""
     from tuner.storage import Storage
 
-    given = dict(given)
-    config = given.pop("config", None)
-    given = (read_yaml(config) if config else {}) | given
+    config = given.get("config")
+    options = (read_yaml(config) if config else {}) | given
     defaults = {"runs_dir": SearchRequest.model_fields["runs_dir"].default}
-    runs = Storage((defaults | given)["runs_dir"])
+    runs = Storage(str((defaults | options)["runs_dir"]))
     storage = runs.sub(name)
     if not storage.exists("search.yaml"):
         raise RequestError(
@@ -108,12 +107,16 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
         )
     import yaml
 
+    from tuner.orchestration.prepare import plan_search
+
     base = yaml.safe_load(storage.read("search.yaml")) | {"name": name, "runs_dir": runs.uri}
-    began = read_request(SearchRequest, {}, base=base)
     request = read_request(SearchRequest, given, base=base)
-    for option in given:
-        before, now = getattr(began, option), getattr(request, option)
-        if option not in OPERATIONAL and before != now:
+    # Resolved, because there are several ways to write the same name or path.
+    began = plan_search(read_request(SearchRequest, {}, base=base)).request
+    resolved = plan_search(request).request
+    for option in options.keys() - {"config", *OPERATIONAL}:
+        before, now = getattr(began, option), getattr(resolved, option)
+        if before != now:
             raise RequestError(
                 f"{option} is {now!r} but {name} began with {before!r}; "
                 "leave it out to resume, or start a new search"

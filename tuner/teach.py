@@ -25,6 +25,9 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     from tuner.training import default_device, train_teacher
     from tuner.workload import Workload, resolve
 
+    output = Path(request.output).expanduser().absolute() if request.output else None
+    if output is not None:
+        check_file(output, "--output")
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     dataset, splits = open_data(workload)
     teacher = find_teacher(workload, dataset)
@@ -45,8 +48,8 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     for name in ("validation", "test"):
         accuracy = evaluate(teacher, dataset, getattr(splits, name), device)["accuracy"]
         print(f"{name} accuracy {accuracy:.2f} %")  # noqa: T201
-    if request.output:
-        path = Path(request.output).expanduser().absolute()
+    if output is not None:
+        path = output
         write_teacher(Storage(str(path.parent)), teacher, path.name)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     print(f"{path}  sha256 {digest}")  # noqa: T201

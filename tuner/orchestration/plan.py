@@ -72,8 +72,13 @@ class Plan:
 
     @property
     def is_searching(self) -> bool:
-        """Whether trials are still to be begun; when the time is over they are not."""
-        return not self.is_over_time and (len(self.record.of(SEARCH)) < self.budget.num_trials)
+        """Whether trials are still to be begun; not when the time is over.
+
+        Nor once final trainings have begun, which a later winner would belie.
+        """
+        if self.is_over_time or self.record.of(FINAL):
+            return False
+        return len(self.record.of(SEARCH)) < self.budget.num_trials
 
     @property
     def is_over_time(self) -> bool:

@@ -1,5 +1,6 @@
 """From a request to a search that can begin: everything is checked before anything is written."""
 
+import inspect
 import os
 import time
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ import models
 from losses import LOSSES, LossError
 from models import shapes_of
 from search_spaces import Fixed, Setting, Space, load_space
+from search_spaces.parameters import list_of
 from tuner.data import Dataset, Splits, open_dataset, split
+from tuner.data.sources import find_source
 from tuner.errors import RequestError
 from tuner.orchestration.record import Record
 from tuner.orchestration.sampler import space_hash
@@ -67,13 +70,14 @@ class Search:
 def plan_search(request: SearchRequest) -> Search:
     """Resolves a request. Raises RequestError, SpaceError or UnknownModel; reads no data."""
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
-    _check_data(workload)
+    find_source(workload.data, Path(workload.data_dir))
     declared = load_space(request.space)
     if declared.method not in LOSSES:
         raise RequestError(
             f"{request.space}: the method {declared.method!r} is unknown; "
             f"use one of {', '.join(sorted(set(LOSSES) - {'plain'}))}"
         )
+    _check_hyperparameters(request.space, declared)
     cost = _setting_of_workload(workload, declared, request.set)
     space = declared.narrow(cost | request.set)
     # What a person fixes about the method's form is theirs; what is searched is compared
@@ -226,10 +230,20 @@ def _setting_of_workload(workload: Workload, space: Space, given: dict[str, str]
     }
 
 
-def _check_data(workload: Workload) -> None:
-    kind, _, folder = workload.data.partition(":")
-    if folder and not Path(folder).is_dir():
-        raise RequestError(f"{folder}: there is no such folder; check --data {kind}:DIR")
+def _check_hyperparameters(place: str, space: Space) -> None:
+    """A loss has no defaults: its space declares each of its hyperparameters, and no other."""
+    known = set(inspect.signature(LOSSES[space.method]).parameters) - {"student", "teacher"}
+    declared = {parameter.name for parameter in space.params}
+    if declared - known:
+        raise RequestError(
+            f"{place}: {space.method} has no hyperparameter {list_of(sorted(declared - known))}; "
+            f"known: {list_of(sorted(known))}"
+        )
+    if known - declared:
+        raise RequestError(
+            f"{place}: {space.method} also needs {list_of(sorted(known - declared))}; "
+            "declare it, as Fixed(NAME, VALUE) if it is not searched"
+        )
 
 
 def _check_combination(request: SearchRequest, num_trials: int, workload: Workload) -> None:

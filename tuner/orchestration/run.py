@@ -55,9 +55,9 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         record = Record.load(search.storage)
         check_resumed(search, record)
     else:
-        check_storage(search)
         if search.request.address is None:
             check_resources(search.request, machine_resources())
+        check_storage(search)
         record = Record(search.storage)
     with _ray(search):
         request = _with_gpu_share(search, ray.cluster_resources())

@@ -72,6 +72,9 @@ class Sampler:
         if self._batch and self._num_asked % self._batch == 0:
             self._tell_all()
         self._num_asked += 1
+        return self._propose(trial)
+
+    def _propose(self, trial: str) -> Setting:
         if self._grid is not None:
             return next(self._next)
         with warnings.catch_warnings():
@@ -131,7 +134,7 @@ class Sampler:
         # Another version of a library proposes otherwise: what was tried stands.
         self._study.tell(self._asked.pop(trial), state=TrialState.FAIL)
         self._study.enqueue_trial(_active(setting))
-        self.ask(trial)
+        self._propose(trial)
 
     @property
     def study(self) -> optuna.Study:
