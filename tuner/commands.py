@@ -1,6 +1,8 @@
 """What the commands share: from arguments to an exit status, refusals told in one sentence."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tuner.arguments import fail
@@ -20,6 +22,15 @@ def run_command(command: Callable[[], int]) -> int:
         return command()
     except (RequestError, LossError, CheckpointError, UnknownModel, SpaceError) as error:
         return fail(str(error))
+
+
+def output_file(location: str) -> Path:
+    """The absolute path of a file to write. Raises RequestError where it cannot be written."""
+    path = Path(location).expanduser().absolute()
+    folder = next(parent for parent in path.parents if parent.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise RequestError(f"cannot write to {path}; give a file in a folder of yours as --output")
+    return path
 
 
 def epoch_line(metrics: dict[str, Any]) -> str:

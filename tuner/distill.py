@@ -1,10 +1,9 @@
 """`tuner distill`: trains a student with one setting, without Ray; takes a `best.yaml`."""
 
 import sys
-from pathlib import Path
 
 from tuner.arguments import parser_for, read_request
-from tuner.commands import epoch_line, run_command
+from tuner.commands import epoch_line, output_file, run_command
 from tuner.errors import RequestError
 from tuner.request import DistillRequest
 
@@ -33,9 +32,7 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
     setting = (
         SPACES[request.method].narrow(request.set).published() if request.method in SPACES else {}
     )
-    output = Path(request.output).expanduser().absolute() if request.output else None
-    if output is not None:
-        check_file(output, "--output")
+    output = output_file(request.output) if request.output else None
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     try:
         training = distill(

@@ -114,7 +114,9 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     # Resolved, because there are several ways to write the same name or path.
     began = plan_search(read_request(SearchRequest, {}, base=base)).request
     resolved = plan_search(request).request
-    for option in options.keys() - {"config", *OPERATIONAL}:
+    for option in options:
+        if option in ("config", *OPERATIONAL):
+            continue
         before, now = getattr(began, option), getattr(resolved, option)
         if before != now:
             raise RequestError(

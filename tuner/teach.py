@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tuner.arguments import parser_for, read_request
-from tuner.commands import epoch_line, run_command
+from tuner.commands import epoch_line, output_file, run_command
 from tuner.request import TeachRequest
 
 
@@ -25,9 +25,7 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     from tuner.training import default_device, train_teacher
     from tuner.workload import Workload, resolve
 
-    output = Path(request.output).expanduser().absolute() if request.output else None
-    if output is not None:
-        check_file(output, "--output")
+    output = output_file(request.output) if request.output else None
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     dataset, splits = open_data(workload)
     teacher = find_teacher(workload, dataset)

@@ -6,6 +6,7 @@ that goes away costs nothing but its own view, and resuming never makes a run tw
 
 import fcntl
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -110,8 +111,7 @@ class Tracking:
                 return  # an earlier session got as far
             import mlflow
 
-            mlflow.set_tracking_uri(self.uri)
-            with mlflow.start_run(run_id=self.parent_run_id):
+            with _default_tracking_uri(self.uri), mlflow.start_run(run_id=self.parent_run_id):
                 log_model()
 
     def _compare_link(self) -> str:
@@ -283,6 +283,19 @@ class Tracking:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
             self._client.log_artifacts(self.parent_run_id, folder)
+
+
+@contextmanager
+def _default_tracking_uri(uri: str) -> Iterator[None]:
+    """Where `mlflow.pytorch` logs to; MLflow keeps it in the environment, for every later search."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
 
 
 def _metric(name: str, value: float, timestamp: int, step: int) -> Any:

@@ -1,5 +1,6 @@
 """What is trained on what, and how: the workload of a search, and the one home of its defaults."""
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,10 @@ def resolve(given: dict[str, Any]) -> Workload:
     values = recipe | {name: value for name, value in given.items() if value is not None}
     name, _, checkpoint = str(values["teacher"]).partition("@")
     values["teacher"] = models.canonical_name(name)
-    values["teacher_checkpoint"] = (
-        str(Path(checkpoint).expanduser().absolute()) if checkpoint else None
-    )
+    values["teacher_checkpoint"] = absolute(checkpoint) if checkpoint else None
     values["student"] = models.canonical_name(values["student"])
     values["data"] = _absolute_data(values["data"])
-    values["data_dir"] = str(Path(values["data_dir"]).expanduser().absolute())
+    values["data_dir"] = absolute(values["data_dir"])
     values.setdefault("teacher_epochs", values["epochs"])
     values.setdefault("lr", default_lr(values["student"]))
     values.setdefault("lr_decay_epochs", default_lr_decay_epochs(values["epochs"]))
@@ -138,6 +137,11 @@ def default_lr_decay_epochs(epochs: int) -> tuple[int, ...]:
     return tuple(round(drop * epochs / CRD_EPOCHS) for drop in CRD_LR_DECAY_EPOCHS)
 
 
+def absolute(path: str) -> str:
+    """A path that means the same in every process, wherever that runs."""
+    return os.path.abspath(Path(path).expanduser())
+
+
 def _absolute_data(spec: str) -> str:
     kind, colon, folder = spec.partition(":")
-    return f"{kind}:{Path(folder).expanduser().absolute()}" if colon and folder else spec
+    return f"{kind}:{absolute(folder)}" if colon and folder else spec

@@ -105,7 +105,7 @@ class RecordedScheduler(TrialScheduler):
                 self._scheduler.on_trial_add(None, tune_trial)
             elif event["event"] == "epoch":
                 decisions[trial.trial] = self._decide(None, trial, event["metrics"])
-            elif event["event"] == "end" and event["status"] == FAILED:
+            elif event["event"] == "end" and (event["status"] == FAILED or not trial.epochs):
                 self._scheduler.on_trial_remove(None, tune_trial)
             elif event["event"] == "end":
                 self._scheduler.on_trial_complete(None, tune_trial, trial.epochs[-1])

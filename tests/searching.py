@@ -1,0 +1,272 @@
+"""Small searches for the integration tests, in this process or in one that may be killed.
+
+A search of this size trains for a second or two; starting a worker takes longer.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tuner.orchestration.environment import prepare
+from tuner.orchestration.record import Record
+from tuner.search import main
+from tuner.storage import Storage
+
+SMALL = {
+    "space": "itrd",
+    "limit": 200,
+    "teacher": "resnet8",
+    "teacher_epochs": 1,
+    "student": "resnet8",
+    "epochs": 3,
+    "trials": 4,
+    "seeds": 1,
+    "max_concurrent": 1,
+}
+# Columns that differ whenever a search is run again.
+TIMES = ["seconds", "started", "ended"]
+LIBRARY_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "RAY_ADDRESS")
+DEADLINE_SECONDS = 120.0
+
+
+class Searches:
+    """A folder of searches, and the data folder that they share with all tests."""
+
+    def __init__(self, runs: Path, data_dir: str) -> None:
+        self.runs, self.data_dir = runs, data_dir
+
+    def run(self, name: str, *flags: str, **options: Any) -> int:
+        """`tuner search` in this process; `options` come on top of the small ones."""
+        return main(self.arguments(name, *flags, **options))
+
+    def resume(self, name: str, *flags: str) -> int:
+        """`tuner search --resume` in this process."""
+        return main([*self.resume_arguments(name), *flags])
+
+    def arguments(self, name: str, *flags: str, **options: Any) -> list[str]:
+        """What a person would type for a new search."""
+        values = {**SMALL, "name": name, "runs_dir": self.runs, "data_dir": self.data_dir}
+        return [*as_flags({**values, **options}), *flags]
+
+    def resume_arguments(self, name: str) -> list[str]:
+        """What a person would type to go on with a search."""
+        return ["--resume", name, "--runs-dir", str(self.runs)]
+
+    def folder(self, name: str) -> Path:
+        """Everything that a search has written."""
+        return self.runs / name
+
+    def record(self, name: str) -> Record:
+        """What a search's journal says."""
+        return Record.load(Storage(str(self.folder(name))))
+
+    def journal(self, name: str) -> bytes:
+        """The journal as it is now; nothing while there is none."""
+        path = self.folder(name) / "journal.jsonl"
+        return path.read_bytes() if path.exists() else b""
+
+    def table(self, name: str, file: str) -> pd.DataFrame:
+        """`trials` or `epochs` of a search, without the columns that hold times."""
+        table = pq.read_table(self.folder(name) / f"{file}.parquet").to_pandas()
+        return table.drop(columns=[column for column in TIMES if column in table])
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where the searches are tracked, unless they are told otherwise."""
+        return f"sqlite:///{self.runs}/mlflow.db"
+
+    def client(self) -> Any:
+        """An MLflow client of the searches' own store."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.tracking_uri)
+
+    def mlflow_runs(self, name: str) -> list[Any]:
+        """All MLflow runs of a search, the search's own among them."""
+        return runs_of(self.client(), self.record(name).header["id"])
+
+
+def as_flags(options: dict[str, Any]) -> list[str]:
+    """{"max_concurrent": 2} as --max-concurrent 2; a tuple repeats its flag."""
+    flags = []
+    for name, value in options.items():
+        for single in value if isinstance(value, tuple) else (value,):
+            flags += [f"--{name.replace('_', '-')}", str(single)]
+    return flags
+
+
+def runs_of(client: Any, search_id: str) -> list[Any]:
+    """All MLflow runs with a search's tag."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiments, f"tags.`tuner.search` = '{search_id}'"))
+
+
+def same_results(searches: Searches, one: str, other: str) -> None:
+    """Two searches have the same trials and epochs, whatever the clock said."""
+    for file in ("trials", "epochs"):
+        pd.testing.assert_frame_equal(
+            searches.table(one, file), searches.table(other, file), check_exact=True
+        )
+
+
+@contextmanager
+def local_ray() -> Iterator[None]:
+    """One Ray for all searches of a module; `tuner.search` uses a Ray that is there already."""
+    prepare()
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    for name in LIBRARY_VARIABLES:
+        os.environ.pop(name, None)
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=200_000_000,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+class Driver:
+    """`python -m tuner.search` in a session of its own, with a Ray of its own."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._paths = [folder / f"{stream}-{time.monotonic_ns()}" for stream in ("out", "err")]
+        environment = {k: v for k, v in os.environ.items() if k not in LIBRARY_VARIABLES}
+        with self._paths[0].open("wb") as out, self._paths[1].open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tuner.search", *arguments],
+                cwd=folder,
+                env=environment,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Waits for something that the search does."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not is_so():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"it has not come to that:\n{self.out}\n{self.err}")
+            time.sleep(0.005)
+
+    def wait(self) -> int:
+        """The exit status."""
+        return self.process.wait(timeout=DEADLINE_SECONDS)
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the driver, not to its Ray."""
+        self.process.send_signal(number)
+
+    def reap(self, seconds: float = 10.0) -> list[str]:
+        """Waits for the processes of the session to be gone; returns and ends those that stay."""
+        deadline = time.monotonic() + seconds
+        while (left := processes_of_session(self.process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        return list(left.values())
+
+    @property
+    def out(self) -> str:
+        """What it printed on standard output so far."""
+        return self._paths[0].read_text()
+
+    @property
+    def err(self) -> str:
+        """What it printed on standard error so far."""
+        return self._paths[1].read_text()
+
+
+class TrialProcesses:
+    """Watches which processes train trials of this process's Ray, and kills them when told."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self.killed: list[int] = []
+        self._stop = threading.Event()
+
+    @contextmanager
+    def watching(self, is_time_to_kill: Callable[[int], bool] = lambda killed: False) -> Iterator:
+        """`is_time_to_kill` is asked all the time, with the number of processes killed so far."""
+        thread = threading.Thread(target=self._watch, args=(is_time_to_kill,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _watch(self, is_time_to_kill: Callable[[int], bool]) -> None:
+        while not self._stop.wait(0.01):
+            trials = trial_processes(os.getpid())
+            self.seen.update(trials)
+            if trials and is_time_to_kill(len(self.killed)):
+                (pid, *_) = trials
+                self.killed.append(pid)
+                os.kill(pid, signal.SIGKILL)
+
+
+def processes_of_session(session: int) -> dict[int, str]:
+    """Process id and command of every living process of a session."""
+    return {
+        pid: _command(pid)
+        for pid, fields in _processes().items()
+        if int(fields[3]) == session and fields[0] != "Z"
+    }
+
+
+def trial_processes(ancestor: int) -> list[int]:
+    """The workers that hold a trial, among the descendants of a process."""
+    processes = _processes()
+    found = []
+    for pid in processes:
+        if not _command(pid).startswith("ray::ImplicitFunc"):
+            continue
+        parent = pid
+        while parent in processes and parent != ancestor:
+            parent = int(processes[parent][1])
+        if parent == ancestor:
+            found.append(pid)
+    return found
+
+
+def _processes() -> dict[int, list[str]]:
+    """Of every process: state, parent, group, session, ... as in /proc/PID/stat."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                found[int(folder.name)] = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has just ended
+    return found
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except OSError:
+        return ""
