@@ -19,7 +19,7 @@ def read_space_file(path: Path) -> Space:
         place = f"{path} line {error.lineno}" if error.lineno else str(path)
         raise SpaceError(f"{place}: {error.msg}; fix it and run again") from error
     # Anything can go wrong in a person's code, and all of it is theirs to mend.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tuner.orchestration.environment import prepare
 
 prepare()  # before any test imports ray or mlflow
+torch.set_num_threads(1)  # more would only wait for each other on networks this small
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 A search of this size trains for a second or two; starting a worker takes longer.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -110,6 +111,18 @@ def runs_of(client: Any, search_id: str) -> list[Any]:
     """All MLflow runs with a search's tag."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     return list(client.search_runs(experiments, f"tags.`tuner.search` = '{search_id}'"))
+
+
+def next_session(record: Record, folder: Path) -> Record:
+    """The record as a later session finds it, while this one still holds its journal."""
+    storage = Storage(str(folder / f"session-{time.monotonic_ns()}"))
+    storage.write("journal.jsonl", b"".join(_journal_of(record)))
+    return Record.load(storage)
+
+
+def _journal_of(record: Record) -> Iterator[bytes]:
+    for event in (record.header, *record.events):
+        yield json.dumps(event).encode() + b"\n"
 
 
 def same_results(searches: Searches, one: str, other: str) -> None:

@@ -210,7 +210,7 @@ def test_a_reason_cannot_run_as_a_script(html):
 
 
 def test_the_findings_are_said_in_words(page):
-    assert "Tuned beats plain by 7.00 points of test accuracy" in page.text
+    assert "Tuned is 7.00 points of test accuracy above plain" in page.text
     assert "Winner: trial 0005" in page.text  # not 0006, which was stopped at 97 %
     assert "As the best of 6, that accuracy flatters it" in page.text
     assert "8 trials: 6 ran to the end, 1 stopped early, 1 failed." in page.text
@@ -288,18 +288,18 @@ def test_a_search_that_has_begun_fewer_trials_than_planned_is_continued(storage)
     assert "Repeat this search" in Page(report_of(storage, record, trials=1)).text
 
 
-def test_a_winner_that_was_stopped_is_called_truncated(storage):
+def test_a_trial_that_was_stopped_early_never_wins(storage):
     record = Record(storage)
     add(record, "0000", itrd(1.0), 80.0, status=STOPPED, epochs=2)
     page = Page(report_of(storage, record))
-    assert "the best of the longest (2 of 3 epochs): a truncated training" in page.text
+    assert "No trial has won, for none ran to its last epoch." in page.text
 
 
 def test_a_space_file_that_is_gone_leaves_the_rest_of_the_report(storage):
     record = whole_search(storage)
     page = Page(report_of(storage, record, space="/gone/space.py"))
     assert "The search space cannot be read any more" in page.text
-    assert "Tuned beats plain" in page.text
+    assert "Tuned is 7.00 points of test accuracy above plain" in page.text
 
 
 def test_a_space_that_has_changed_since_leaves_the_rest_of_the_report(storage):

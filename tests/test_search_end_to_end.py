@@ -211,7 +211,7 @@ def test_best_yaml_feeds_into_distill(
     searches: Searches, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     best = searches.folder(NAME) / "best.yaml"
-    assert tuner.distill.main(["--config", str(best)]) == 0
+    assert tuner.distill.main(["--config", str(best), "--test"]) == 0
     assert "test accuracy" in capsys.readouterr().out
 
 

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
@@ -56,9 +57,9 @@ def read_request(
     given = dict(given)
     config = given.pop("config", None)
     values = dict(base or {}) | (read_yaml(config) if config else {})
-    pins = values.get("set")
-    if "set" in given and isinstance(pins, dict):  # single pins win, the file's others stay
-        given["set"] = pins | given["set"]
+    if "set" in given:  # single pins win over the file's, the others stay
+        pins = values.get("set") or {}
+        given["set"] = pins | given["set"] if isinstance(pins, dict) else pins
     for option, variable in ENVIRONMENT.items():
         if option in model.model_fields and os.environ.get(variable):
             values[option] = os.environ[variable]
@@ -81,7 +82,7 @@ def read_request(
 def read_yaml(path: str) -> dict[str, Any]:
     """The mapping in a YAML file, as data. Raises RequestError."""
     try:
-        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+        content = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RequestError(f"{path}: cannot be read ({reason}); check the path") from error
@@ -94,6 +95,33 @@ def read_yaml(path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RequestError(f"{path}: holds no options; write lines such as `epochs: 30`")
     return content
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as data, in which 1:3 is a range, not the number 63 of YAML 1.1."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|nan)$"),
+    list("-+.0123456789"),
+)
+
+
+def load_yaml(text: str | bytes) -> Any:
+    """The content of a YAML text. Raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)
 
 
 def yaml_text(value: object) -> str:

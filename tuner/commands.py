@@ -11,7 +11,10 @@ from tuner.orchestration.environment import prepare
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Returns the command's exit status, or 2 after telling a person what to do otherwise."""
+    """Returns the command's exit status, and tells a person what to do where it could not end well.
+
+    2: a bad request; 1: the disk; 130: Ctrl-C.
+    """
     prepare()
     # The leaf packages have errors of their own, as they can be used without this one.
     from losses import LossError
@@ -22,6 +25,12 @@ def run_command(command: Callable[[], int]) -> int:
         return command()
     except (RequestError, LossError, CheckpointError, UnknownModel, SpaceError) as error:
         return fail(str(error))
+    except OSError as error:  # a disk that is full, a folder that is gone
+        fail(f"{error}; make room or check the folder, then run it again (a search: --resume NAME)")
+        return 1
+    except KeyboardInterrupt:
+        fail("interrupted; a search that had begun goes on with --resume NAME")
+        return 130
 
 
 def output_file(location: str) -> Path:

@@ -1,21 +1,25 @@
 """The end of a search: the best setting as YAML, the report, MLflow, and what a person sees."""
 
 import json
+import shlex
 import sys
 from typing import Any
 
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tuner.classifier import load_classifier, log_to_mlflow
 from tuner.orchestration.plan import winner
-from tuner.orchestration.prepare import Search, open_data
+from tuner.orchestration.prepare import Search
 from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Record, Trial
 from tuner.orchestration.run import Run
 from tuner.reports.comparison import Accuracy, Row, compare, verdict
+from tuner.reports.formatting import accuracy_text, value_text
 from tuner.reports.html import write_report
 from tuner.tracking import Tracking, ui_command
+from tuner.workload import open_data
 
 BEST_FILE = "best.yaml"
 # The settings of the papers' own experiments, to go on with after the digits.
@@ -30,14 +34,16 @@ def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
     search, record = run.search, run.record
     best = winner(record, search.metric)
     rows = compare(record)
+    if best is not None:
+        content = yaml.safe_dump(_best(search, best), sort_keys=False)
+        search.storage.write(BEST_FILE, content.encode())
     report = write_report(search.storage)
     if best is None:
         tracking.finish(files=_files(search), metrics={}, note="", status="FAILED")
         return _nothing_finished(record, report)
-    search.storage.write(BEST_FILE, yaml.safe_dump(_best(search, best), sort_keys=False).encode())
     _finish_tracking(run, tracking, rows)
     if as_json:
-        print(json.dumps(_as_json(search, best, rows, report)))  # noqa: T201
+        print(json.dumps(_as_json(search, best, rows, report, tracking.problem)))  # noqa: T201
         return 0
     _print_result(search, record, best, rows)
     _print_hints(search, tracking, report)
@@ -58,9 +64,10 @@ def print_interrupted(run: Run, tracking: Tracking) -> None:
 
 def resume_command(search: Search) -> str:
     """What a person types to go on."""
-    runs = f" --runs-dir {search.runs.uri}"
-    address = f" --address {search.request.address}" if search.request.address else ""
-    return f"python -m tuner.search --resume {search.name}{runs}{address}"
+    words = ["python", "-m", "tuner.search", "--resume", search.name, "--runs-dir", search.runs.uri]
+    if search.request.address:
+        words += ["--address", search.request.address]
+    return shlex.join(words)
 
 
 def _best(search: Search, best: Trial) -> dict[str, Any]:
@@ -71,6 +78,8 @@ def _best(search: Search, best: Trial) -> dict[str, Any]:
         if value is not None
     }
     setting = {name: value for name, value in best.setting.items() if value is not None}
+    if search.request.space.endswith(".py"):
+        workload["space"] = search.request.space
     return {**workload, "method": best.method, "set": setting}
 
 
@@ -103,9 +112,9 @@ def _finish_tracking(run: Run, tracking: Tracking, rows: list[Row]) -> None:
 
 def _final_of_winner(record: Record) -> Trial | None:
     """Of the final trainings of the winning setting, the one that validates best."""
-    finals = [trial for trial in record.of(FINAL) if trial.is_full_length]
+    finals = record.of(FINAL)
     label = "tuned" if any(trial.label == "tuned" for trial in finals) else "published"
-    candidates = [trial for trial in finals if trial.label == label]
+    candidates = [trial for trial in finals if trial.label == label and trial.is_full_length]
     return max(candidates, key=lambda trial: trial.last("val_accuracy") or 0.0, default=None)
 
 
@@ -130,39 +139,36 @@ def _print_result(search: Search, record: Record, best: Trial, rows: list[Row]) 
     counts = {s: sum(trial.status == s for trial in trials) for s in (DONE, STOPPED, FAILED)}
     console.print()
     console.print(
-        f"[bold]{search.name}[/]: "
+        f"[bold]{escape(search.name)}[/]: "
         + ", ".join(f"{count} {status}" for status, count in counts.items())
         + f"; best {search.metric} {best.last(search.metric):.2f} % in trial {best.trial}"
     )
-    searched = [
-        name for name in best.setting if any(row.setting.get(name) is not None for row in rows)
-    ]
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
     for row in rows:
         table.add_column(row.label, justify="right")
-    for name in searched:
+    for name in search.searched:
         values = [row.setting.get(name) for row in rows]
-        if len({str(value) for value in values if value is not None}) > 1:
-            table.add_row(name, *[_value_text(value) for value in values])
-    table.add_row("validation accuracy", *[_accuracy_text(row.val_accuracy) for row in rows])
-    table.add_row("test accuracy", *[_accuracy_text(row.test_accuracy) for row in rows])
+        if any(value is not None for value in values):
+            table.add_row(name, *["" if value is None else value_text(value) for value in values])
+    table.add_row("validation accuracy (%)", *[accuracy_text(row.val_accuracy) for row in rows])
+    table.add_row("test accuracy (%)", *[accuracy_text(row.test_accuracy) for row in rows])
     table.add_row("seeds", *[str(row.num_seeds) for row in rows])
     console.print(table)
-    console.print(verdict(rows, search.request.select_on))
+    console.print(escape(verdict(rows, search.request.select_on)))
 
 
 def _print_hints(search: Search, tracking: Tracking, report: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"\nreport:  {report}")
+    console.print(f"\nreport:  {escape(report)}")
     if tracking.problem:
         console.print(
-            f"MLflow:  [red]{tracking.problem}[/]; the results are on disk, "
-            f"send them again with\n         {resume_command(search)}"
+            f"MLflow:  [red]{escape(tracking.problem)}[/]; the results are on disk, "
+            f"send them again with\n         {escape(resume_command(search))}"
         )
     else:
         uri = tracking.uri
-        console.print(f"MLflow:  {ui_command(uri)}")
+        console.print(f"MLflow:  {escape(ui_command(uri))}")
         console.print(
             f"         then http://127.0.0.1:5000/#/experiments/{tracking.experiment_id}"
             f"/runs/{tracking.parent_run_id}"
@@ -171,24 +177,18 @@ def _print_hints(search: Search, tracking: Tracking, report: str) -> None:
     if search.workload.data == "digits" and method in PAPER_COMMANDS:
         console.print(f"paper:   python -m tuner.search --space {method} {PAPER_COMMANDS[method]}")
     else:
-        console.print(f"again:   tuner distill --config {search.storage.path(BEST_FILE)}")
+        console.print(
+            f"again:   tuner distill --config {escape(shlex.quote(search.storage.path(BEST_FILE)))}"
+        )
 
 
-def _accuracy_text(accuracy: Accuracy | None) -> str:
-    if accuracy is None:
-        return "-"
-    return (
-        f"{accuracy.mean:.2f}" + ("" if accuracy.std is None else f" ± {accuracy.std:.2f}") + " %"
-    )
-
-
-def _value_text(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _as_json(search: Search, best: Trial, rows: list[Row], report: str) -> dict[str, Any]:
+def _as_json(
+    search: Search, best: Trial, rows: list[Row], report: str, problem: str
+) -> dict[str, Any]:
     return {
         "search": search.name,
+        "select_on": search.request.select_on,
+        "problem": problem,
         "best": {
             "trial": best.trial,
             "setting": best.setting,

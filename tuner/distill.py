@@ -18,33 +18,37 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
     request = read_request(DistillRequest, vars(parser.parse_args(arguments)))
 
     from losses import LOSSES
-    from search_spaces import SPACES
+    from search_spaces import SPACES, load_space
+    from search_spaces.parameters import suggestion
     from tuner.distillation import DivergedError
     from tuner.storage import Storage
     from tuner.teacher import write_teacher
     from tuner.training import distill
     from tuner.workload import Workload, resolve
 
-    if request.method not in LOSSES:
-        raise RequestError(f"unknown method {request.method!r}; known: {', '.join(LOSSES)}")
-    if request.method == "plain" and request.set:
-        raise RequestError("plain has no hyperparameters; leave out --set")
-    setting = (
-        SPACES[request.method].narrow(request.set).published() if request.method in SPACES else {}
-    )
+    space = load_space(request.space) if request.space else SPACES.get(request.method)
+    method = request.method if space is None else space.method
+    if method not in LOSSES:
+        raise RequestError(
+            f"unknown method {method!r}{suggestion(method, LOSSES)} known: {', '.join(LOSSES)}"
+        )
+    if space is None and request.set:
+        raise RequestError(f"{method} has no hyperparameters; leave out --set")
+    setting = {} if space is None else space.narrow(request.set).published()
     output = output_file(request.output) if request.output else None
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     try:
         training = distill(
             workload,
-            request.method,
+            method,
             setting,
             lambda metrics: print(epoch_line(metrics)),  # noqa: T201
         )
     except DivergedError as error:
         print(f"tuner: {error}; lower --lr or the method's weights", file=sys.stderr)  # noqa: T201
         return 1
-    print(f"test accuracy {training.test()['accuracy']:.2f} %")  # noqa: T201
+    if request.test:
+        print(f"test accuracy {training.test()['accuracy']:.2f} %")  # noqa: T201
     if output is not None:
         write_teacher(Storage(str(output.parent)), training.student, output.name)
         print(f"student: {output}")  # noqa: T201

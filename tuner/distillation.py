@@ -24,6 +24,7 @@ from tuner.data import Dataset, Splits, evaluation_batches, num_batches, trainin
 Metrics = dict[str, float]
 Module = TypeVar("Module", bound=nn.Module)
 EVALUATION_BATCH_SIZE = 500
+HEADS_STREAM = 0x9E3779B9
 
 
 class DivergedError(RuntimeError):
@@ -65,6 +66,10 @@ class Distillation:
         self.epochs = epochs
         self.history: list[Metrics] = []
         self.setting = setting
+        if device.type == "cuda":
+            # Kernels that add in any order would make a resumed trial another one.
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.backends.cudnn.benchmark = False
         self._dataset, self._splits, self._device = dataset, splits, device
         self._batch_size, self._crop_padding, self._flip = batch_size, crop_padding, flip
         self._lr, self._lr_decay_epochs, self._lr_decay_rate = lr, lr_decay_epochs, lr_decay_rate
@@ -76,8 +81,10 @@ class Distillation:
         teacher_shapes = student_shapes
         if self.teacher is not None:
             teacher_shapes = shapes_of(self.teacher, dataset.image_size)
+        # Another stream than the student's, or the heads would be scaled copies of its layers.
         self.loss = seeded(
-            seed, lambda: LOSSES[method](student_shapes, teacher_shapes, **setting)
+            (seed + HEADS_STREAM) % 2**32,
+            lambda: LOSSES[method](student_shapes, teacher_shapes, **setting),
         ).to(device)
         self._optimizer = torch.optim.SGD(
             [*self.student.parameters(), *self.loss.parameters()],

@@ -1,6 +1,7 @@
 """What a search would do, for a person to read before it does."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tuner.orchestration.prepare import Search
@@ -15,8 +16,9 @@ def print_heading(search: Search) -> None:
         f" ({workload.teacher_checkpoint})" if workload.teacher_checkpoint else ""
     )
     console.print(
-        f"[bold]{search.name}[/]: {search.space.method} from {teacher} to {workload.student} "
-        f"on {workload.data}, {search.num_trials} trials of {workload.epochs} epochs "
+        f"[bold]{escape(search.name)}[/]: {search.space.method} "
+        f"from {escape(teacher)} to {workload.student} "
+        f"on {escape(workload.data)}, {search.num_trials} trials of {workload.epochs} epochs "
         f"({request.algo}, {request.scheduler})"
     )
     reduced = {
@@ -38,16 +40,16 @@ def print_plan(search: Search) -> None:
     print_heading(search)
     workload = Table("option", "value", title="workload", title_justify="left", box=None)
     for name, value in search.workload.as_request().items():
-        workload.add_row(name, "" if value is None else str(value))
+        workload.add_row(name, "" if value is None else escape(str(value)))
     console.print(workload)
     space = Table(title=f"space of {search.space.method}", title_justify="left", box=None)
     for name in ("name", "range", "scale", "grid", "published", "when"):
         space.add_column(name, overflow="fold")
     for row in search.space.table():
-        space.add_row(*row.values())
+        space.add_row(*map(escape, row.values()))
     console.print(space)
     if search.space.source:
-        console.print(f"[dim]{search.space.source}[/]")
+        console.print(f"[dim]{escape(search.space.source)}[/]")
     request = search.request
     num_finals = (2 + bool(search.space.params)) * request.seeds
     console.print(

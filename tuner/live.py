@@ -26,6 +26,7 @@ from tuner.orchestration.record import (
     Record,
     Trial,
 )
+from tuner.reports.formatting import duration_text, value_text
 
 SHOWN_TRIALS = 8
 COLOURS = {RUNNING: "cyan", DONE: "green", STOPPED: "yellow", FAILED: "red"}
@@ -122,7 +123,7 @@ class LiveView(AbstractContextManager["LiveView"]):
                 "" if value is None else f"{value:.2f} %",
                 self._setting_text(trial) or trial.label,
             )
-        parts.append(table)
+        parts += [Text(), table]
         return Group(*parts)
 
     def _headline(self, trials: list[Trial]) -> Group:
@@ -151,14 +152,14 @@ class LiveView(AbstractContextManager["LiveView"]):
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             ProgressBar(total=1.0, completed=fraction, width=40),
-            f"{_duration(time.monotonic() - self._began)} gone"
-            + (f", about {_duration(seconds)} left" if seconds is not None else ""),
+            f"{duration_text(time.monotonic() - self._began)} gone"
+            + (f", about {duration_text(seconds)} left" if seconds is not None else ""),
         )
         return Group(line, second, bar) if best is not None else Group(line, bar)
 
     def _setting_text(self, trial: Trial) -> str:
         return "  ".join(
-            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+            f"{name}={value_text(value)}"
             for name in self._searched
             if (value := trial.setting.get(name)) is not None
         )
@@ -191,9 +192,3 @@ class LiveView(AbstractContextManager["LiveView"]):
 
 def _num_epochs(record: Record) -> int:
     return sum(len(trial.epochs) for trial in list(record.trials.values()))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes}:{rest:02d}"

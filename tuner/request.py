@@ -22,7 +22,21 @@ def _seconds(value: object) -> object:
 
 
 def _comma_separated(value: object) -> object:
-    return [part for part in value.split(",") if part] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [part for part in value.split(",") if part]
+    return [value] if isinstance(value, int | float) else value
+
+
+def _not_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("true and false are no numbers")
+    return value
+
+
+# To pydantic True is 1; in a YAML file it is a mistake.
+Int = Annotated[int, BeforeValidator(_not_bool)]
+Number = Annotated[float, BeforeValidator(_not_bool)]
+EpochList = Annotated[tuple[Annotated[Int, Field(ge=1)], ...], BeforeValidator(_comma_separated)]
 
 
 def default_data_dir() -> str:
@@ -31,8 +45,8 @@ def default_data_dir() -> str:
     return str(Path(cache, "tuner"))
 
 
-class WorkloadRequest(BaseModel):
-    """Data, networks and schedule; what is left out comes from the data's recipe."""
+class TeacherRequest(BaseModel):
+    """Data, teacher and schedule; what is left out comes from the data's recipe."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -43,28 +57,36 @@ class WorkloadRequest(BaseModel):
         default_factory=default_data_dir,
         description="where data and trained teachers are kept for later searches",
     )
-    image_size: int | None = Field(None, ge=1, description="resize images to this many pixels")
-    limit: int | None = Field(None, ge=1, description="use only so many training images")
-    validation_fraction: float | None = Field(
+    image_size: Int | None = Field(None, ge=1, description="resize images to this many pixels")
+    limit: Int | None = Field(None, ge=1, description="use only so many training images")
+    validation_fraction: Number | None = Field(
         None, gt=0, lt=1, description="share of the training set that trials are ranked on"
     )
     teacher: str | None = Field(
         None, description="NAME[@CHECKPOINT]; without a checkpoint it is trained once and kept"
     )
-    teacher_epochs: int | None = Field(None, ge=1, description="epochs to train a teacher for")
+    teacher_epochs: Int | None = Field(None, ge=1, description="epochs to train a teacher for")
+    teacher_lr: Number | None = Field(
+        None, gt=0, description="initial learning rate of a teacher (default: the published one)"
+    )
+    batch_size: Int | None = Field(None, ge=2, description="images a step")
+    lr_decay_rate: Number | None = Field(None, gt=0, le=1, description="factor of each drop")
+    momentum: Number | None = Field(None, ge=0, lt=1, description="momentum of SGD")
+    weight_decay: Number | None = Field(None, ge=0, description="weight decay of SGD")
+    crop_padding: Int | None = Field(None, ge=0, description="padding of the random crop, pixels")
+    flip: bool | None = Field(None, description="flip images at random")
+    seed: Int = Field(0, ge=0, lt=2**31, description="of split, order, views, weights and sampler")
+
+
+class WorkloadRequest(TeacherRequest):
+    """The same with a student."""
+
     student: str | None = Field(None, description="name of the student network")
-    epochs: int | None = Field(None, ge=1, description="epochs of a full-length training")
-    batch_size: int | None = Field(None, ge=2, description="images a step")
-    lr: float | None = Field(None, gt=0, description="initial learning rate")
-    lr_decay_epochs: Annotated[tuple[int, ...], BeforeValidator(_comma_separated)] | None = Field(
+    epochs: Int | None = Field(None, ge=1, description="epochs of a full-length training")
+    lr: Number | None = Field(None, gt=0, description="initial learning rate")
+    lr_decay_epochs: EpochList | None = Field(
         None, description="epochs after which the learning rate drops, such as 150,180,210"
     )
-    lr_decay_rate: float | None = Field(None, gt=0, le=1, description="factor of each drop")
-    momentum: float | None = Field(None, ge=0, lt=1, description="momentum of SGD")
-    weight_decay: float | None = Field(None, ge=0, description="weight decay of SGD")
-    crop_padding: int | None = Field(None, ge=0, description="padding of the random crop, pixels")
-    flip: bool | None = Field(None, description="flip images at random")
-    seed: int = Field(0, ge=0, lt=2**31, description="of split, order, views, weights and sampler")
 
 
 class SearchRequest(WorkloadRequest):
@@ -77,22 +99,22 @@ class SearchRequest(WorkloadRequest):
     )
     algo: Algo = Field("tpe", description="how settings are chosen")
     scheduler: Scheduler = Field("asha", description="how hopeless trials are stopped early")
-    trials: int | None = Field(None, ge=1, description="trials (default: 16; grid: the whole grid)")
-    seeds: int = Field(3, ge=1, description="final trainings of each setting that is compared")
+    trials: Int | None = Field(None, ge=1, description="trials (default: 16; grid: the whole grid)")
+    seeds: Int = Field(3, ge=1, description="final trainings of each setting that is compared")
     select_on: Literal["val", "test"] = Field(
         "val", description="what trials are ranked on; test repeats the papers' protocol"
     )
     deterministic: bool = Field(
         False, description="ask for settings in batches, so that finishing order changes nothing"
     )
-    cpus_per_trial: float = Field(1, gt=0, description="CPU cores (threads) of a trial")
-    gpus_per_trial: float | None = Field(
+    cpus_per_trial: Number = Field(1, gt=0, description="CPU cores (threads) of a trial")
+    gpus_per_trial: Number | None = Field(
         None, ge=0, description="GPUs of a trial, fractions too (default: what one needs, measured)"
     )
-    max_concurrent: int | None = Field(
+    max_concurrent: Int | None = Field(
         None, ge=1, description="trials at a time (default: all fit)"
     )
-    time_budget: Annotated[float, BeforeValidator(_seconds)] | None = Field(
+    time_budget: Annotated[Number, BeforeValidator(_seconds)] | None = Field(
         None,
         gt=0,
         description="stop searching after this long: 90s, 30m, 8h (final trainings follow)",
@@ -106,7 +128,7 @@ class SearchRequest(WorkloadRequest):
     experiment: str | None = Field(None, description="MLflow experiment (default: tuner)")
 
 
-class TeachRequest(WorkloadRequest):
+class TeachRequest(TeacherRequest):
     """One teacher, trained or imported."""
 
     output: str | None = Field(None, description="also write the checkpoint to this file")
@@ -116,7 +138,11 @@ class DistillRequest(WorkloadRequest):
     """One setting, trained once, without Ray."""
 
     method: str = Field("itrd", description="distillation method, or plain for none")
+    space: str | None = Field(
+        None, description="Python file that defines SPACE (default: the method's own space)"
+    )
     set: dict[str, str] = Field(
         default_factory=dict, description="hyperparameter (default: as published); repeatable"
     )
+    test: bool = Field(False, description="also read the test set; not for choosing a setting")
     output: str | None = Field(None, description="write the trained student to this file")

@@ -107,13 +107,17 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
         )
     import yaml
 
+    from search_spaces import SpaceError
     from tuner.orchestration.prepare import plan_search
 
     base = yaml.safe_load(storage.read("search.yaml")) | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, given, base=base)
     # Resolved, because there are several ways to write the same name or path.
     began = plan_search(read_request(SearchRequest, {}, base=base)).request
-    resolved = plan_search(request).request
+    try:
+        resolved = plan_search(request).request
+    except SpaceError:  # another space, which the pins of this one do not suit
+        resolved = request
     for option in options:
         if option in ("config", *OPERATIONAL):
             continue

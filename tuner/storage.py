@@ -81,15 +81,23 @@ class Storage:
             self.filesystem.delete_file(f"{self.base}/{name}")
 
     def check_writable(self) -> None:
-        """Raises RequestError where nothing can be written."""
+        """Raises RequestError where nothing can be written; leaves no folder that was not there."""
         try:
+            is_new = not self.exists()
             self.filesystem.create_dir(self.base, recursive=True)
             self.write(".writable", b"", sync=False)
             self.delete(".writable")
+            if is_new:
+                self.filesystem.delete_dir(self.base)
         except OSError as error:
             raise RequestError(
                 f"cannot write to {self.uri} ({error}); choose another with --runs-dir"
             ) from error
 
     def _info(self, name: str) -> fs.FileInfo:
-        return self.filesystem.get_file_info(f"{self.base}/{name}".rstrip("/"))
+        try:
+            return self.filesystem.get_file_info(f"{self.base}/{name}".rstrip("/"))
+        except (OSError, ValueError) as error:
+            raise RequestError(
+                f"cannot look into {self.uri} ({error}); check the name and the access to it"
+            ) from error

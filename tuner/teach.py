@@ -19,11 +19,10 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     request = read_request(TeachRequest, vars(parser.parse_args(arguments)))
 
     from tuner.distillation import DivergedError, evaluate
-    from tuner.orchestration.prepare import find_teacher, open_data
     from tuner.storage import Storage
-    from tuner.teacher import kept_teacher, write_teacher
+    from tuner.teacher import find_teacher, kept_teacher, write_teacher
     from tuner.training import default_device, train_teacher
-    from tuner.workload import Workload, resolve
+    from tuner.workload import Workload, open_data, resolve
 
     output = output_file(request.output) if request.output else None
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
@@ -38,7 +37,7 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
                 lambda metrics: print(epoch_line(metrics)),  # noqa: T201
             ).student
         except DivergedError as error:
-            print(f"tuner: {error}; lower --lr", file=sys.stderr)  # noqa: T201
+            print(f"tuner: {error}; lower --teacher-lr", file=sys.stderr)  # noqa: T201
             return 1
     device = default_device()
     teacher = teacher.to(device)

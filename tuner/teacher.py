@@ -12,6 +12,7 @@ from torch import nn
 import models
 from tuner.data import Dataset
 from tuner.distillation import frozen
+from tuner.errors import RequestError
 from tuner.storage import Storage
 from tuner.workload import Workload
 
@@ -33,6 +34,28 @@ def kept_teacher(workload: Workload, dataset: Dataset) -> Path:
     ]
     key = hashlib.sha256(json.dumps(determined_by).encode()).hexdigest()[:12]
     return Path(workload.data_dir, "teachers", f"{workload.teacher}-{dataset.name}-{key}.pt")
+
+
+def find_teacher(workload: Workload, dataset: Dataset) -> nn.Module | None:
+    """The teacher of a given checkpoint, else one trained earlier, else None.
+
+    Raises models.CheckpointError.
+    """
+    path = workload.teacher_checkpoint or kept_teacher(workload, dataset)
+    if workload.teacher_checkpoint is None and not Path(path).exists():
+        return None
+    return models.load_checkpoint(path, workload.teacher, dataset.num_classes)
+
+
+def check_can_keep(workload: Workload, dataset: Dataset) -> None:
+    """Raises RequestError where a teacher could be trained but not kept."""
+    folder = kept_teacher(workload, dataset).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(
+            f"{folder}: cannot be written ({error.strerror}); choose another folder with --data-dir"
+        ) from error
 
 
 def write_teacher(storage: Storage, network: nn.Module, name: str = TEACHER_FILE) -> None:

@@ -7,6 +7,7 @@ that goes away costs nothing but its own view, and resuming never makes a run tw
 import fcntl
 import json
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,7 @@ def ui_command(tracking_uri: str) -> str:
     """What a person types to see it; a server is seen in the browser already."""
     if tracking_uri.startswith(("http://", "https://")):
         return f"open {tracking_uri} in a browser"
-    return f"mlflow ui --backend-store-uri {tracking_uri}"
+    return shlex.join(["mlflow", "ui", "--backend-store-uri", tracking_uri])
 
 
 class Tracking:
@@ -65,7 +66,9 @@ class Tracking:
         self._search_id, self._search_name, self._tags = search_id, search_name, tags
         self._searched = searched
         self._client: Any = None
+        self._is_connected = False
         self._run_ids: dict[str, str] = {}
+        self._has_params: set[str] = set()
         self._num_logged: dict[str, int] = {}
         # All of an earlier session's trials are looked at once more.
         self._changed = set(record.trials)
@@ -89,8 +92,10 @@ class Tracking:
 
         Call after `close`.
         """
+        if self._thread.is_alive():
+            return  # it took too long, and still waits for an answer
         with self._guarded():
-            self._connect()
+            self._sync()
             if note:
                 note = f"{note}\n\n[Compare all trials]({self._compare_link()})"
                 self._client.set_tag(self.parent_run_id, "mlflow.note.content", note)
@@ -101,6 +106,9 @@ class Tracking:
                 self.parent_run_id,
                 metrics=[_metric(name, value, now, 0) for name, value in metrics.items()],
             )
+            for trial in self._record.trials.values():
+                if trial.status == RUNNING:  # until the search is resumed
+                    self._client.set_terminated(self._run_ids[trial.trial], status="KILLED")
             self._client.set_terminated(self.parent_run_id, status=status)
 
     def register(self, log_model: Callable[[], object]) -> None:
@@ -140,6 +148,8 @@ class Tracking:
             yield
             self.problem = ""
         except Exception as error:
+            # Whether the last request was carried out is unknown: what is there is looked up.
+            self._is_connected = False
             lines = str(error).strip().splitlines() or [type(error).__name__]
             self.problem = f"MLflow at {self.uri} does not answer: {lines[0][:200]}"
 
@@ -165,14 +175,20 @@ class Tracking:
                 client = MlflowClient(tracking_uri=self.uri)
                 self.experiment_id = self._experiment_id(client)
             self._client = client
-        if self.parent_run_id is not None:
+        if self._is_connected:
             return
         for run in self._runs_of_search():
-            self._run_ids[run.data.tags[TRIAL_TAG]] = run.info.run_id
+            name = run.data.tags[TRIAL_TAG]
+            self._run_ids[name] = run.info.run_id
+            if run.data.params:
+                self._has_params.add(name)
+            if run.info.status == "KILLED":  # by an interruption
+                self._client.update_run(run.info.run_id, status="RUNNING")
         self.parent_run_id = self._run_ids.get("") or self._create(
             "", self._search_name, parent=None, tags=self._tags, started=time.time()
         )
         self._client.update_run(self.parent_run_id, status="RUNNING")
+        self._is_connected = True
 
     def _experiment_id(self, client: Any) -> str:
         found = client.get_experiment_by_name(self._experiment)
@@ -216,22 +232,27 @@ class Tracking:
     def _send(self, trial: Trial) -> None:
         """Brings the run of one trial up to date with the record."""
         run_id = self._run_ids.get(trial.trial) or self._begin(trial)
+        if trial.trial not in self._has_params:
+            params = [*self._params(trial), _param("seed", trial.seed)]
+            self._client.log_batch(run_id, params=params)
+            self._has_params.add(trial.trial)
         num_logged = self._num_logged.get(trial.trial, 0)
-        epochs = trial.epochs[num_logged:]
+        epochs = trial.epochs.copy()
         # Times are computed, not taken: what is sent again after a restart is the same
         # row again, which MLflow keeps once.
-        seconds = trial.started + sum(m.get("seconds", 0.0) for m in trial.epochs[:num_logged])
+        seconds = trial.started
         metrics = []
-        for epoch in epochs:
+        for number, epoch in enumerate(epochs):
             seconds += epoch.get("seconds", 0.0)
-            metrics += [
-                _metric(name, value, int(seconds * 1000), int(epoch["epoch"]))
-                for name, value in epoch.items()
-                if name != "epoch"
-            ]
+            if number >= num_logged:
+                metrics += [
+                    _metric(name, value, int(seconds * 1000), int(epoch["epoch"]))
+                    for name, value in epoch.items()
+                    if name != "epoch"
+                ]
         for start in range(0, len(metrics), MAX_METRICS):
             self._client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
-        self._num_logged[trial.trial] = num_logged + len(epochs)
+        self._num_logged[trial.trial] = len(epochs)
         if trial.status != RUNNING and trial.ended is not None:
             tags = {"status": trial.status} | ({"reason": trial.reason} if trial.reason else {})
             self._client.log_batch(run_id, tags=[_tag(*tag) for tag in tags.items()])
@@ -249,12 +270,9 @@ class Tracking:
                 group, trial.label, parent=parent, tags=tags, started=trial.started
             )
             self._client.log_batch(parent, params=self._params(trial))
-        run_id = self._create(
+        return self._create(
             trial.trial, trial.trial, parent=parent, tags=tags, started=trial.started
         )
-        params = [*self._params(trial), _param("seed", trial.seed)]
-        self._client.log_batch(run_id, params=params)
-        return run_id
 
     def _params(self, trial: Trial) -> list[Any]:
         return [
@@ -287,7 +305,7 @@ class Tracking:
 
 @contextmanager
 def _default_tracking_uri(uri: str) -> Iterator[None]:
-    """Where `mlflow.pytorch` logs to; MLflow keeps it in the environment, for every later search."""
+    """Where `mlflow.pytorch` logs to; MLflow would keep it for every later search."""
     import mlflow
 
     before = os.environ.get("MLFLOW_TRACKING_URI")

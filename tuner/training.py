@@ -1,6 +1,5 @@
 """Trainings in this process, without Ray: a teacher's, or one distillation."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +8,9 @@ from torch import nn
 
 from tuner.data import Dataset, Splits
 from tuner.distillation import Distillation, Metrics
-from tuner.orchestration.prepare import find_teacher, open_data
 from tuner.storage import Storage
-from tuner.teacher import kept_teacher, write_teacher
-from tuner.workload import Workload
+from tuner.teacher import check_can_keep, find_teacher, kept_teacher, write_teacher
+from tuner.workload import Workload, open_data
 
 Report = Callable[[Metrics], None]
 
@@ -20,7 +18,11 @@ Report = Callable[[Metrics], None]
 def train_teacher(
     workload: Workload, dataset: Dataset, splits: Splits, report: Report
 ) -> Distillation:
-    """Trains the workload's teacher and keeps it for later searches. Raises DivergedError."""
+    """Trains the workload's teacher and keeps it for later searches.
+
+    Raises RequestError where it could not be kept, DivergedError later.
+    """
+    check_can_keep(workload, dataset)
     training = _run(
         Distillation(
             student=workload.teacher,
@@ -75,7 +77,6 @@ def default_device() -> torch.device:
 
 
 def _run(training: Distillation, report: Report) -> Distillation:
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
     while training.epoch < training.epochs:
         report(training.run_epoch())
     return training

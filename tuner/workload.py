@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import models
+from tuner.data import Dataset, Splits, open_dataset, split
+from tuner.errors import RequestError
 
 # The CRD framework's recipe (arXiv:1910.10699; ITRD supplement, section 5.3): 240
 # epochs with drops after 150, 180 and 210. Shorter trainings drop at the same fractions.
@@ -53,6 +55,7 @@ class Workload:
     teacher: str
     teacher_checkpoint: str | None  # None: trained here, once
     teacher_epochs: int
+    teacher_lr: float
     student: str
     epochs: int
     batch_size: int
@@ -83,17 +86,11 @@ class Workload:
         }
 
     def teacher_schedule(self) -> dict[str, Any]:
-        """The same for the teacher's own training: its epochs, its learning rate."""
-        lr = default_lr(self.teacher) if self.lr == default_lr(self.student) else self.lr
-        drops = (
-            self.lr_decay_epochs
-            if self.teacher_epochs == self.epochs
-            else default_lr_decay_epochs(self.teacher_epochs)
-        )
+        """The same for the teacher's own training: its epochs and rate, drops where published."""
         return self.schedule() | {
             "epochs": self.teacher_epochs,
-            "lr": lr,
-            "lr_decay_epochs": drops,
+            "lr": self.teacher_lr,
+            "lr_decay_epochs": default_lr_decay_epochs(self.teacher_epochs),
         }
 
     def as_request(self) -> dict[str, Any]:
@@ -119,6 +116,7 @@ def resolve(given: dict[str, Any]) -> Workload:
     values["data"] = _absolute_data(values["data"])
     values["data_dir"] = absolute(values["data_dir"])
     values.setdefault("teacher_epochs", values["epochs"])
+    values.setdefault("teacher_lr", default_lr(values["teacher"]))
     values.setdefault("lr", default_lr(values["student"]))
     values.setdefault("lr_decay_epochs", default_lr_decay_epochs(values["epochs"]))
     values["lr_decay_epochs"] = tuple(values["lr_decay_epochs"])
@@ -127,14 +125,47 @@ def resolve(given: dict[str, Any]) -> Workload:
     return Workload(**values)
 
 
+def open_data(workload: Workload) -> tuple[Dataset, Splits]:
+    """Opens the data and its splits. Raises RequestError where they do not suit the workload."""
+    dataset = open_dataset(workload.data, Path(workload.data_dir), image_size=workload.image_size)
+    splits = split(
+        dataset,
+        validation_fraction=workload.validation_fraction,
+        seed=workload.seed,
+        limit=workload.limit,
+    )
+    if workload.batch_size > len(splits.train):
+        raise RequestError(
+            f"batch_size is {workload.batch_size} but there are {len(splits.train)} training "
+            "images; lower it with --batch-size"
+        )
+    if workload.crop_padding >= min(dataset.image_size):
+        raise RequestError(
+            f"crop_padding is {workload.crop_padding} but the images have "
+            f"{min(dataset.image_size)} pixels; lower it with --crop-padding"
+        )
+    return dataset, splits
+
+
+def num_cpus() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def default_lr(network: str) -> float:
     """The published learning rate of a network."""
     return CRD_LR_LIGHT if network in LIGHT_NETWORKS else CRD_LR
 
 
 def default_lr_decay_epochs(epochs: int) -> tuple[int, ...]:
-    """The published drops, at the same fractions of another number of epochs."""
-    return tuple(round(drop * epochs / CRD_EPOCHS) for drop in CRD_LR_DECAY_EPOCHS)
+    """The published drops, at the same fractions of another number of epochs.
+
+    Drops that fall on one epoch of a short training are one drop.
+    """
+    drops = (round(drop * epochs / CRD_EPOCHS) for drop in CRD_LR_DECAY_EPOCHS)
+    return tuple(dict.fromkeys(drop for drop in drops if drop))
 
 
 def absolute(path: str) -> str:

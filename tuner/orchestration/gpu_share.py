@@ -7,8 +7,7 @@ import torch
 import models
 from search_spaces import Setting
 from tuner.distillation import Distillation
-from tuner.orchestration.prepare import find_teacher, open_data
-from tuner.workload import Workload
+from tuner.workload import Workload, open_data
 
 # What the CUDA context of another process takes, which no allocator sees.
 CONTEXT_BYTES = 600 * 2**20
@@ -30,9 +29,8 @@ def measure_gpu_fraction(workload: Workload, method: str, setting: Setting) -> f
     few = splits._replace(
         train=splits.train[: workload.batch_size], validation=splits.validation[:500]
     )
-    teacher = find_teacher(workload, dataset)
-    if teacher is None:
-        teacher = models.build(workload.teacher, dataset.num_classes)
+    # An untrained teacher takes as much memory as a trained one.
+    teacher = models.build(workload.teacher, dataset.num_classes)
     device = torch.device("cuda")
     Distillation(
         student=workload.student,

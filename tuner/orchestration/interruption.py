@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -28,11 +29,14 @@ class Interruption(Stopper):
     def listening(self) -> Iterator[None]:
         """Takes over both signals; a second one ends the process at once."""
 
+        begin = [0.0]
+
         def handle(number: int, frame: FrameType | None) -> None:
-            if self.is_requested:
+            if not self.is_requested:
+                self.is_requested, begin[0] = True, time.monotonic()
+            elif time.monotonic() - begin[0] > 1.0:  # some wrappers send a signal twice
                 # The journal is complete at any moment, so nothing is lost.
                 os._exit(130)
-            self.is_requested = True
 
         before = {
             number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)

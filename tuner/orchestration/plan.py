@@ -12,7 +12,6 @@ from tuner.orchestration.record import (
     FINAL,
     RUNNING,
     SEARCH,
-    STOPPED,
     TEACHER,
     Event,
     Record,
@@ -35,7 +34,7 @@ class Budget:
     max_concurrent: int
     time_seconds: float | None
     seed: int
-    deterministic: bool
+    batch: int | None  # settings asked for together, whatever finishes first; None: one by one
 
 
 class Plan:
@@ -145,7 +144,7 @@ class Plan:
 
     def _new_trial(self) -> Trial | None:
         number = len(self.record.of(SEARCH))
-        if self.budget.deterministic and self._live and number % self.budget.max_concurrent == 0:
+        if self.budget.batch and self._live and number % self.budget.batch == 0:
             return None  # the batch before must end first
         name = f"{number:04d}"
         return self.record.begin(
@@ -183,15 +182,9 @@ class Plan:
 
 
 def winner(record: Record, metric: str) -> Trial | None:
-    """The best trial of the search among those that ran to the end.
+    """The best trial of the search among those that ran to the end; of equals, the earlier.
 
-    A trial that was stopped early never wins, however good it looked; only where no
-    trial ran to the end (a time budget) are the longest ones compared. Of equals, the
-    earlier one.
+    A trial that was stopped early never wins, however good it looked.
     """
     trials = [trial for trial in record.of(SEARCH) if trial.is_full_length]
-    if not trials:
-        stopped = [trial for trial in record.of(SEARCH) if trial.status == STOPPED and trial.epochs]
-        longest = max((len(trial.epochs) for trial in stopped), default=0)
-        trials = [trial for trial in stopped if len(trial.epochs) == longest]
     return max(trials, key=lambda trial: trial.last(metric) or 0.0, default=None)

@@ -1,7 +1,7 @@
 """From a request to a search that can begin: everything is checked before anything is written."""
 
 import inspect
-import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,16 @@ import torch
 import models
 from losses import LOSSES, LossError
 from models import shapes_of
-from search_spaces import Fixed, Setting, Space, load_space
+from search_spaces import Fixed, Float, Setting, Space, load_space
 from search_spaces.parameters import list_of
-from tuner.data import Dataset, Splits, open_dataset, split
+from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.errors import RequestError
 from tuner.orchestration.record import Record
 from tuner.orchestration.sampler import space_hash
 from tuner.request import SearchRequest
 from tuner.storage import Storage
-from tuner.teacher import kept_teacher
-from tuner.workload import DIGITS_SETTING, Workload, resolve
+from tuner.workload import DIGITS_SETTING, Workload, num_cpus, resolve
 
 DEFAULT_TRIALS = 16
 
@@ -99,9 +98,9 @@ def plan_search(request: SearchRequest) -> Search:
     name = request.name or (
         f"{declared.method}-{workload.data.partition(':')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
     )
-    if "/" in name or name.startswith("."):
+    if not re.fullmatch(r"[\w+=@%][\w+=@% .,:-]{0,99}", name):
         raise RequestError(
-            f"the name {name!r} is not a file name; leave out slashes and leading dots"
+            f"the name {name!r} is no good as a folder's; use up to 100 letters, digits, - and _"
         )
     is_file = request.space.endswith(".py") or "/" in request.space
     resolved = request.model_copy(
@@ -126,49 +125,25 @@ def plan_search(request: SearchRequest) -> Search:
     )
 
 
-def open_data(workload: Workload) -> tuple[Dataset, Splits]:
-    """Opens the data and its splits. Raises RequestError where they do not suit the workload."""
-    dataset = open_dataset(workload.data, Path(workload.data_dir), image_size=workload.image_size)
-    splits = split(
-        dataset,
-        validation_fraction=workload.validation_fraction,
-        seed=workload.seed,
-        limit=workload.limit,
-    )
-    if workload.batch_size > len(splits.train):
-        raise RequestError(
-            f"batch_size is {workload.batch_size} but there are {len(splits.train)} training "
-            "images; lower it with --batch-size"
-        )
-    if workload.crop_padding >= min(dataset.image_size):
-        raise RequestError(
-            f"crop_padding is {workload.crop_padding} but the images have "
-            f"{min(dataset.image_size)} pixels; lower it with --crop-padding"
-        )
-    return dataset, splits
-
-
-def find_teacher(workload: Workload, dataset: Dataset) -> torch.nn.Module | None:
-    """The teacher of a given checkpoint, else one trained earlier, else None.
-
-    Raises models.CheckpointError.
-    """
-    path = workload.teacher_checkpoint or kept_teacher(workload, dataset)
-    if workload.teacher_checkpoint is None and not Path(path).exists():
-        return None
-    return models.load_checkpoint(path, workload.teacher, dataset.num_classes)
-
-
-def check_method(workload: Workload, dataset: Dataset, method: str, setting: Setting) -> None:
-    """Raises RequestError where the method cannot join these two networks."""
+def check_method(search: Search, dataset: Dataset) -> None:
+    """Raises RequestError where the method cannot join these networks, anywhere in the space."""
+    workload, space = search.workload, search.space
     student, teacher = (
         shapes_of(models.build(name, dataset.num_classes), dataset.image_size)
         for name in (workload.student, workload.teacher)
     )
-    try:
-        LOSSES[method](student, teacher, **setting)
-    except LossError as error:
-        raise RequestError(str(error)) from error
+    first = space.published()
+    ends = [
+        space.applicable(first | {parameter.name: end})
+        for parameter in space.params
+        if isinstance(parameter, Float)
+        for end in (parameter.low, parameter.high)
+    ]
+    for setting in (search.published, first, *ends):
+        try:
+            LOSSES[space.method](student, teacher, **setting)
+        except LossError as error:
+            raise RequestError(str(error)) from error
 
 
 def check_storage(search: Search) -> None:
@@ -181,43 +156,59 @@ def check_storage(search: Search) -> None:
     search.runs.check_writable()
 
 
-def check_resources(request: SearchRequest, resources: dict[str, float]) -> tuple[float, int]:
-    """GPUs of a trial, and how many trials run at a time on what a machine or cluster has.
+def check_resources(request: SearchRequest, nodes: list[dict[str, float]]) -> tuple[float, int]:
+    """GPUs of a trial, and how many trials run at a time on these machines ({"CPU": 8, "GPU": 1}).
 
-    Raises RequestError where not even one fits.
+    Raises RequestError where not even one fits on any of them.
     """
-    cpus, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
     gpus_per_trial = request.gpus_per_trial
     if gpus_per_trial is None:
-        gpus_per_trial = 1.0 if gpus else 0.0
-    for name, wanted, there in (
-        ("cpus_per_trial", request.cpus_per_trial, cpus),
-        ("gpus_per_trial", gpus_per_trial, gpus),
+        gpus_per_trial = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
+    if gpus_per_trial > 1 and gpus_per_trial % 1:
+        raise RequestError(
+            f"gpus_per_trial is {gpus_per_trial:g}; give a fraction up to 1, or a whole number"
+        )
+    for name, kind, wanted in (
+        ("cpus_per_trial", "CPU", request.cpus_per_trial),
+        ("gpus_per_trial", "GPU", gpus_per_trial),
     ):
-        if wanted > there:
+        largest = max((node.get(kind, 0.0) for node in nodes), default=0.0)
+        if wanted > largest:
             raise RequestError(
-                f"{name} is {wanted:g} but there are {there:g}; "
-                f"lower it with --{name.replace('_', '-')} or use a larger machine or cluster"
+                f"{name} is {wanted:g} but no machine has more than {largest:g}; "
+                f"lower it with --{name.replace('_', '-')} or use a larger machine"
             )
-    fit = int(cpus / request.cpus_per_trial)
-    if gpus_per_trial:
-        fit = min(fit, int(gpus / gpus_per_trial))
-    return gpus_per_trial, max(1, min(fit, request.max_concurrent or fit))
+    fit = sum(_fit(node, request.cpus_per_trial, gpus_per_trial) for node in nodes)
+    return gpus_per_trial, min(fit, request.max_concurrent or fit)
 
 
 def machine_resources() -> dict[str, float]:
     """CPUs and GPUs of this machine, as Ray would count them."""
-    cpus = float(len(os.sched_getaffinity(0)))
-    return {"CPU": cpus, "GPU": float(torch.cuda.device_count())}
+    return {"CPU": float(num_cpus()), "GPU": float(torch.cuda.device_count())}
 
 
-def check_resumed(search: Search, record: Record) -> None:
-    """Raises RequestError where the space is no longer the one that the search began with."""
-    if record.header and record.header["space"] != space_hash(search.space):
-        raise RequestError(
-            f"the space {search.request.space} has changed since {search.name} began; "
-            "restore it, or start a new search"
-        )
+def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
+    """Raises RequestError where space or data are no longer what the search began with."""
+    if not record.header:
+        return
+    for name, what, now in (
+        ("space", search.request.space, space_hash(search.space)),
+        ("data", search.workload.data, dataset.fingerprint),
+    ):
+        if record.header[name] != now:
+            raise RequestError(
+                f"the {name} {what} has changed since {search.name} began; "
+                "restore it, or start a new search"
+            )
+
+
+def _fit(node: dict[str, float], cpus: float, gpus: float) -> int:
+    """How many trials fit on one machine; of a fraction, only so many as one GPU holds."""
+    fit = int(node.get("CPU", 0.0) / cpus)
+    if not gpus:
+        return fit
+    num_gpus = node.get("GPU", 0.0)
+    return min(fit, int(num_gpus) * int(1 / gpus) if gpus < 1 else int(num_gpus / gpus))
 
 
 def _setting_of_workload(workload: Workload, space: Space, given: dict[str, str]) -> dict[str, str]:
@@ -253,7 +244,7 @@ def _check_combination(request: SearchRequest, num_trials: int, workload: Worklo
             "deterministic needs --scheduler none or --max-concurrent 1: "
             "a scheduler decides by who reports first"
         )
-    if request.scheduler == "pbt" and request.algo not in ("random", "qmc", "tpe"):
+    if request.scheduler == "pbt" and request.algo not in ("random", "tpe"):
         raise RequestError(
             f"pbt changes settings by itself, so --algo {request.algo} has no say in them; "
             "use --algo random"

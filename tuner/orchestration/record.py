@@ -5,6 +5,7 @@ state of a search (sampler, scheduler, tables, the live view) is a function of
 these lines, so a search that was killed anywhere goes on as if it had not been.
 """
 
+import fcntl
 import json
 import os
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tuner.errors import RequestError
 from tuner.storage import Storage
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
@@ -57,6 +59,7 @@ class Record:
         self.trials: dict[str, Trial] = {}
         self.events: list[Event] = []
         self.listeners: list[Callable[[Event, Trial], None]] = []
+        self.failure: Exception | None = None  # of writing it: a disk that is full, and the like
         self._journal = _Journal(storage)
 
     @classmethod
@@ -69,6 +72,10 @@ class Record:
             else:
                 record._apply(event)
         return record
+
+    def lock(self) -> None:
+        """Makes this process the one that writes. Raises RequestError if another does."""
+        self._journal.open()
 
     def open(self, **header: Any) -> None:
         """The first line of a new search's journal."""
@@ -102,13 +109,18 @@ class Record:
 
     def of(self, kind: str) -> list[Trial]:
         """The trials of one kind, in the order they began."""
-        return [trial for trial in self.trials.values() if trial.kind == kind]
+        # Other threads ask too, while trials begin.
+        return [trial for trial in list(self.trials.values()) if trial.kind == kind]
 
     def _write(self, event: Event) -> Trial:
-        self._journal.append(event, sync=event["event"] in ("begin", "end"))
-        trial = self._apply(event)
-        for listener in self.listeners:
-            listener(event, trial)
+        try:
+            self._journal.append(event, sync=event["event"] in ("begin", "end"))
+            trial = self._apply(event)
+            for listener in self.listeners:
+                listener(event, trial)
+        except Exception as error:
+            self.failure = error  # Tune only logs what its scheduler raises, and waits for ever
+            raise
         return trial
 
     def _apply(self, event: Event) -> Trial:
@@ -145,20 +157,40 @@ class _Journal:
         if not self._storage.exists("journal.jsonl"):
             return
         lines = self._storage.read("journal.jsonl").split(b"\n")
-        # What follows the last newline was being written when the process died.
+        # What follows the last newline is being written, or was when the process died.
         self._lines = [line + b"\n" for line in lines[:-1]]
-        if lines[-1]:
-            self._storage.write("journal.jsonl", b"".join(self._lines))
-        for line in lines[:-1]:
-            yield json.loads(line)
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                yield json.loads(line)
+            except ValueError:
+                raise RequestError(
+                    f"{self._storage.path('journal.jsonl')} line {number}: is damaged; "
+                    "restore the file from a copy, or start a new search"
+                ) from None
+
+    def open(self) -> None:
+        """Takes the journal for this process and cuts off a torn last line.
+
+        Raises RequestError while another process writes it. (An object store has no locks.)
+        """
+        if not self._storage.is_local or self._file is not None:
+            return
+        path = Path(self._storage.base, "journal.jsonl")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RequestError(
+                f"{path.parent.name} is running in another process; "
+                "wait for its end, or stop it first"
+            ) from None
+        self._file.truncate(sum(map(len, self._lines)))
 
     def append(self, event: Event, *, sync: bool) -> None:
         line = json.dumps(event).encode() + b"\n"
         if self._storage.is_local:
-            if self._file is None:
-                path = Path(self._storage.base, "journal.jsonl")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = path.open("ab")
+            self.open()
             self._file.write(line)
             self._file.flush()
             if sync:

@@ -2,11 +2,12 @@
 
 import dataclasses
 import logging
+import math
 import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,21 @@ from tuner.orchestration.prepare import (
     check_resources,
     check_resumed,
     check_storage,
-    find_teacher,
     machine_resources,
-    open_data,
 )
 from tuner.orchestration.record import DONE, FINAL, Event, Record, Trial
 from tuner.orchestration.sampler import Sampler, space_hash
 from tuner.reports.tables import write_tables
 from tuner.request import SearchRequest
 from tuner.storage import Storage
-from tuner.teacher import TEACHER_FILE, kept_teacher, write_teacher
+from tuner.teacher import (
+    TEACHER_FILE,
+    check_can_keep,
+    find_teacher,
+    kept_teacher,
+    write_teacher,
+)
+from tuner.workload import open_data
 
 MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoint
 TABLES_PAUSE_SECONDS = 5.0
@@ -46,26 +52,37 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
     """
     import ray
 
-    dataset, splits = open_data(search.workload)
-    check_method(search.workload, dataset, search.space.method, search.published)
+    if not resume:
+        check_storage(search)
+    if search.request.address is None:
+        check_resources(search.request, [machine_resources()])
+    dataset, _ = open_data(search.workload)
+    check_method(search, dataset)
     # A search that is resumed has its teacher with it, wherever that came from.
     has_teacher = resume and search.storage.exists(TEACHER_FILE)
     teacher = None if has_teacher else find_teacher(search.workload, dataset)
     if resume:
         record = Record.load(search.storage)
-        check_resumed(search, record)
+        check_resumed(search, record, dataset)
+        record.lock()
     else:
-        if search.request.address is None:
-            check_resources(search.request, machine_resources())
-        check_storage(search)
         record = Record(search.storage)
+    if teacher is None and not has_teacher:
+        check_can_keep(search.workload, dataset)
     with _ray(search):
-        request = _with_gpu_share(search, ray.cluster_resources())
-        gpus, max_concurrent = check_resources(request, ray.cluster_resources())
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        request = _with_gpu_share(search, nodes)
+        gpus, max_concurrent = check_resources(request, nodes)
         if not resume:
             search.storage.write(SEARCH_FILE, _search_yaml(search))
         if not record.header:
-            record.open(id=uuid.uuid4().hex, space=space_hash(search.space), time=time.time())
+            record.open(
+                id=uuid.uuid4().hex,
+                space=space_hash(search.space),
+                data=dataset.fingerprint,
+                batch=max_concurrent if search.request.deterministic else None,
+                time=time.time(),
+            )
         if teacher is not None:
             write_teacher(search.storage, teacher)
         kept = kept_teacher(search.workload, dataset)
@@ -78,9 +95,7 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         with watch(record, plan):
             interrupted = _tune(search, record, plan, gpus)
     write_tables(search.storage, record)
-    return Run(
-        search, record, interrupted, (len(splits.train), len(splits.validation), len(splits.test))
-    )
+    return Run(search, record, interrupted)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +105,6 @@ class Run:
     search: Search
     record: Record
     interrupted: bool
-    num_images: tuple[int, int, int]  # training, validation, test
 
 
 def _search_yaml(search: Search) -> bytes:
@@ -113,11 +127,10 @@ def _plan(
         algo="random" if request.scheduler == "pbt" else request.algo,
         seed=request.seed,
         num_trials=search.num_trials,
-        max_concurrent=at_a_time,
         metric=search.metric,
         first=search.first,
         name=search.name,
-        batch=at_a_time if request.deterministic else None,
+        batch=record.header["batch"],
     )
     plan = Plan(
         record,
@@ -131,7 +144,7 @@ def _plan(
             max_concurrent=at_a_time,
             time_seconds=request.time_budget,
             seed=request.seed,
-            deterministic=request.deterministic,
+            batch=record.header["batch"],
         ),
         metric=search.metric,
         published=search.published,
@@ -170,6 +183,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
     scheduler.run_alone = planned.run_alone
     job = Job(
         workload=workload,
+        fingerprint=record.header["data"],
         storage_uri=search.storage.uri,
         ranks_on_test=request.select_on == "test",
         perturbation_interval=(
@@ -233,7 +247,7 @@ def _ray(search: Search) -> Iterator[None]:
             cpus = min(cpus, request.max_concurrent * request.cpus_per_trial)
         ray.init(
             address="local",
-            num_cpus=int(cpus),
+            num_cpus=math.ceil(cpus),
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
             object_store_memory=200_000_000,
@@ -245,23 +259,29 @@ def _ray(search: Search) -> Iterator[None]:
         ray.shutdown()
 
 
-def _with_gpu_share(search: Search, resources: dict[str, float]) -> SearchRequest:
+def _with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchRequest:
     """The request with the share of a GPU that a trial needs, measured on one of them."""
     import ray
 
     from tuner.orchestration.gpu_share import measure_gpu_fraction
 
-    if search.request.gpus_per_trial is not None or not resources.get("GPU"):
+    has_gpu = any(node.get("GPU") for node in nodes)
+    if search.request.gpus_per_trial is not None or not has_gpu:
         return search.request
     measure = ray.remote(num_gpus=1, max_calls=1)(measure_gpu_fraction)
-    fraction = ray.get(measure.remote(search.workload, search.space.method, search.published))
+    try:
+        fraction = ray.get(measure.remote(search.workload, search.space.method, search.published))
+    except ray.exceptions.RayTaskError:
+        fraction = 1.0  # what cannot be measured gets a GPU of its own
     return search.request.model_copy(update={"gpus_per_trial": fraction})
 
 
 def _keep_teacher(storage: Storage, path: Path, event: Event, trial: Trial) -> None:
     """A teacher that was trained here is kept for later searches."""
     if event["event"] == "end" and trial.trial == TEACHER_TRIAL and trial.status == DONE:
-        Storage(str(path.parent)).write(path.name, storage.read(TEACHER_FILE))
+        # The search has its own copy, so it can do without this one.
+        with suppress(OSError):
+            Storage(str(path.parent)).write(path.name, storage.read(TEACHER_FILE))
 
 
 def _delete_checkpoint(storage: Storage, event: Event, trial: Trial) -> None:

@@ -33,7 +33,6 @@ class Sampler:
         algo: str,
         seed: int,
         num_trials: int,
-        max_concurrent: int,
         metric: str,
         first: Setting | None,
         name: str,
@@ -62,7 +61,7 @@ class Sampler:
             self._study = optuna.create_study(
                 study_name=f"{name}-{space_hash(space)}",
                 direction="maximize",
-                sampler=_optuna_sampler(algo, seed, num_trials, max_concurrent),
+                sampler=_optuna_sampler(algo, seed, num_trials),
             )
         if first is not None:
             self._study.enqueue_trial(_active(first))
@@ -152,9 +151,7 @@ def _active(setting: Setting) -> dict[str, Any]:
     return {name: value for name, value in setting.items() if value is not None}
 
 
-def _optuna_sampler(
-    algo: str, seed: int, num_trials: int, max_concurrent: int
-) -> optuna.samplers.BaseSampler:
+def _optuna_sampler(algo: str, seed: int, num_trials: int) -> optuna.samplers.BaseSampler:
     # Optuna's ten random trials first would leave a short search nothing to learn from.
     num_startup = max(4, min(10, num_trials // 3))
     if algo == "tpe":
@@ -163,7 +160,9 @@ def _optuna_sampler(
             n_startup_trials=num_startup,
             multivariate=True,
             group=True,
-            constant_liar=max_concurrent > 1,
+            # Changes nothing where trials run one at a time; but how many do may change on
+            # resuming, and the sampler must not.
+            constant_liar=True,
         )
     if algo == "gp":
         return optuna.samplers.GPSampler(seed=seed, n_startup_trials=num_startup)

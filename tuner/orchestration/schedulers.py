@@ -50,7 +50,6 @@ def build_scheduler(name: str, *, metric: str, epochs: int, space: Space, seed: 
             **common,
             perturbation_interval=perturbation_interval(epochs),
             custom_explore_fn=_Explore(space, seed),
-            synch=True,
             log_config=False,
         )
     scheduler = FIFOScheduler()
@@ -74,6 +73,7 @@ class RecordedScheduler(TrialScheduler):
     def __init__(self, scheduler: Any, record: Record) -> None:
         super().__init__()
         self._scheduler, self._record = scheduler, record
+        self._is_population = isinstance(scheduler, PopulationBasedTraining)
         # The trial that Ray's scheduler knows by each name: it keys its rungs on them.
         self._known: dict[str, TuneTrial] = {}
         self._failures: dict[str, str] = {}
@@ -92,7 +92,7 @@ class RecordedScheduler(TrialScheduler):
 
         Trials that it would have stopped when the session broke off end here.
         """
-        if isinstance(self._scheduler, PopulationBasedTraining):
+        if self._is_population:
             return
         decisions: dict[str, str] = {}
         for event in self._record.events.copy():
@@ -166,7 +166,9 @@ class RecordedScheduler(TrialScheduler):
             self._end(recorded)
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """A trial crashed once too often."""
+        """A trial crashed: Tune begins it again, or it has crashed once too often."""
+        if trial.status == TuneTrial.ERROR:
+            return  # that is how Tune calls a trial that it puts back into its queue
         if self._is_searched(trial):
             self._scheduler.on_trial_error(tune_controller, trial)
         recorded = self._record.trials[record_name(trial.trial_id)]
@@ -180,7 +182,7 @@ class RecordedScheduler(TrialScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
         """Ray's scheduler chooses; where it has none, Tune starts trials in their order."""
-        if isinstance(self._scheduler, PopulationBasedTraining):
+        if self._is_population:
             tune_controller = _SearchOnly(tune_controller, self._is_searched)
         return self._scheduler.choose_trial_to_run(tune_controller)
 
@@ -190,13 +192,13 @@ class RecordedScheduler(TrialScheduler):
 
     def _decide(self, tune_controller: Any, trial: Trial, metrics: dict[str, float]) -> str:
         decision = TrialScheduler.CONTINUE
-        if trial.kind == SEARCH:
+        is_last = metrics["epoch"] >= trial.num_epochs
+        if trial.kind == SEARCH and not (is_last and self._is_population):
             controller = _SearchOnly(tune_controller, self._is_searched)
             known = self._known[trial.trial]
-            decision = self._scheduler.on_trial_result(controller, known, metrics)
-            if self.is_over_time():
-                return TrialScheduler.STOP
-        if metrics["epoch"] >= trial.num_epochs:
+            # A copy: population-based training puts the config into it.
+            decision = self._scheduler.on_trial_result(controller, known, metrics.copy())
+        if is_last or (trial.kind == SEARCH and self.is_over_time()):
             return TrialScheduler.STOP
         return decision
 

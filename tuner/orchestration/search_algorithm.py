@@ -37,7 +37,12 @@ class PlannedSearch(SearchAlgorithm):
         self.on_ready()
 
     def next_trial(self) -> TuneTrial | None:
-        """The next trial, or None while all that may run is running."""
+        """The next trial, or None while all that may run is running.
+
+        Raises what kept the record from being written: the search cannot go on without it.
+        """
+        if self._plan.record.failure is not None:
+            raise self._plan.record.failure
         if self._alone:
             return self._tune_trial(self._alone.pop(), gpus=1, suffix="+alone")
         trial = self._plan.next()

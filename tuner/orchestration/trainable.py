@@ -15,13 +15,13 @@ from ray import tune
 from torch import nn
 
 from losses import LossError
-from tuner.data import Dataset, Splits, open_dataset, split
+from tuner.data import Dataset, Splits
 from tuner.distillation import Distillation, DivergedError, Metrics
 from tuner.orchestration.record import SEARCH, TEACHER
 from tuner.orchestration.schedulers import FAILURE, OUT_OF_MEMORY, record_name
 from tuner.storage import Storage
 from tuner.teacher import read_teacher, write_teacher
-from tuner.workload import Workload
+from tuner.workload import Workload, open_data
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Job:
     """What all trainings of a search have in common."""
 
     workload: Workload
+    fingerprint: str  # of the data that the search began with
     storage_uri: str  # of the search's own folder
     ranks_on_test: bool
     perturbation_interval: int | None  # epochs; population-based training only
@@ -38,7 +39,8 @@ class Job:
 def train(config: dict[str, Any], job: Job) -> None:
     """Trains what `config` (kind, method, setting, seed, data_seed) says, and reports to Tune."""
     torch.set_num_threads(job.num_threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # Ray hides no GPU from a trial that asked for none.
+    device = torch.device("cuda" if config["gpus"] and torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
         _share_gpu(config["gpus"])
     storage = Storage(job.storage_uri)
@@ -56,6 +58,8 @@ def _train(
 ) -> None:
     workload, kind = job.workload, config["kind"]
     dataset, splits = _data(workload)
+    if dataset.fingerprint != job.fingerprint:
+        raise RuntimeError(f"{workload.data} has changed since the search began, or differs here")
     training = Distillation(
         student=workload.teacher if kind == TEACHER else workload.student,
         method=config["method"],
@@ -115,20 +119,11 @@ def _share_gpu(fraction: float) -> None:
     """Keeps a trial within its share: Ray's fractions are bookkeeping, this is the fence."""
     if 0 < fraction < 1:
         torch.cuda.set_per_process_memory_fraction(fraction)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
 
 
 @lru_cache(maxsize=2)
 def _data(workload: Workload) -> tuple[Dataset, Splits]:
-    dataset = open_dataset(workload.data, Path(workload.data_dir), image_size=workload.image_size)
-    splits = split(
-        dataset,
-        validation_fraction=workload.validation_fraction,
-        seed=workload.seed,
-        limit=workload.limit,
-    )
-    return dataset, splits
+    return open_data(workload)
 
 
 @lru_cache(maxsize=2)

@@ -33,7 +33,8 @@ class Accuracy:
 class Difference:
     """Mean of paired differences of test accuracy, in points, and its 95 % t-interval.
 
-    One pair has no interval: `low` and `high` are None.
+    One pair has no interval, nor have pairs that all differ by the same (a few images of
+    a small test set): `low` and `high` are None.
     """
 
     mean: float
@@ -104,8 +105,8 @@ def difference(trials: list[Trial], others: list[Trial]) -> Difference | None:
     if not pairs:
         return None
     mean = statistics.fmean(pairs)
-    if len(pairs) == 1:
-        return Difference(mean, None, None, 1)
+    if len(pairs) == 1 or math.isclose(min(pairs), max(pairs), abs_tol=1e-9):
+        return Difference(mean, None, None, len(pairs))
     error = statistics.stdev(pairs) / math.sqrt(len(pairs))
     margin = float(t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1)) * error
     return Difference(mean, mean - margin, mean + margin, len(pairs))
@@ -138,7 +139,8 @@ def _sentence(label: str, other: str, found: Difference) -> str:
     points = f"{abs(found.mean):.2f} points of test accuracy"
     if found.low is None or found.high is None:
         side = "above" if found.mean >= 0 else "below"
-        return f"{name} is {points} {side} {other}, but one seed says nothing about noise."
+        seeds = "one seed says" if found.num_seeds == 1 else f"{found.num_seeds} equal seeds say"
+        return f"{name} is {points} {side} {other}, but {seeds} nothing about noise."
     evidence = f"(95 % interval {found.low:.2f} to {found.high:.2f}, {found.num_seeds} seeds)"
     if found.is_noise:
         return (

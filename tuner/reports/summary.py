@@ -69,16 +69,11 @@ def _schedule(request: dict[str, Any]) -> str:
 
 def _winner(record: Record, request: dict[str, Any], winner: Trial | None) -> str:
     if winner is None:
-        return "No trial has won, for none has a result."
+        return "No trial has won, for none ran to its last epoch."
     setting = setting_text(winner.setting) or "no hyperparameters"
     value = winner.last(metric_of(request))
     accuracy = "" if value is None else f", {value:.2f} % {axis_of(request)} with one seed"
     text = f"Winner: trial {winner.trial} ({setting}){accuracy}."
-    if not winner.is_full_length:
-        return (
-            f"{text} No trial ran to the end, so it is the best of the longest"
-            f" ({len(winner.epochs)} of {winner.num_epochs} epochs): a truncated training."
-        )
     num_ranked = sum(trial.is_full_length for trial in record.of(SEARCH))
     if num_ranked > 1:
         # The largest of several noisy numbers is too large on average.

@@ -1,0 +1,73 @@
+"""A search without trainings: a record, a sampler and a plan, with accuracies given by hand."""
+
+from collections.abc import Iterable
+
+from search_spaces import Choice, Float, Int, Space
+from tuner.orchestration.plan import Budget, Plan
+from tuner.orchestration.record import DONE, SEARCH, STOPPED, Record, Setting, Trial
+from tuner.orchestration.sampler import Sampler
+from tuner.storage import Storage
+
+METRIC = "val_accuracy"
+SPACE = Space(
+    method="itrd",
+    params=(
+        Float("weight", 0.1, 10.0, log=True, grid=(0.1, 1.0, 10.0), published=1.0),
+        Choice("kernel", ("a", "b"), published="a"),
+        Int("degree", 1, 4, grid=(1, 2), published=2, when={"kernel": "a"}),
+    ),
+)
+# Optuna's Gaussian process and CMA-ES have no use for conditions.
+NUMBERS = Space(
+    method="itrd",
+    params=(
+        Float("weight", 0.1, 10.0, log=True, grid=(0.1, 1.0, 10.0), published=1.0),
+        Float("alpha", 0.0, 2.0, grid=(0.0, 1.0, 2.0), published=1.0),
+    ),
+)
+
+
+def make_sampler(space: Space = SPACE, algo: str = "random", **options) -> Sampler:
+    defaults = {"seed": 0, "num_trials": 8, "metric": METRIC}
+    defaults |= {"first": space.published(), "name": "search"}
+    return Sampler(space, algo=algo, **(defaults | options))
+
+
+def make_plan(record: Record, sampler: Sampler | None = None, **options) -> Plan:
+    plan_options = {"published": SPACE.published(), "published_is_first": True}
+    plan_options |= {name: options.pop(name) for name in list(options) if name in plan_options}
+    budget = {"num_trials": 4, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
+    budget |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "batch": None}
+    return Plan(
+        record,
+        sampler or make_sampler(),
+        SPACE,
+        Budget(**(budget | options)),
+        metric=METRIC,
+        **plan_options,
+    )
+
+
+def new_record(folder: object) -> Record:
+    return Record(Storage(str(folder)))
+
+
+def reloaded(record: Record) -> Record:
+    """The record as the next session finds it; a process that dies closes its files."""
+    if record._journal._file is not None:
+        record._journal._file.close()
+    return Record.load(record._journal._storage)
+
+
+def begin(record: Record, trial: str, kind: str = SEARCH, num_epochs: int = 3, **fields) -> Trial:
+    setting: Setting = {"weight": 1.0}
+    fields = {"label": "", "method": "itrd", "setting": setting, "seed": 0} | fields
+    return record.begin(trial=trial, kind=kind, num_epochs=num_epochs, **fields)
+
+
+def run(record: Record, trial: str, accuracies: Iterable[float], status: str = "") -> None:
+    """Trains a trial for these epochs, then ends it; by default as its length asks for."""
+    for accuracy in accuracies:
+        epoch = len(record.trials[trial].epochs) + 1
+        record.epoch(trial, {"epoch": float(epoch), METRIC: accuracy})
+    record.end(trial, status or (DONE if epoch >= record.trials[trial].num_epochs else STOPPED))

@@ -1,0 +1,209 @@
+"""Flags, environment, YAML, defaults: which one wins, and how a wrong value is refused."""
+
+import argparse
+
+import pytest
+
+from tuner.arguments import ENVIRONMENT, parser_for, read_request
+from tuner.errors import RequestError
+from tuner.request import DistillRequest, SearchRequest, TeachRequest
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    for variable in ENVIRONMENT.values():
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def yaml_file(tmp_path):
+    def write(text: str | bytes) -> str:
+        path = tmp_path / "options.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+    return write
+
+
+def search(*arguments: str) -> SearchRequest:
+    given = parser_for(SearchRequest, "tuner search", "").parse_args(
+        ["--space", "itrd", *arguments]
+    )
+    return read_request(SearchRequest, vars(given))
+
+
+def refusal(*arguments: str) -> str:
+    with pytest.raises(RequestError) as error:
+        search(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("option", ENVIRONMENT)
+def test_a_flag_wins_over_the_environment_over_a_file_over_the_default(
+    option, yaml_file, monkeypatch
+):
+    flag, config = f"--{option.replace('_', '-')}", yaml_file(f"{option}: file")
+    assert getattr(search(), option) is None
+    assert getattr(search("--config", config), option) == "file"
+    monkeypatch.setenv(ENVIRONMENT[option], "environment")
+    assert getattr(search("--config", config), option) == "environment"
+    assert getattr(search("--config", config, flag, "flag"), option) == "flag"
+    monkeypatch.setenv(ENVIRONMENT[option], "")
+    assert getattr(search("--config", config), option) == "file"
+
+
+def test_the_environment_is_no_option_of_other_commands(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert not hasattr(read_request(TeachRequest, {}), "address")
+
+
+def test_a_flag_wins_over_a_file_over_the_default(yaml_file):
+    config = yaml_file("epochs: 30\ntrials: 5\nspace: mimkd\n")
+    request = search("--config", config, "--epochs", "7")
+    assert (request.space, request.epochs, request.trials, request.seeds) == ("itrd", 7, 5, 3)
+
+
+def test_pins_add_up_and_the_command_line_wins(yaml_file):
+    config = yaml_file("set: {alpha: 2, log2: true, sigma: null, h: 1:3}")
+    request = search("--config", config, "--set", "alpha=1.5", "--set", "beta-mi = 1:2")
+    assert request.set == {
+        "alpha": "1.5",
+        "log2": "true",
+        "sigma": "none",
+        "h": "1:3",
+        "beta_mi": "1:2",
+    }
+
+
+def test_a_pin_may_hold_an_equals_sign():
+    assert search("--set", "kernel=a=b").set == {"kernel": "a=b"}
+
+
+@pytest.mark.parametrize("pin", ["alpha", "=1", "alpha=", " =1"])
+def test_half_a_pin_is_refused(pin):
+    assert "write NAME=VALUE or NAME=LOW:HIGH" in refusal("--set", pin)
+
+
+@pytest.mark.parametrize(
+    ("text", "drops"), [("150,180,210", (150, 180, 210)), ("5,", (5,)), ("", ())]
+)
+def test_lists_are_separated_by_commas(text, drops):
+    assert search("--lr-decay-epochs", text).lr_decay_epochs == drops
+
+
+def test_a_list_in_a_file_is_a_list(yaml_file):
+    assert search("--config", yaml_file("lr_decay_epochs: [3, 4]")).lr_decay_epochs == (3, 4)
+
+
+def test_booleans_can_be_said_both_ways(yaml_file):
+    assert search().flip is None
+    assert search("--flip").flip is True
+    assert search("--no-flip").flip is False
+    config = yaml_file("flip: yes\ndeterministic: true")
+    assert search("--config", config).flip is True
+    assert search("--config", config, "--no-flip").flip is False
+    assert search("--config", config, "--no-deterministic").deterministic is False
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("8h", 28800), ("2d", 172800)]
+)
+def test_a_time_may_have_a_unit(text, seconds):
+    assert search("--time-budget", text).time_budget == seconds
+
+
+def test_an_empty_file_holds_no_options(yaml_file):
+    assert search("--config", yaml_file("# nothing yet\n")) == search()
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(yaml_file):
+    assert search("--config", yaml_file("lr: 1e-3")).lr == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("epoch: 3", "unknown option 'epoch'; did you mean 'epochs'? known: data, "),
+        ("zzz: 3", "unknown option 'zzz'; known: data, "),
+        ("1: 3", "unknown option 1; known: data, "),
+        ("config: other.yaml", "unknown option 'config'"),
+        ("epochs: [", " line 1: is not YAML; correct it"),
+        ("a: 1\n\tb: 2", " line 2: is not YAML"),
+        ("!!python/object/apply:os.system ['true']", "is not YAML"),
+        ("- epochs", "holds no options; write lines such as `epochs: 30`"),
+        ("epochs", "holds no options"),
+        (b"\xff\xfe\x00", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(yaml_file, text, sentence):
+    path = yaml_file(text)
+    message = refusal("--config", path)
+    assert message.startswith(path)
+    assert sentence in message
+
+
+def test_a_missing_file_is_named(tmp_path):
+    path = str(tmp_path / "none.yaml")
+    assert refusal("--config", path) == (
+        f"{path}: cannot be read (No such file or directory); check the path"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("epochs: many", "epochs is 'many'; give a whole number"),
+        ("epochs: 1.5", "epochs is 1.5; give a whole number"),
+        ("lr: fast", "lr is 'fast'; give a number"),
+        ("lr: .inf", "lr is inf; give a finite number"),
+        ("weight_decay: .nan", "weight_decay is nan; "),
+        ("lr: -1", "lr is -1; it must be above 0"),
+        ("momentum: 1", "momentum is 1; it must be below 1"),
+        ("lr_decay_rate: 2", "lr_decay_rate is 2; it must be at most 1"),
+        ("batch_size: 1", "batch_size is 1; it must be at least 2"),
+        ("seed: 3000000000", "seed is 3000000000; it must be below 2147483648"),
+        ("flip: perhaps", "flip is 'perhaps'; give true or false"),
+        ("student: 3", "student is 3; give a text"),
+        ("data: null", "data is None; give a text"),
+        ("set: alpha", "set is 'alpha'; write NAME: VALUE lines"),
+        ("set: [alpha]", "set is ['alpha']; write NAME: VALUE lines"),
+        ("lr_decay_epochs: 3,x", "lr_decay_epochs is 'x'; give a whole number"),
+        ("time_budget: soon", "time_budget is 'soon'; give a number"),
+        ("time_budget: xs", "time_budget is 'xs'; give a number, or a time such as 90s"),
+        ("algo: tpr", "unknown algo 'tpr'; did you mean 'tpe'? known: tpe, random, grid, "),
+        ("scheduler: zzz", "unknown scheduler 'zzz'; known: asha, hyperband, median, pbt, none"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_sentence(yaml_file, text, sentence):
+    assert sentence in refusal("--config", yaml_file(text))
+
+
+def test_a_wrong_value_of_a_file_is_not_hidden_by_a_pin(yaml_file):
+    assert "write NAME: VALUE lines" in refusal("--config", yaml_file("set: x"), "--set", "alpha=2")
+
+
+def test_what_is_missing_is_asked_for():
+    with pytest.raises(RequestError, match=r"^space is missing; give --space$"):
+        read_request(SearchRequest, {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--epoch", "3"], "unrecognized arguments: --epoch 3; see tuner search --help"),
+        (["--epochs"], "argument --epochs: expected one argument; see tuner search --help"),
+        (["itrd"], "unrecognized arguments: itrd"),
+    ],
+)
+def test_a_wrong_flag_is_refused_in_one_sentence(arguments, sentence):
+    assert sentence in refusal(*arguments)
+
+
+@pytest.mark.parametrize("model", [SearchRequest, TeachRequest, DistillRequest])
+def test_every_option_is_a_flag_with_help(model):
+    parser: argparse.ArgumentParser = parser_for(model, "tuner", "")
+    text = parser.format_help()
+    for name, field in model.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert field.description

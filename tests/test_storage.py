@@ -1,0 +1,109 @@
+"""Files of a search: whole writes, by path and by URI."""
+
+import os
+
+import pytest
+
+from tuner.errors import RequestError
+from tuner.storage import Storage
+
+
+def test_a_folder_is_the_same_by_path_and_by_uri(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    by_uri = Storage(f"file://{tmp_path}/runs")
+    by_uri.write("a/b.txt", b"1")
+    for location in (str(tmp_path / "runs"), "runs", "../" + tmp_path.name + "/runs"):
+        assert Storage(location).read("a/b.txt") == b"1"
+    assert by_uri.is_local
+    assert by_uri.path("a/b.txt") == f"{tmp_path}/runs/a/b.txt"
+    assert Storage("runs").uri == str(tmp_path / "runs")
+
+
+def test_the_home_folder_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Storage("~/runs").uri == str(tmp_path / "runs")
+
+
+def test_a_folder_inside_is_a_storage_too(tmp_path):
+    storage = Storage(str(tmp_path))
+    storage.sub("x").write("f", b"1")
+    assert storage.exists("x/f")
+    assert Storage(f"file://{tmp_path}").sub("x").read("f") == b"1"
+    assert not storage.sub("y").exists()
+
+
+def test_the_query_of_a_uri_stays_at_its_end():
+    sub = Storage("s3://bucket/runs?region=eu-west-1").sub("x")
+    assert (sub.uri, sub.base) == ("s3://bucket/runs/x?region=eu-west-1", "bucket/runs/x")
+    assert not sub.is_local
+
+
+def test_what_is_written_replaces_what_was_there(tmp_path):
+    storage = Storage(str(tmp_path))
+    storage.write("f", b"a long first content")
+    storage.write("f", b"second", sync=False)
+    assert storage.read("f") == b"second"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch, step):
+    storage = Storage(str(tmp_path))
+    storage.write("f", b"old")
+
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="No space left"):
+        storage.write("f", b"new")
+    assert storage.read("f") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_files_and_folders_are_deleted_if_they_are_there(tmp_path):
+    storage = Storage(str(tmp_path))
+    storage.write("folder/a", b"")
+    storage.write("file", b"")
+    for name in ("folder", "file", "neither"):
+        storage.delete(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_what_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Storage(str(tmp_path)).read("none")
+
+
+def test_asking_whether_a_folder_can_be_written_leaves_nothing_behind(tmp_path):
+    storage = Storage(str(tmp_path / "runs"))
+    storage.check_writable()
+    assert list(tmp_path.iterdir()) == []
+    storage.write("kept", b"")
+    storage.check_writable()
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("location", ["file", "file/runs"])
+def test_a_place_that_cannot_be_written_is_refused(tmp_path, location):
+    (tmp_path / "file").write_bytes(b"kept")
+    with pytest.raises(RequestError, match=r"cannot write to .*; choose another with --runs-dir"):
+        Storage(str(tmp_path / location)).check_writable()
+    assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+def test_an_unknown_kind_of_uri_is_refused():
+    with pytest.raises(RequestError, match=r"cannot open 'ftp://somewhere'.* give a folder or"):
+        Storage("ftp://somewhere")
+
+
+def test_an_object_store_keeps_whole_objects():
+    storage = Storage("mock:///runs")
+    assert not storage.is_local
+    storage.filesystem.create_dir("runs/a")
+    storage.write("a/f", b"1")
+    storage.write("a/f", b"2")
+    assert storage.read("a/f") == b"2"
+    storage.delete("a")
+    assert not storage.exists("a/f")
