@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -10,8 +11,11 @@ from torch import Tensor, nn
 import models
 from tuner.data import Dataset
 
-# Fixed, because inferring them means importing everything in a new process (ten seconds).
-REQUIREMENTS = ["torch", "mlflow"]
+
+def _requirements() -> list[str]:
+    """Given, because inferring them means importing everything in a new process (ten seconds)."""
+    # Without what a build adds to its version ("+cpu"), which no index has.
+    return [f"{name}=={version(name).partition('+')[0]}" for name in ("torch", "mlflow")]
 
 
 class Classifier(nn.Module):
@@ -54,7 +58,7 @@ def log_to_mlflow(classifier: Classifier, dataset: Dataset, registered_name: str
             name="student",
             input_example=images.numpy(),
             signature=signature,
-            pip_requirements=REQUIREMENTS,
+            pip_requirements=_requirements(),
             registered_model_name=registered_name,
         )
     return str(logged.model_uri)

@@ -31,7 +31,7 @@ CRD: dict[str, Any] = {
 DIGITS: dict[str, Any] = CRD | {
     "teacher": "resnet20",
     "student": "resnet8",
-    "epochs": 6,
+    "epochs": 4,
     "teacher_epochs": 20,
     "batch_size": 32,
     "crop_padding": 1,
