@@ -111,7 +111,7 @@ def test_a_journal_cut_anywhere_keeps_every_whole_line(tmp_path):
         assert loaded.events == events[: max(0, num_whole - 1)]
         assert bool(loaded.header) == (num_whole > 0)
         # Whoever writes on begins with a whole line.
-        loaded.lock()
+        Record.load(storage, lock=True).close()
         assert storage.read("journal.jsonl") == content[: content.rfind(b"\n", 0, size) + 1]
 
 
@@ -163,12 +163,12 @@ def test_of_two_writers_the_second_is_refused(tmp_path):
     storage = Storage(str(tmp_path / "mine"))
     record = fill(Record(storage))
     content = storage.read("journal.jsonl")
-    second = Record.load(storage)  # reading is for everybody
+    assert Record.load(storage).trials == record.trials  # reading is for everybody
     with pytest.raises(RequestError, match="mine is running in another process"):
-        second.lock()
+        Record.load(storage, lock=True)
     assert storage.read("journal.jsonl") == content
-    del record
-    second.lock()
+    record.close()
+    Record.load(storage, lock=True).close()
 
 
 def test_a_damaged_line_is_named(tmp_path):

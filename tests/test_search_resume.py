@@ -1,16 +1,18 @@
 """Whatever ends a search, it goes on as if nothing had happened."""
 
+import errno
 import json
 import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from searching import Driver, Searches, TrialProcesses, local_ray, same_results
 
 import tuner.teach
-from tuner.orchestration.record import DONE, FAILED, RUNNING, SEARCH, STOPPED
+from tuner.orchestration.record import DONE, FAILED, RUNNING, SEARCH, STOPPED, Record
 
 STRAIGHT = "straight"
 # ASHA has rungs after epochs 1 and 3, and stops about half of the trials.
@@ -52,6 +54,7 @@ def same_mlflow_runs(searches: Searches, name: str) -> None:
             ]
 
 
+@pytest.mark.slow
 def test_a_search_killed_again_and_again_ends_like_one_that_was_not(
     searches: Searches, straight: str, tmp_path: Path
 ) -> None:
@@ -169,3 +172,28 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(
     assert len(processes.killed) == 2
     assert FAILED not in {trial.status for trial in searches.record("hurt").trials.values()}
     same_results(searches, straight, "hurt")
+
+
+def test_a_disk_that_is_full_ends_the_search_instead_of_hanging_it(
+    searches: Searches,
+    straight: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Tune logs what its scheduler raises and waits for ever.
+    written = Record._write
+
+    def fail_at_the_second_end(record: Record, event: dict[str, Any]) -> Any:
+        if event["event"] == "end" and event["trial"] == "0001":
+            record.listeners.insert(0, full)
+        return written(record, event)
+
+    def full(event: dict[str, Any], trial: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "_write", fail_at_the_second_end)
+        assert searches.run("full", "--quiet", **OPTIONS) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert searches.resume("full", "--quiet") == 0
+    same_results(searches, straight, "full")

@@ -63,9 +63,14 @@ class Record:
         self._journal = _Journal(storage)
 
     @classmethod
-    def load(cls, storage: Storage) -> "Record":
-        """Reads the journal of an earlier session, without its torn last line if it has one."""
+    def load(cls, storage: Storage, *, lock: bool = False) -> "Record":
+        """Reads the journal of an earlier session, without its torn last line if it has one.
+
+        With `lock`, this process becomes the one that writes it: RequestError if another is.
+        """
         record = cls(storage)
+        if lock:
+            record._journal.open()
         for event in record._journal.read():
             if event["event"] == "open":
                 record.header = event
@@ -73,9 +78,9 @@ class Record:
                 record._apply(event)
         return record
 
-    def lock(self) -> None:
-        """Makes this process the one that writes. Raises RequestError if another does."""
-        self._journal.open()
+    def close(self) -> None:
+        """Leaves the journal to a later session, which may be one of this process."""
+        self._journal.close()
 
     def open(self, **header: Any) -> None:
         """The first line of a new search's journal."""
@@ -159,6 +164,7 @@ class _Journal:
         lines = self._storage.read("journal.jsonl").split(b"\n")
         # What follows the last newline is being written, or was when the process died.
         self._lines = [line + b"\n" for line in lines[:-1]]
+        self._cut_off_torn_line()
         for number, line in enumerate(lines[:-1], start=1):
             try:
                 yield json.loads(line)
@@ -169,7 +175,7 @@ class _Journal:
                 ) from None
 
     def open(self) -> None:
-        """Takes the journal for this process and cuts off a torn last line.
+        """Takes the journal for this process, without a torn last line.
 
         Raises RequestError while another process writes it. (An object store has no locks.)
         """
@@ -185,7 +191,15 @@ class _Journal:
                 f"{path.parent.name} is running in another process; "
                 "wait for its end, or stop it first"
             ) from None
-        self._file.truncate(sum(map(len, self._lines)))
+        self._cut_off_torn_line()
+
+    def _cut_off_torn_line(self) -> None:
+        if self._file is not None and self._lines:
+            self._file.truncate(sum(map(len, self._lines)))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()  # for good: opened again, it would be cut to what was read
 
     def append(self, event: Event, *, sync: bool) -> None:
         line = json.dumps(event).encode() + b"\n"

@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,14 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
     # A search that is resumed has its teacher with it, wherever that came from.
     has_teacher = resume and search.storage.exists(TEACHER_FILE)
     teacher = None if has_teacher else find_teacher(search.workload, dataset)
-    if resume:
-        record = Record.load(search.storage)
-        check_resumed(search, record, dataset)
-        record.lock()
-    else:
-        record = Record(search.storage)
     if teacher is None and not has_teacher:
         check_can_keep(search.workload, dataset)
-    with _ray(search):
+    if resume:
+        record = Record.load(search.storage, lock=True)
+        check_resumed(search, record, dataset)
+    else:
+        record = Record(search.storage)
+    with closing(record), _ray(search):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         request = _with_gpu_share(search, nodes)
         gpus, max_concurrent = check_resources(request, nodes)
