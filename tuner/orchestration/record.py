@@ -155,6 +155,7 @@ class _Journal:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._lines: list[bytes] = []
+        self._was_read = False
         self._written = 0.0
         self._file: Any = None
 
@@ -164,6 +165,7 @@ class _Journal:
         lines = self._storage.read("journal.jsonl").split(b"\n")
         # What follows the last newline is being written, or was when the process died.
         self._lines = [line + b"\n" for line in lines[:-1]]
+        self._was_read = True
         self._cut_off_torn_line()
         for number, line in enumerate(lines[:-1], start=1):
             try:
@@ -194,7 +196,7 @@ class _Journal:
         self._cut_off_torn_line()
 
     def _cut_off_torn_line(self) -> None:
-        if self._file is not None and self._lines:
+        if self._file is not None and self._was_read:
             self._file.truncate(sum(map(len, self._lines)))
 
     def close(self) -> None:
