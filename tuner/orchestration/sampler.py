@@ -99,17 +99,15 @@ class Sampler:
 
     def _tell(self, trial: Trial) -> None:
         optuna_trial = self._asked.pop(trial.trial)
-        values = [metrics[self._metric] for metrics in trial.epochs]
-        if trial.status == DONE:
-            for metrics in trial.epochs:
-                optuna_trial.report(metrics[self._metric], int(metrics["epoch"]))
-            self._study.tell(optuna_trial, values[-1])
-        elif trial.status == STOPPED and values:
-            for metrics in trial.epochs:
-                optuna_trial.report(metrics[self._metric], int(metrics["epoch"]))
-            self._study.tell(optuna_trial, state=TrialState.PRUNED)
-        else:
+        if trial.status not in (DONE, STOPPED) or not trial.epochs:
             self._study.tell(optuna_trial, state=TrialState.FAIL)
+            return
+        for metrics in trial.epochs:
+            optuna_trial.report(metrics[self._metric], int(metrics["epoch"]))
+        if trial.status == DONE:
+            self._study.tell(optuna_trial, trial.last(self._metric))
+        else:
+            self._study.tell(optuna_trial, state=TrialState.PRUNED)
 
     def recall(self, record: Record) -> None:
         """Goes through an earlier session's asking and telling again, in its order."""
