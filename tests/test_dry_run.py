@@ -47,13 +47,13 @@ def numbers(text: str) -> tuple[int, int, int, int]:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--space", "itrd"], (16, 6, 9, 6)),
+        (["--space", "itrd"], (16, 4, 9, 4)),
         (["--space", "itrd", "--trials", "40", "--epochs", "9", "--seeds", "1"], (40, 9, 3, 9)),
         (["--space", "itrd", "--data", "cifar100"], (16, 240, 9, 240)),
-        (["--space", "itrd", "--algo", "grid"], (1029, 6, 9, 6)),
-        (["--space", "itrd", "--algo", "grid", "--trials", "100"], (100, 6, 9, 6)),
+        (["--space", "itrd", "--algo", "grid"], (1029, 4, 9, 4)),
+        (["--space", "itrd", "--algo", "grid", "--trials", "100"], (100, 4, 9, 4)),
         # The published weights are not multiples of 0.25: one more than the grid's 125.
-        (GRID, (126, 6, 9, 6)),
+        (GRID, (126, 4, 9, 4)),
         ([*GRID, "--set", "lambda_l=0.5", "--set", "lambda_f=0.5", "--epochs", "2"], (5, 2, 9, 2)),
     ],
 )

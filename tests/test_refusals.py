@@ -299,7 +299,7 @@ def test_a_name_that_exists_is_refused(refused, search):
         (["--flip"], "flip is True but mine began with False"),
         (["--name", "other"], "name is 'other' but mine began with 'mine'"),
         (["--lr", "0"], "lr is '0'; it must be above 0"),
-        (["--config", "other.yaml"], "epochs is 9 but mine began with 6"),
+        (["--config", "other.yaml"], "epochs is 9 but mine began with 4"),
         (["--config", "unknown.yaml"], "unknown.yaml: unknown option 'epoch'"),
         (["--runs-dir", "elsewhere"], "there is no search named 'mine' in "),
     ],

@@ -94,6 +94,7 @@ def test_a_time_budget_ends_the_search_early(searches: Searches) -> None:
         assert best.setting == finals.get("tuned", finals["published"]).setting
 
 
+@pytest.mark.slow
 def test_deterministic_gives_the_same_settings_twice_with_two_at_a_time(
     searches: Searches, tmp_path: Path
 ) -> None:

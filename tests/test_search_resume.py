@@ -174,6 +174,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(
     same_results(searches, straight, "hurt")
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_ends_the_search_instead_of_hanging_it(
     searches: Searches,
     straight: str,

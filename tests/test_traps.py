@@ -535,7 +535,8 @@ def test_trap_10_one_model_is_logged_a_search_with_requirements_that_are_given(
     ]
     assert [model.source_run_id for model in of_search] == [top.info.run_id]
     location = Path(of_search[0].artifact_location.removeprefix("file://"))
-    assert (location / "requirements.txt").read_text().split() == ["torch", "mlflow"]
+    requirements = (location / "requirements.txt").read_text().split()
+    assert [line.partition("==")[0] for line in requirements] == ["torch", "mlflow"]
     for checkpoint in (searches.folder(watched.name) / "checkpoints").iterdir():
         assert torch.load(checkpoint, weights_only=True)["format"] == 1
 

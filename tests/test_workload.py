@@ -17,7 +17,7 @@ def workload(**given) -> Workload:
 def test_digits_have_a_recipe_for_a_first_search():
     digits = workload()
     assert (digits.data, digits.teacher, digits.student) == ("digits", "resnet20", "resnet8")
-    assert (digits.epochs, digits.teacher_epochs, digits.batch_size) == (6, 20, 32)
+    assert (digits.epochs, digits.teacher_epochs, digits.batch_size) == (4, 20, 32)
     assert (digits.crop_padding, digits.flip) == (1, False)
 
 
