@@ -197,11 +197,7 @@ class Tracking:
         database = _sqlite_path(self.uri)
         # SQLite's own default would be a folder of whatever directory the driver runs in.
         location = None if database is None else (database.parent / "mlartifacts").as_uri()
-        # Without its kind, MLflow greets people with the traces of language models.
-        tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(
-            client.create_experiment(self._experiment, artifact_location=location, tags=tags)
-        )
+        return str(client.create_experiment(self._experiment, artifact_location=location))
 
     def _runs_of_search(self) -> Iterator[Any]:
         token: str | None = None
