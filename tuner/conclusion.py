@@ -17,7 +17,9 @@ from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Rec
 from tuner.orchestration.run import Run
 from tuner.reports.comparison import Accuracy, Row, compare, verdict
 from tuner.reports.formatting import accuracy_text, value_text
-from tuner.reports.html import write_report
+from tuner.reports.html import REPORT_FILE, write_report
+from tuner.reports.tables import EPOCHS_FILE, TRIALS_FILE
+from tuner.storage import SEARCH_FILE
 from tuner.tracking import Tracking, ui_command
 from tuner.workload import open_data
 
@@ -119,7 +121,7 @@ def _final_of_winner(record: Record) -> Trial | None:
 
 
 def _files(search: Search) -> dict[str, bytes]:
-    names = ("search.yaml", BEST_FILE, "report.html", "trials.parquet", "epochs.parquet")
+    names = (SEARCH_FILE, BEST_FILE, REPORT_FILE, TRIALS_FILE, EPOCHS_FILE)
     return {name: search.storage.read(name) for name in names if search.storage.exists(name)}
 
 

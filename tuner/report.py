@@ -21,10 +21,10 @@ def _report(arguments: list[str] | None, prog: str) -> int:
     from tuner.orchestration.record import Record
     from tuner.reports.html import write_report
     from tuner.reports.tables import write_tables
-    from tuner.storage import Storage
+    from tuner.storage import SEARCH_FILE, Storage
 
     storage = Storage(options.runs_dir).sub(options.name)
-    if not storage.exists("search.yaml"):
+    if not storage.exists(SEARCH_FILE):
         raise RequestError(
             f"there is no search named {options.name!r} in {options.runs_dir}; "
             "check the name and --runs-dir"

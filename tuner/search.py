@@ -94,14 +94,14 @@ def _search(given: dict[str, Any], mode: str) -> int:
 
 def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     """The request that the search began with. Raises RequestError where `given` differs."""
-    from tuner.storage import Storage
+    from tuner.storage import SEARCH_FILE, Storage
 
     config = given.get("config")
     options = (read_yaml(config) if config else {}) | given
     defaults = {"runs_dir": SearchRequest.model_fields["runs_dir"].default}
     runs = Storage(str((defaults | options)["runs_dir"]))
     storage = runs.sub(name)
-    if not storage.exists("search.yaml"):
+    if not storage.exists(SEARCH_FILE):
         raise RequestError(
             f"there is no search named {name!r} in {runs.uri}; check the name and --runs-dir"
         )
@@ -110,7 +110,7 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     from search_spaces import SpaceError
     from tuner.orchestration.prepare import plan_search
 
-    base = yaml.safe_load(storage.read("search.yaml")) | {"name": name, "runs_dir": runs.uri}
+    base = yaml.safe_load(storage.read(SEARCH_FILE)) | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, given, base=base)
     # Resolved, because there are several ways to write the same name or path.
     began = plan_search(read_request(SearchRequest, {}, base=base)).request

@@ -8,6 +8,8 @@ from pyarrow import fs
 
 from tuner.errors import RequestError
 
+SEARCH_FILE = "search.yaml"  # in a search's folder: the request that it began with
+
 
 class Storage:
     """One folder, named by a path or by any URI that pyarrow understands (file://, s3://, gs://).

@@ -28,7 +28,7 @@ from tuner.orchestration.record import DONE, FINAL, Event, Record, Trial
 from tuner.orchestration.sampler import Sampler, space_hash
 from tuner.reports.tables import write_tables
 from tuner.request import SearchRequest
-from tuner.storage import Storage
+from tuner.storage import SEARCH_FILE, Storage
 from tuner.teacher import (
     TEACHER_FILE,
     check_can_keep,
@@ -40,7 +40,6 @@ from tuner.workload import open_data
 
 MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoint
 TABLES_PAUSE_SECONDS = 5.0
-SEARCH_FILE = "search.yaml"
 
 
 def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], Any]) -> "Run":

@@ -32,9 +32,9 @@ from tuner.reports.formatting import (
 from tuner.reports.study import study_of
 from tuner.reports.summary import axis_of, findings, is_interrupted, metric_of, workload_text
 from tuner.reports.tables import read_tables, seconds_of
-from tuner.storage import Storage
+from tuner.storage import SEARCH_FILE, Storage
 
-REPORT_FILE, SEARCH_FILE = "report.html", "search.yaml"
+REPORT_FILE = "report.html"
 _PASSWORD = re.compile(r"(://)[^/@\s]+@")  # in a tracking server's address, or a bucket's
 
 
