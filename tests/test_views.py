@@ -8,14 +8,15 @@ import torch
 
 from tuner.data import (
     Dataset,
+    Views,
     epoch_order,
     evaluation_batches,
     num_batches,
-    training_batches,
 )
 from tuner.data.hashing import hash_numbers
-from tuner.data.views import draw_augmentation
+from tuner.data.views import augment, augment_on_device, draw_augmentation
 
+CPU = torch.device("cpu")
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
 
@@ -38,8 +39,10 @@ def dataset():
 
 
 def batches(dataset, indices, **changes):
-    settings = {"epoch": 1, "seed": 0, "batch_size": 32, "padding": 4, "flip": True}
-    return list(training_batches(dataset, indices, **(settings | changes), device="cpu"))
+    settings = {"seed": 0, "num_passes": 100, "padding": 4, "flip": True}
+    epoch, batch_size = changes.pop("epoch", 1), changes.pop("batch_size", 32)
+    views = Views(dataset, indices, **(settings | changes))
+    return list(views.batches(epoch, batch_size, CPU))
 
 
 def by_row(batches_of_an_epoch):
@@ -111,7 +114,7 @@ def test_another_epoch_or_seed_gives_other_views_and_batch_seeds(dataset, change
 
 @pytest.mark.parametrize(("padding", "flip"), [(0, False), (0, True), (1, False), (4, True)])
 def test_views_equal_plain_padding_cropping_and_mirroring(dataset, padding, flip):
-    drawn = draw_augmentation(np.arange(250), seed=5, epoch=3, padding=padding, flip=flip)
+    drawn = draw_augmentation(np.arange(250), seed=5, pass_number=3, padding=padding, flip=flip)
     views = by_row(batches(dataset, np.arange(250), epoch=3, seed=5, padding=padding, flip=flip))
     for row, (top, left, flipped) in enumerate(zip(*drawn, strict=True)):
         # Written pixel by pixel: what lies outside of the image is black.
@@ -128,13 +131,13 @@ def test_views_equal_plain_padding_cropping_and_mirroring(dataset, padding, flip
 
 def test_offsets_and_flips_are_uniform_and_independent():
     rows, padding = np.arange(40_500), 4
-    top, left, flipped = draw_augmentation(rows, seed=0, epoch=1, padding=padding, flip=True)
+    top, left, flipped = draw_augmentation(rows, seed=0, pass_number=1, padding=padding, flip=True)
     cells = np.bincount((top * 9 + left) * 2 + flipped, minlength=162)
     expected = len(rows) / 162
     chi_square = ((cells - expected) ** 2 / expected).sum()
     # 161 degrees of freedom: mean 161, deviation 18; five deviations either side.
     assert 71 < chi_square < 251
-    later = draw_augmentation(rows, seed=0, epoch=2, padding=padding, flip=True)
+    later = draw_augmentation(rows, seed=0, pass_number=2, padding=padding, flip=True)
     for ours, theirs in zip((top, left, flipped), later, strict=True):
         assert abs(np.corrcoef(ours, theirs)[0, 1]) < 5 / np.sqrt(len(rows))
 
@@ -174,7 +177,7 @@ def test_a_last_batch_of_one_joins_the_one_before(dataset, num_images, batch_siz
 
 def test_evaluation_keeps_order_and_pixels(dataset):
     indices = np.array([270, 3, 299, 255, 4])
-    first, second, third = evaluation_batches(dataset, indices, batch_size=2, device="cpu")
+    first, second, third = evaluation_batches(dataset, indices, batch_size=2, device=CPU)
     assert [len(batch.labels) for batch in (first, second, third)] == [2, 2, 1]
     assert torch.cat([first.indices, second.indices, third.indices]).tolist() == indices.tolist()
     np.testing.assert_allclose(first.images[0], normalised(dataset.images[270]), atol=2e-6)
@@ -184,7 +187,7 @@ def test_evaluation_keeps_order_and_pixels(dataset):
 
 def test_batches_do_not_share_memory_with_the_callers_rows(dataset):
     indices = np.arange(4)
-    (batch,) = evaluation_batches(dataset, indices, batch_size=4, device="cpu")
+    (batch,) = evaluation_batches(dataset, indices, batch_size=4, device=CPU)
     batch.indices[0] = 99
     assert indices[0] == 0
 
@@ -192,4 +195,29 @@ def test_batches_do_not_share_memory_with_the_callers_rows(dataset):
 @pytest.mark.filterwarnings("error")
 def test_read_only_images_raise_no_warning(dataset):
     assert batches(dataset, np.arange(8))
-    assert list(evaluation_batches(dataset, np.arange(8), batch_size=4, device="cpu"))
+    assert list(evaluation_batches(dataset, np.arange(8), batch_size=4, device=CPU))
+
+
+def test_passes_come_again_in_another_order(dataset):
+    rows = np.arange(250)
+    passes = {"num_passes": 2}
+    first, second, third = (batches(dataset, rows, epoch=epoch, **passes) for epoch in (1, 2, 3))
+    assert all(torch.equal(by_row(first)[row], by_row(third)[row]) for row in range(250))
+    assert sum(torch.equal(by_row(first)[row], by_row(second)[row]) for row in range(250)) < 10
+    assert not torch.equal(first[0].indices, third[0].indices)
+    assert first[0].seed != third[0].seed
+
+
+def test_single_images_are_those_of_the_batches(dataset):
+    views = Views(dataset, np.arange(250), seed=3, num_passes=4, padding=2, flip=True)
+    for batch in views.batches(6, 32, CPU):
+        assert torch.equal(views.images(batch.indices.numpy(), 2, CPU), batch.images)
+
+
+@pytest.mark.parametrize(("padding", "flip"), [(0, True), (3, False), (4, True)])
+def test_a_gpu_augments_to_the_same_bits(dataset, padding, flip):
+    rows = np.arange(100)
+    drawn = draw_augmentation(rows, seed=1, pass_number=2, padding=padding, flip=flip)
+    images = dataset.images[rows]
+    ours = augment_on_device(torch.from_numpy(images), drawn, padding)
+    np.testing.assert_array_equal(ours.numpy(), augment(images, drawn, padding))

@@ -34,6 +34,7 @@ def test_other_data_have_the_recipe_of_the_crd_framework():
         "weight_decay": 5e-4,
         "crop_padding": 4,
         "flip": True,
+        "passes": 240,
     }
     assert (cifar.limit, cifar.image_size, cifar.teacher_checkpoint) == (None, None, None)
 
@@ -50,7 +51,7 @@ def test_what_is_given_wins_over_the_recipe():
     given = {"epochs": 10, "flip": True, "crop_padding": 0, "lr_decay_epochs": [4], "lr": 0.3}
     resolved = workload(**given)
     assert resolved == replace(
-        workload(), epochs=10, flip=True, crop_padding=0, lr_decay_epochs=(4,), lr=0.3
+        workload(), epochs=10, passes=10, flip=True, crop_padding=0, lr_decay_epochs=(4,), lr=0.3
     )
 
 

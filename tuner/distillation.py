@@ -8,6 +8,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,10 @@ import models
 from losses import LOSSES
 from losses.batch import Batch
 from models import Outputs, shapes_of
-from tuner.data import Dataset, Splits, evaluation_batches, num_batches, training_batches
+from models.outputs import in_float32
+from tuner.data import Dataset, Splits, Views, evaluation_batches, num_batches
+from tuner.execution import Execution, autocast
+from tuner.teacher_cache import Teacher, TeacherPass
 
 Metrics = dict[str, float]
 Module = TypeVar("Module", bound=nn.Module)
@@ -43,7 +47,7 @@ class Distillation:
         student: str,
         method: str,
         setting: dict[str, Any],
-        teacher: nn.Module | None,
+        teacher: Teacher | None,
         dataset: Dataset,
         splits: Splits,
         epochs: int,
@@ -57,9 +61,12 @@ class Distillation:
         flip: bool,
         seed: int,
         data_seed: int,
+        passes: int,
         device: torch.device,
+        execution: Execution,
     ) -> None:
-        """`seed` gives the initial weights, `data_seed` the order and the views of the images.
+        """`seed` gives the initial weights, `data_seed` the order and the views of the images,
+        of which there are `passes` different ones: later epochs show them again.
 
         Raises losses.LossError where the method does not fit the two networks.
         """
@@ -71,16 +78,18 @@ class Distillation:
             torch.use_deterministic_algorithms(True, warn_only=True)
             torch.backends.cudnn.benchmark = False
         self._dataset, self._splits, self._device = dataset, splits, device
-        self._batch_size, self._crop_padding, self._flip = batch_size, crop_padding, flip
+        self._batch_size = batch_size
         self._lr, self._lr_decay_epochs, self._lr_decay_rate = lr, lr_decay_epochs, lr_decay_rate
-        self._data_seed = data_seed
+        self._views = Views(dataset, splits.train, data_seed, passes, crop_padding, flip)
         # The student first: it starts from the same weights whatever the method's heads draw.
-        self.student = seeded(seed, lambda: models.build(student, dataset.num_classes)).to(device)
-        self.teacher = None if teacher is None else frozen(teacher).to(device)
+        network = seeded(seed, lambda: models.build(student, dataset.num_classes))
+        # Measured: 1.05 to 1.9 times as fast on a CPU, depending on the network.
+        self.student = network.to(memory_format=torch.channels_last).to(device)
+        self._execution = execution
+        self._forward = torch.compile(self.student) if execution.compiled else self.student
+        self.teacher = teacher
         student_shapes = shapes_of(self.student, dataset.image_size)
-        teacher_shapes = student_shapes
-        if self.teacher is not None:
-            teacher_shapes = shapes_of(self.teacher, dataset.image_size)
+        teacher_shapes = student_shapes if teacher is None else teacher.shapes
         # Another stream than the student's, or the heads would be scaled copies of its layers.
         self.loss = seeded(
             (seed + HEADS_STREAM) % 2**32,
@@ -91,6 +100,7 @@ class Distillation:
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,
+            fused=True,
         )
 
     @property
@@ -161,27 +171,28 @@ class Distillation:
         values: Tensor | None = None  # [steps, terms]; on the device until the epoch ends
         correct = torch.zeros((), dtype=torch.int64, device=self._device)
         names: list[str] = []
-        batches = training_batches(
-            self._dataset,
-            indices,
-            epoch=epoch,
-            seed=self._data_seed,
-            batch_size=self._batch_size,
-            padding=self._crop_padding,
-            flip=self._flip,
-            device=self._device,
-        )
-        for step, batch in enumerate(batches):
-            outputs: Outputs = self.student(batch.images)
-            terms = self._terms(outputs, batch)
-            self._optimizer.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()
-            self._optimizer.step()
-            if values is None:
-                names = list(terms)
-                values = torch.empty(steps, len(names), device=self._device)
-            values[step] = torch.stack([term.detach() for term in terms.values()])
-            correct += (outputs.logits.detach().argmax(dim=1) == batch.labels).sum()
+        teacher_seconds = 0.0
+        with self._open_teacher(epoch) as teacher:
+            for step, batch in enumerate(
+                self._views.batches(epoch, self._batch_size, self._device)
+            ):
+                begin = time.perf_counter()
+                teacher_outputs = None
+                if teacher is not None:
+                    teacher_outputs = teacher.read(step * self._batch_size, batch.images)
+                teacher_seconds += time.perf_counter() - begin
+                with autocast(self._device, self._execution):
+                    outputs = self._forward(batch.images)
+                outputs = in_float32(outputs)
+                terms = self._terms(outputs, teacher_outputs, batch)
+                self._optimizer.zero_grad(set_to_none=True)
+                torch.stack(list(terms.values())).sum().backward()
+                self._optimizer.step()
+                if values is None:
+                    names = list(terms)
+                    values = torch.empty(steps, len(names), device=self._device)
+                values[step] = torch.stack([term.detach() for term in terms.values()])
+                correct += (outputs.logits.detach().argmax(dim=1) == batch.labels).sum()
         assert values is not None
         _raise_if_not_finite(values.cpu(), names, epoch, lr)
         means = dict(zip(names, values.mean(dim=0).tolist(), strict=True))
@@ -189,17 +200,18 @@ class Distillation:
             "train_loss": sum(means.values()),
             **{f"train_{name}": mean for name, mean in means.items()},
             "train_accuracy": 100 * correct.item() / len(indices),
+            **({} if self.teacher is None else {"teacher_seconds": teacher_seconds}),
         }
 
-    def _terms(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+    def _open_teacher(self, epoch: int) -> AbstractContextManager[TeacherPass | None]:
+        if self.teacher is None:
+            return nullcontext()
+        return self.teacher.open(self.loss.needs, self._views, epoch, self._batch_size)
+
+    def _terms(self, outputs: Outputs, teacher: Outputs | None, batch: Batch) -> dict[str, Tensor]:
         cross_entropy = F.cross_entropy(outputs.logits, batch.labels)
         terms = {"ce": self.loss.ce_weight * cross_entropy}
-        if self.teacher is None:
-            return terms
-        # no_grad, not inference_mode: the loss saves the teacher's maps for backward.
-        with torch.no_grad():
-            teacher_outputs = self.teacher(batch.images)
-        return terms | self.loss(outputs, teacher_outputs, batch)
+        return terms if teacher is None else terms | self.loss(outputs, teacher, batch)
 
 
 def evaluate(

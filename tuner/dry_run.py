@@ -1,5 +1,7 @@
 """What a search would do, for a person to read before it does."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -32,6 +34,13 @@ def print_heading(search: Search) -> None:
         )
     if request.select_on == "test":
         console.print("[yellow]trials are ranked on the test set, as in the papers[/]")
+
+
+def print_outputs(reasons: Sequence[str]) -> None:
+    """A line for each group of the teacher's outputs: whether it is cached, and why."""
+    console = Console(highlight=False, soft_wrap=True)
+    for reason in reasons:
+        console.print(f"[dim]{escape(reason)}[/]")
 
 
 def print_plan(search: Search) -> None:

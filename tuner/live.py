@@ -78,6 +78,8 @@ class LiveView(AbstractContextManager["LiveView"]):
             self._live.stop()
 
     def _line(self, event: Event, trial: Trial) -> None:
+        if event["event"] == "note" and self._mode != "json":
+            print(f"{trial.trial:>12}  {event['text']}", flush=True)  # noqa: T201
         if event["event"] != "end":
             return
         if self._mode == "json":
@@ -108,6 +110,7 @@ class LiveView(AbstractContextManager["LiveView"]):
         problem = self._problem()
         if problem:
             parts.append(Text(f"{problem}; the results are safe on disk", style="red"))
+        parts += [Text(note, style="yellow") for note in self._record.notes[-2:]]
         table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
         for name, width in (("trial", 13), ("status", 13), ("epoch", 7), (self._metric, 13)):
             table.add_column(name, width=width, no_wrap=True)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
 
 Algo = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
 Scheduler = Literal["asha", "hyperband", "median", "pbt", "none"]
@@ -55,7 +55,7 @@ class TeacherRequest(BaseModel):
     )
     data_dir: str = Field(
         default_factory=default_data_dir,
-        description="where data and trained teachers are kept for later searches",
+        description="where data, trained teachers and their outputs are kept for later searches",
     )
     image_size: Int | None = Field(None, ge=1, description="resize images to this many pixels")
     limit: Int | None = Field(None, ge=1, description="use only so many training images")
@@ -87,6 +87,15 @@ class WorkloadRequest(TeacherRequest):
     lr_decay_epochs: EpochList | None = Field(
         None, description="epochs after which the learning rate drops, such as 150,180,210"
     )
+    precision: Literal["auto", "float32", "bfloat16"] | None = Field(
+        None, description="of a student's step (default: auto, by measurement)"
+    )
+    passes: Int | None = Field(
+        None,
+        ge=1,
+        description="different augmented passes over the data; fewer than epochs bound what the "
+        "teacher computes (default: every epoch its own)",
+    )
 
 
 class SearchRequest(WorkloadRequest):
@@ -106,6 +115,15 @@ class SearchRequest(WorkloadRequest):
     )
     deterministic: bool = Field(
         False, description="ask for settings in batches, so that finishing order changes nothing"
+    )
+    cache_budget: ByteSize | None = Field(
+        None,
+        ge=0,
+        description="disk that teachers' outputs may take in all, such as 200GB; 0 keeps none "
+        "(default: half of the free disk)",
+    )
+    cache_precision: Literal["float16", "float32"] = Field(
+        "float16", description="of the teacher's outputs that are kept"
     )
     cpus_per_trial: Number = Field(1, gt=0, description="CPU cores (threads) of a trial")
     gpus_per_trial: Number | None = Field(

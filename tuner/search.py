@@ -43,7 +43,7 @@ def _search(given: dict[str, Any], mode: str) -> int:
     request = _resumed_request(resume, given) if resume else read_request(SearchRequest, given)
 
     from tuner.conclusion import conclude, print_interrupted
-    from tuner.dry_run import print_heading, print_plan
+    from tuner.dry_run import print_heading, print_outputs, print_plan
     from tuner.live import LiveView
     from tuner.orchestration.plan import Plan
     from tuner.orchestration.prepare import describe, plan_search
@@ -60,6 +60,7 @@ def _search(given: dict[str, Any], mode: str) -> int:
     def watch(record: Record, plan: Plan) -> AbstractContextManager[Any]:
         if mode == "auto":
             print_heading(search)
+            print_outputs(record.header["reasons"])
         uri = request.tracking_uri or default_tracking_uri(search.runs, request.data_dir)
         tracking = Tracking(
             record,
@@ -68,7 +69,7 @@ def _search(given: dict[str, Any], mode: str) -> int:
             search_id=record.header["id"],
             search_name=search.name,
             searched=search.searched,
-            tags=describe(search),
+            tags=describe(search) | {"teacher_outputs": "; ".join(record.header["reasons"])},
         )
         tracked.append(tracking)
         stack = ExitStack()

@@ -4,16 +4,22 @@ import hashlib
 import io
 import json
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 import models
+from models import shapes_of
+from models.checkpoint import COUNTER
 from tuner.data import Dataset
 from tuner.distillation import frozen
 from tuner.errors import RequestError
 from tuner.storage import Storage
+from tuner.teacher_cache import Teacher
 from tuner.workload import Workload
 
 TEACHER_FILE = "teacher.pt"
@@ -44,7 +50,7 @@ def find_teacher(workload: Workload, dataset: Dataset) -> nn.Module | None:
     path = workload.teacher_checkpoint or kept_teacher(workload, dataset)
     if workload.teacher_checkpoint is None and not Path(path).exists():
         return None
-    return models.load_checkpoint(path, workload.teacher, dataset.num_classes)
+    return frozen(models.load_checkpoint(path, workload.teacher, dataset.num_classes))
 
 
 def check_can_keep(workload: Workload, dataset: Dataset) -> None:
@@ -60,14 +66,57 @@ def check_can_keep(workload: Workload, dataset: Dataset) -> None:
 
 def write_teacher(storage: Storage, network: nn.Module, name: str = TEACHER_FILE) -> None:
     """Puts a teacher into a folder (by default: into a search's), as a plain state dict."""
+    weights = {
+        key: value.cpu().contiguous(memory_format=torch.contiguous_format)
+        for key, value in network.state_dict().items()
+    }
     buffer = io.BytesIO()
-    torch.save({"model": {key: value.cpu() for key, value in network.state_dict().items()}}, buffer)
+    torch.save({"model": weights, "digest": weights_digest(network)}, buffer)
     storage.write(name, buffer.getvalue())
 
 
 def read_teacher(storage: Storage, name: str, num_classes: int) -> nn.Module:
     """The teacher in a search's folder, frozen. Raises models.CheckpointError."""
+    with _local_file(storage) as path:
+        return frozen(models.load_checkpoint(path, name, num_classes))
+
+
+def read_digest(storage: Storage) -> str:
+    """What `weights_digest` says of the teacher in a search's folder, without reading all of it."""
+    with _local_file(storage) as path:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return str(content["digest"])
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Identifies what a network computes: a hash of its weights and their names."""
+    digest = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
+        if not key.endswith(COUNTER):
+            digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def teacher_of(
+    name: str,
+    network: Callable[[], nn.Module],
+    dataset: Dataset,
+    device: torch.device,
+    **options: Any,
+) -> Teacher:
+    """A teacher for trainings on some data; `network` is called when it has to compute."""
+    with torch.device("meta"):
+        shapes = shapes_of(models.build(name, dataset.num_classes), dataset.image_size)
+    return Teacher(name, network, shapes, device=device, **options)
+
+
+@contextmanager
+def _local_file(storage: Storage) -> Iterator[str]:
+    if storage.is_local:
+        yield storage.path(TEACHER_FILE)
+        return
     with tempfile.NamedTemporaryFile(suffix=".pt") as file:
         file.write(storage.read(TEACHER_FILE))
         file.flush()
-        return frozen(models.load_checkpoint(file.name, name, num_classes))
+        yield file.name

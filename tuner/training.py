@@ -4,12 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
-from tuner.data import Dataset, Splits
-from tuner.distillation import Distillation, Metrics
+import models
+from tuner.data import Dataset, Splits, num_batches
+from tuner.distillation import Distillation, Metrics, frozen
+from tuner.execution import FLOAT32, choose_execution
 from tuner.storage import Storage
-from tuner.teacher import check_can_keep, find_teacher, kept_teacher, write_teacher
+from tuner.teacher import (
+    check_can_keep,
+    find_teacher,
+    kept_teacher,
+    teacher_of,
+    write_teacher,
+)
+from tuner.teacher_cache import Teacher
 from tuner.workload import Workload, open_data
 
 Report = Callable[[Metrics], None]
@@ -34,6 +42,7 @@ def train_teacher(
             seed=workload.seed,
             data_seed=workload.seed,
             device=default_device(),
+            execution=FLOAT32,
             **workload.teacher_schedule(),
         ),
         report,
@@ -50,12 +59,23 @@ def distill(
 
     Raises RequestError, CheckpointError and LossError before it trains, DivergedError later.
     """
+    device = default_device()
     dataset, splits = open_data(workload)
-    teacher: nn.Module | None = None
+    teacher: Teacher | None = None
     if method != "plain":
-        teacher = find_teacher(workload, dataset)
-        if teacher is None:
-            teacher = train_teacher(workload, dataset, splits, report).student
+        network = find_teacher(workload, dataset)
+        if network is None:
+            network = frozen(train_teacher(workload, dataset, splits, report).student)
+        teacher = teacher_of(workload.teacher, lambda: network, dataset, device)
+    execution, _ = choose_execution(
+        lambda: models.build(workload.student, dataset.num_classes),
+        image_size=dataset.image_size,
+        batch_size=workload.batch_size,
+        steps_per_trial=workload.epochs * num_batches(len(splits.train), workload.batch_size),
+        num_trials=1,
+        wanted=workload.precision,
+        device=device,
+    )
     training = Distillation(
         student=workload.student,
         method=method,
@@ -65,7 +85,8 @@ def distill(
         splits=splits,
         seed=workload.seed,
         data_seed=workload.seed,
-        device=default_device(),
+        device=device,
+        execution=execution,
         **workload.schedule(),
     )
     return _run(training, report)

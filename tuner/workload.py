@@ -8,6 +8,7 @@ from typing import Any
 import models
 from tuner.data import Dataset, Splits, open_dataset, split
 from tuner.errors import RequestError
+from tuner.execution import WantedPrecision
 
 # The CRD framework's recipe (arXiv:1910.10699; ITRD supplement, section 5.3): 240
 # epochs with drops after 150, 180 and 210. Shorter trainings drop at the same fractions.
@@ -26,6 +27,7 @@ CRD: dict[str, Any] = {
     "crop_padding": 4,
     "flip": True,
     "validation_fraction": 0.1,
+    "precision": "auto",
 }
 # The embedded workload: small enough for a first search in three minutes on two cores.
 DIGITS: dict[str, Any] = CRD | {
@@ -66,6 +68,8 @@ class Workload:
     weight_decay: float
     crop_padding: int  # pixels
     flip: bool
+    passes: int  # different augmented passes over the data; later epochs show them again
+    precision: WantedPrecision  # of a student's step
     seed: int  # of the split, the order, the views and the initial weights
 
     def schedule(self) -> dict[str, Any]:
@@ -82,6 +86,7 @@ class Workload:
                 "weight_decay",
                 "crop_padding",
                 "flip",
+                "passes",
             )
         }
 
@@ -89,6 +94,7 @@ class Workload:
         """The same for the teacher's own training: its epochs and rate, drops where published."""
         return self.schedule() | {
             "epochs": self.teacher_epochs,
+            "passes": self.teacher_epochs,
             "lr": self.teacher_lr,
             "lr_decay_epochs": default_lr_decay_epochs(self.teacher_epochs),
         }
@@ -119,6 +125,7 @@ def resolve(given: dict[str, Any]) -> Workload:
     values.setdefault("teacher_lr", default_lr(values["teacher"]))
     values.setdefault("lr", default_lr(values["student"]))
     values.setdefault("lr_decay_epochs", default_lr_decay_epochs(values["epochs"]))
+    values["passes"] = min(values.get("passes", values["epochs"]), values["epochs"])
     values["lr_decay_epochs"] = tuple(values["lr_decay_epochs"])
     for optional in ("image_size", "limit"):
         values.setdefault(optional, None)

@@ -5,18 +5,18 @@ from tuner.data.dataset import Dataset
 from tuner.data.opening import open_dataset
 from tuner.data.sources import FOLDER_SOURCES, NAMED_SOURCES
 from tuner.data.splits import Splits, split
-from tuner.data.views import epoch_order, evaluation_batches, num_batches, training_batches
+from tuner.data.views import Views, epoch_order, evaluation_batches, num_batches
 
 __all__ = [
     "FOLDER_SOURCES",
     "NAMED_SOURCES",
     "Dataset",
     "Splits",
+    "Views",
     "epoch_order",
     "evaluation_batches",
     "num_batches",
     "open_dataset",
     "read_dataset",
     "split",
-    "training_batches",
 ]

@@ -1,20 +1,27 @@
 """Views of the data: each epoch's order and each image's augmentation, without hidden state.
 
-What an image looks like depends on (seed, epoch, row) alone, never on the batch that
-it comes in. Epochs count from 1.
+What an image looks like depends on (seed, pass, row) alone, never on the batch that
+it comes in. Epochs and passes count from 1.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from losses.batch import Batch
+from tuner.data.arrow_file import read_dataset
 from tuner.data.dataset import Dataset
 from tuner.data.hashing import hash_numbers
+
+RESIDENT_SHARE = 0.25  # of a GPU's free memory that a data set may take
 
 # What a draw is for: streams are independent of each other.
 _ORDER, _TOP, _LEFT, _FLIP, _STEP = 11, 12, 13, 14, 15
@@ -43,16 +50,16 @@ def epoch_order(indices: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 
 
 def draw_augmentation(
-    indices: np.ndarray, *, seed: int, epoch: int, padding: int, flip: bool
+    rows: np.ndarray, *, seed: int, pass_number: int, padding: int, flip: bool
 ) -> Augmentation:
     """Every offset is equally likely; `flip` mirrors half of the images."""
 
     def draw(stream: int, num_values: int) -> np.ndarray:
-        hashes = hash_numbers(indices, stream, seed, epoch)
+        hashes = hash_numbers(rows, stream, seed, pass_number)
         return (hashes % np.uint64(num_values)).astype(np.int64)
 
     num_offsets = 2 * padding + 1
-    flipped = draw(_FLIP, 2) == 1 if flip else np.zeros(len(indices), bool)
+    flipped = draw(_FLIP, 2) == 1 if flip else np.zeros(len(rows), bool)
     return Augmentation(draw(_TOP, num_offsets), draw(_LEFT, num_offsets), flipped)
 
 
@@ -68,65 +75,132 @@ def augment(images: np.ndarray, augmentation: Augmentation, padding: int) -> np.
     return crops
 
 
-def training_batches(
-    dataset: Dataset,
-    indices: np.ndarray,
-    *,
-    epoch: int,
-    seed: int,
-    batch_size: int,
-    padding: int,
-    flip: bool,
-    device: str | torch.device,
-) -> Iterator[Batch]:
-    """One epoch over the rows `indices`: shuffled, augmented, normalised, on the device.
+def augment_on_device(images: Tensor, augmentation: Augmentation, padding: int) -> Tensor:
+    """The same bits as `augment`, from uint8 [B, 3, H, W] that lie on a GPU."""
+    height, width = images.shape[2:]
+    top, left, flipped = (torch.from_numpy(drawn).to(images.device) for drawn in augmentation)
+    padded = F.pad(images, (padding,) * 4)
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    crops = windows[torch.arange(len(images), device=images.device), :, top, left]
+    return torch.where(flipped.view(-1, 1, 1, 1), crops.flip(-1), crops)
 
-    Images are float32 [B, 3, H, W]. The last batch may be smaller; were it of one
-    image, it joins the one before (batch normalisation and losses over pairs need
-    two). `padding` in pixels, filled with black as torchvision's RandomCrop does.
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What every training with one data seed sees: augmented passes over some rows of the data.
+
+    There are `num_passes` different ones; epoch e shows pass (e - 1) % num_passes + 1,
+    always in an order of its own. Because a view is a pure function of (seed, pass, row),
+    what a teacher says about it can be computed once for all trainings.
     """
-    order = epoch_order(indices, seed, epoch)
-    # Drawn for the whole epoch at once: some microseconds a batch instead of a hundred.
-    augmentation = draw_augmentation(order, seed=seed, epoch=epoch, padding=padding, flip=flip)
-    normalise = _normaliser(dataset, device)
-    num_steps = num_batches(len(order), batch_size)
-    # Halved to fit what torch.Generator.manual_seed takes: 0 ... 2**63 - 1.
-    seeds = (hash_numbers(np.arange(num_steps), _STEP, seed, epoch) >> np.uint64(1)).tolist()
-    for step in range(num_steps):
-        start = step * batch_size
-        stop = start + batch_size if step + 1 < num_steps else len(order)
-        rows = order[start:stop]
-        images = augment(dataset.images[rows], augmentation.rows(start, stop), padding)
-        yield _batch(normalise(images), dataset, rows, seeds[step])
+
+    dataset: Dataset
+    rows: np.ndarray  # int64 [N]
+    seed: int
+    num_passes: int
+    padding: int  # pixels, filled with black as torchvision's RandomCrop does
+    flip: bool
+
+    def pass_of(self, epoch: int) -> int:
+        """Which pass the epoch shows, counted from 1."""
+        return (epoch - 1) % self.num_passes + 1
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The rows in the order in which the epoch visits them, int64 [N]."""
+        return epoch_order(self.rows, self.seed, epoch)
+
+    def images(self, rows: np.ndarray, pass_number: int, device: torch.device) -> Tensor:
+        """Views of some rows, normalised: float32 [B, 3, H, W] on the device."""
+        drawn = self._draw(rows, pass_number)
+        return _Pixels(self.dataset, device).augmented(rows, drawn, self.padding)
+
+    def batches(self, epoch: int, batch_size: int, device: torch.device) -> Iterator[Batch]:
+        """One epoch: shuffled, augmented, normalised, on the device.
+
+        Images are float32 [B, 3, H, W]. The last batch may be smaller; were it of one
+        image, it joins the one before (batch normalisation and losses over pairs need
+        two).
+        """
+        order = self.order(epoch)
+        # Drawn for the whole epoch at once: some microseconds a batch instead of a hundred.
+        drawn = self._draw(order, self.pass_of(epoch))
+        pixels = _Pixels(self.dataset, device)
+        num_steps = num_batches(len(order), batch_size)
+        # Halved to fit what torch.Generator.manual_seed takes: 0 ... 2**63 - 1.
+        seeds = hash_numbers(np.arange(num_steps), _STEP, self.seed, epoch) >> np.uint64(1)
+        for step, seed in enumerate(seeds.tolist()):
+            start = step * batch_size
+            stop = start + batch_size if step + 1 < num_steps else len(order)
+            rows = order[start:stop]
+            images = pixels.augmented(rows, drawn.rows(start, stop), self.padding)
+            yield _batch(images, self.dataset, rows, seed)
+
+    def _draw(self, rows: np.ndarray, pass_number: int) -> Augmentation:
+        return draw_augmentation(
+            rows, seed=self.seed, pass_number=pass_number, padding=self.padding, flip=self.flip
+        )
 
 
 def evaluation_batches(
-    dataset: Dataset, indices: np.ndarray, *, batch_size: int, device: str | torch.device
+    dataset: Dataset, indices: np.ndarray, *, batch_size: int, device: torch.device
 ) -> Iterator[Batch]:
     """The rows `indices` in the given order, normalised, not augmented; the last batch smaller.
 
     A batch's seed is its number.
     """
-    normalise = _normaliser(dataset, device)
+    pixels = _Pixels(dataset, device)
     for step, start in enumerate(range(0, len(indices), batch_size)):
         rows = indices[start : start + batch_size]
-        yield _batch(normalise(dataset.images[rows]), dataset, rows, step)
+        yield _batch(pixels.plain(rows), dataset, rows, step)
+
+
+class _Pixels:
+    """Images of a data set as normalised tensors on a device: (x / 255 - mean) / std.
+
+    On a GPU the whole data set lies in its memory and is augmented there; on a CPU NumPy
+    gathers from the mapped file three times as fast as torch would.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        self._dataset = dataset
+        self._resident = None if device.type == "cpu" else _resident(dataset.path, device)
+        self._device = device
+        self._mean = torch.tensor(dataset.mean, device=device).view(3, 1, 1)
+        self._std = torch.tensor(dataset.std, device=device).view(3, 1, 1)
+
+    def plain(self, rows: np.ndarray) -> Tensor:
+        """Rows as they are."""
+        if self._resident is None:
+            return self._normalised(torch.from_numpy(self._dataset.images[rows]))
+        return self._normalised(self._resident[torch.from_numpy(rows).to(self._device)])
+
+    def augmented(self, rows: np.ndarray, augmentation: Augmentation, padding: int) -> Tensor:
+        """Rows, each with its own crop and mirroring."""
+        if self._resident is None:
+            images = augment(self._dataset.images[rows], augmentation, padding)
+            return self._normalised(torch.from_numpy(images))
+        resident = self._resident[torch.from_numpy(rows).to(self._device)]
+        return self._normalised(augment_on_device(resident, augmentation, padding))
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        # Where the data set is too large for the device, bytes go there: a quarter of floats.
+        pixels = pixels.to(self._device)
+        return pixels.to(torch.float32).div_(255).sub_(self._mean).div_(self._std)
+
+
+# A worker process trains on one data set; the view of a second would not be there for long.
+@lru_cache(maxsize=1)
+def _resident(path: Path, device: torch.device) -> Tensor | None:
+    """All images, uint8 [N, 3, H, W], in the device's memory; None where they are too large."""
+    images = read_dataset(path).images
+    if device.type == "cuda":
+        free_bytes, _ = torch.cuda.mem_get_info(device)
+        if images.nbytes > RESIDENT_SHARE * free_bytes:
+            return None
+    return torch.from_numpy(images.copy()).to(device)
 
 
 def _batch(images: Tensor, dataset: Dataset, rows: np.ndarray, seed: int) -> Batch:
     labels = torch.from_numpy(dataset.labels[rows]).to(images.device)
     # Copied: `rows` is a slice of an array that the caller may hold.
     return Batch(images, labels, torch.from_numpy(rows.copy()).to(images.device), seed)
-
-
-def _normaliser(dataset: Dataset, device: str | torch.device) -> Callable[[np.ndarray], Tensor]:
-    """Returns a function from uint8 [B, 3, H, W] to (x / 255 - mean) / std, on the device."""
-    mean = torch.tensor(dataset.mean, device=device).view(3, 1, 1)
-    std = torch.tensor(dataset.std, device=device).view(3, 1, 1)
-
-    def normalise(images: np.ndarray) -> Tensor:
-        # Bytes go to the device, a quarter of the traffic of floats.
-        pixels = torch.from_numpy(images).to(device)
-        return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
-
-    return normalise

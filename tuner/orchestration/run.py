@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 
 from tuner.errors import RequestError
+from tuner.execution import Execution
+from tuner.orchestration.measurements import execution_for, plan_for
 from tuner.orchestration.plan import TEACHER_TRIAL, Budget, Plan
 from tuner.orchestration.prepare import (
     Search,
@@ -36,6 +38,7 @@ from tuner.teacher import (
     kept_teacher,
     write_teacher,
 )
+from tuner.teacher_cache import OutputsPlan
 from tuner.workload import open_data
 
 MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoint
@@ -56,7 +59,7 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
     if search.request.address is None:
         check_resources(search.request, [machine_resources()])
     dataset, _ = open_data(search.workload)
-    check_method(search, dataset)
+    needs = check_method(search, dataset)
     # A search that is resumed has its teacher with it, wherever that came from.
     has_teacher = resume and search.storage.exists(TEACHER_FILE)
     teacher = None if has_teacher else find_teacher(search.workload, dataset)
@@ -74,11 +77,17 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         if not resume:
             search.storage.write(SEARCH_FILE, _search_yaml(search))
         if not record.header:
+            measuring = _measuring(search, gpus)
+            outputs, reasons = plan_for(search, needs, dataset, max_concurrent, measuring)
+            execution, reason = execution_for(search, dataset, measuring)
             record.open(
                 id=uuid.uuid4().hex,
                 space=space_hash(search.space),
                 data=dataset.fingerprint,
                 batch=max_concurrent if search.request.deterministic else None,
+                outputs=outputs.as_json(),
+                execution=dataclasses.asdict(execution),
+                reasons=[*reasons, f"student: {reason}"],
                 time=time.time(),
             )
         if teacher is not None:
@@ -88,10 +97,10 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         record.listeners.append(partial(_delete_checkpoint, search.storage))
         record.listeners.append(_TableWriter(search.storage, record))
         needs_teacher = TEACHER_TRIAL in record.trials or not search.storage.exists(TEACHER_FILE)
-        plan, sampler = _plan(search, record, max_concurrent, needs_teacher=needs_teacher)
+        trials, sampler = _plan(search, record, max_concurrent, needs_teacher=needs_teacher)
         sampler.recall(record)
-        with watch(record, plan):
-            interrupted = _tune(search, record, plan, gpus)
+        with watch(record, trials):
+            interrupted = _tune(search, record, trials, gpus)
     write_tables(search.storage, record)
     return Run(search, record, interrupted)
 
@@ -188,6 +197,8 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
             perturbation_interval(workload.epochs) if request.scheduler == "pbt" else None
         ),
         num_threads=max(1, int(request.cpus_per_trial)),
+        execution=Execution(**record.header["execution"]),
+        outputs=OutputsPlan.from_json(record.header["outputs"]),
     )
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
     interruption = Interruption()
@@ -272,6 +283,19 @@ def _with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchRequ
     except ray.exceptions.RayTaskError:
         fraction = 1.0  # what cannot be measured gets a GPU of its own
     return search.request.model_copy(update={"gpus_per_trial": fraction})
+
+
+def _measuring(search: Search, gpus: float) -> Callable[[Callable[[], Any]], Any]:
+    """Calls a function where a trial would run: here, or on a machine of the cluster."""
+    import ray
+
+    def call(function: Callable[[], Any]) -> Any:
+        if search.request.address is None and not gpus:
+            return function()
+        cpus = search.request.cpus_per_trial
+        return ray.get(ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1)(function).remote())
+
+    return call
 
 
 def _keep_teacher(storage: Storage, path: Path, event: Event, trial: Trial) -> None:

@@ -20,6 +20,7 @@ from search_spaces.parameters import Parameter, Value
 from tuner.orchestration.record import DONE, FAILED, SEARCH, STOPPED, Record, Setting, Trial
 
 FAILURE = "failed"  # in a result: why the trial cannot go on
+NOTES = "notes"  # in a result: what a person should know
 OUT_OF_MEMORY = "out_of_memory"  # in a result: it may go on with a device of its own
 REDUCTION_FACTOR = 3
 
@@ -140,6 +141,8 @@ class RecordedScheduler(TrialScheduler):
             else:
                 self._failures[recorded.trial] = result[FAILURE]
             return TrialScheduler.STOP
+        for text in result.get(NOTES, ()):
+            self._record.note(recorded.trial, text)
         metrics = {
             name: float(value) for name, value in result.items() if name in result["reported"]
         }

@@ -17,10 +17,12 @@ from torch import nn
 from losses import LossError
 from tuner.data import Dataset, Splits
 from tuner.distillation import Distillation, DivergedError, Metrics
-from tuner.orchestration.record import SEARCH, TEACHER
-from tuner.orchestration.schedulers import FAILURE, OUT_OF_MEMORY, record_name
+from tuner.execution import FLOAT32, Execution
+from tuner.orchestration.record import FINAL, SEARCH, TEACHER
+from tuner.orchestration.schedulers import FAILURE, NOTES, OUT_OF_MEMORY, record_name
 from tuner.storage import Storage
-from tuner.teacher import read_teacher, write_teacher
+from tuner.teacher import read_digest, read_teacher, teacher_of, write_teacher
+from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.workload import Workload, open_data
 
 
@@ -34,6 +36,8 @@ class Job:
     ranks_on_test: bool
     perturbation_interval: int | None  # epochs; population-based training only
     num_threads: int
+    execution: Execution  # of the students
+    outputs: OutputsPlan  # which of the teacher's outputs are cached, shared or live
 
 
 def train(config: dict[str, Any], job: Job) -> None:
@@ -60,16 +64,18 @@ def _train(
     dataset, splits = _data(workload)
     if dataset.fingerprint != job.fingerprint:
         raise RuntimeError(f"{workload.data} has changed since the search began, or differs here")
+    teacher = None if config["method"] == "plain" else _teacher(job, device, kind == FINAL)
     training = Distillation(
         student=workload.teacher if kind == TEACHER else workload.student,
         method=config["method"],
         setting=config["setting"],
-        teacher=None if config["method"] == "plain" else _teacher(job),
+        teacher=teacher,
         dataset=dataset,
         splits=splits,
         seed=config["seed"],
         data_seed=config["data_seed"],
         device=device,
+        execution=FLOAT32 if kind == TEACHER else job.execution,
         **(workload.teacher_schedule() if kind == TEACHER else workload.schedule()),
     )
     state = _state(storage, checkpoint)
@@ -77,7 +83,7 @@ def _train(
         training.restore(state)
         # What the driver had not yet heard when it, or this process, died.
         for metrics in training.history:
-            _report(metrics)
+            _report(metrics, [])
     while training.epoch < training.epochs:
         metrics = training.run_epoch()
         is_last = training.epoch == training.epochs
@@ -88,11 +94,13 @@ def _train(
             write_teacher(storage, training.student)
         content = training.state()
         storage.write(checkpoint, content, sync=False)
-        _report(metrics, content if _is_exploited(config, job, training.epoch) else None)
+        notes = [] if teacher is None else teacher.take_notes()
+        is_exploited = _is_exploited(config, job, training.epoch)
+        _report(metrics, notes, content if is_exploited else None)
 
 
-def _report(metrics: Metrics, content: bytes | None = None) -> None:
-    reported: dict[str, Any] = {**metrics, "reported": list(metrics)}
+def _report(metrics: Metrics, notes: list[str], content: bytes | None = None) -> None:
+    reported: dict[str, Any] = {**metrics, "reported": list(metrics), NOTES: notes}
     if content is None:
         tune.report(reported)
         return
@@ -127,6 +135,21 @@ def _data(workload: Workload) -> tuple[Dataset, Splits]:
 
 
 @lru_cache(maxsize=2)
-def _teacher(job: Job) -> nn.Module:
+def _teacher(job: Job, device: torch.device, final: bool) -> Teacher:
+    dataset, _ = _data(job.workload)
+    return teacher_of(
+        job.workload.teacher,
+        lambda: _network(job),
+        dataset,
+        device,
+        digest=read_digest(Storage(job.storage_uri)),
+        plan=job.outputs,
+        data_dir=job.workload.data_dir,
+        final=final,
+    )
+
+
+@lru_cache(maxsize=1)
+def _network(job: Job) -> nn.Module:
     dataset, _ = _data(job.workload)
     return read_teacher(Storage(job.storage_uri), job.workload.teacher, dataset.num_classes)

@@ -1,0 +1,115 @@
+"""How a student's step is computed: in which precision, compiled or not; decided by measurement.
+
+Results differ in their last digits, so all trainings of a search are computed alike.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+Precision = Literal["float32", "bfloat16"]
+WantedPrecision = Literal["auto", "float32", "bfloat16"]
+
+MIN_GAIN = 1.15  # times as fast: below it a difference is noise, and float32 needs no excuse
+# Searches whose students train for less than this are left as they are: nothing is to be
+# gained, and a short search gives the same digits wherever and whenever it is run.
+WORTH_MEASURING_SECONDS = 1800.0
+WORTH_COMPILING_SECONDS = 4 * 3600.0  # measuring it takes a minute or two
+COMPILATIONS_PER_GAIN = 3.0  # a trial must gain so many times what its compilation costs
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The weights, the loss and the evaluation are in float32 always."""
+
+    precision: Precision = "float32"  # of the student's forward and backward pass
+    compiled: bool = False  # by torch.compile
+
+
+FLOAT32 = Execution()
+
+
+def choose_execution(
+    build: Callable[[], nn.Module],
+    *,
+    image_size: tuple[int, int],
+    batch_size: int,
+    steps_per_trial: int,
+    num_trials: int,
+    wanted: WantedPrecision,
+    device: torch.device,
+) -> tuple[Execution, str]:
+    """Measures the student's step on random images; returns the choice and its reason."""
+    if wanted != "auto":
+        return Execution(wanted), f"{wanted}, as asked for"
+    measure = _Step(build, image_size, batch_size, device)
+    seconds = {"float32": measure(FLOAT32)}
+    total = seconds["float32"] * steps_per_trial * num_trials
+    if total < WORTH_MEASURING_SECONDS:
+        return FLOAT32, "float32, since the search is short"
+    # In turns, because a machine's speed changes from second to second.
+    bfloat16 = Execution("bfloat16")
+    rounds = [(measure(FLOAT32), measure(bfloat16)) for _ in range(ROUNDS)]
+    slow, fast = (min(times) for times in zip(*rounds, strict=True))
+    gain = slow / fast
+    chosen = bfloat16 if gain >= MIN_GAIN else FLOAT32
+    reason = f"{chosen.precision}, since a step in bfloat16 is {gain:.2f} times as fast"
+    step_seconds = min(slow, fast) if chosen is bfloat16 else slow
+    if step_seconds * steps_per_trial * num_trials < WORTH_COMPILING_SECONDS:
+        return chosen, reason
+    compiled = Execution(chosen.precision, compiled=True)
+    begin = time.perf_counter()
+    measure(compiled)
+    compile_seconds = time.perf_counter() - begin
+    compiled_seconds = min(measure(compiled) for _ in range(ROUNDS))
+    gain = step_seconds / compiled_seconds
+    saved = (step_seconds - compiled_seconds) * steps_per_trial
+    if gain >= MIN_GAIN and saved > COMPILATIONS_PER_GAIN * compile_seconds:
+        return compiled, f"{reason}; compiled, {gain:.2f} times as fast again"
+    return chosen, f"{reason}; not compiled ({gain:.2f} times as fast)"
+
+
+class _Step:
+    """Seconds of one training step, after one that warms up."""
+
+    def __init__(
+        self,
+        build: Callable[[], nn.Module],
+        image_size: tuple[int, int],
+        batch_size: int,
+        device: torch.device,
+    ) -> None:
+        self._network = build().to(memory_format=torch.channels_last).to(device)
+        self._compiled = torch.compile(self._network)
+        generator = torch.Generator().manual_seed(0)
+        self._images = torch.randn(batch_size, 3, *image_size, generator=generator).to(device)
+        self._labels = torch.zeros(batch_size, dtype=torch.int64, device=device)
+        self._is_warm: set[Execution] = set()
+
+    def __call__(self, execution: Execution) -> float:
+        if execution not in self._is_warm:
+            self._is_warm.add(execution)
+            self(execution)
+        network = self._compiled if execution.compiled else self._network
+        begin = time.perf_counter()
+        with autocast(self._images.device, execution):
+            logits = network(self._images).logits
+        loss = F.cross_entropy(logits.float(), self._labels)
+        loss.backward()
+        if loss.is_cuda:
+            torch.cuda.synchronize()
+        self._network.zero_grad()
+        return time.perf_counter() - begin
+
+
+def autocast(device: torch.device, execution: Execution) -> torch.autocast:
+    """The context of a student's forward pass."""
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=execution.precision == "bfloat16"
+    )

@@ -1,0 +1,109 @@
+"""Measured before a search begins: how its trials get the teacher's outputs, and how they step."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+import models
+from models import shapes_of
+from tuner.data import Dataset, num_batches
+from tuner.distillation import frozen, seeded
+from tuner.execution import Execution, choose_execution
+from tuner.orchestration.prepare import Search
+from tuner.teacher_cache import OutputsPlan
+from tuner.teacher_cache.planner import (
+    Demand,
+    Room,
+    Speeds,
+    measure_room,
+    measure_speeds,
+    plan_outputs,
+)
+from tuner.teacher_cache.store import cache_folder
+from tuner.training import default_device
+from tuner.workload import open_data
+
+Measuring = Callable[[Callable[[], Any]], Any]  # calls a function on a machine that trains
+
+
+def plan_for(
+    search: Search,
+    names: tuple[str, ...],
+    dataset: Dataset,
+    max_concurrent: int,
+    measuring: Measuring,
+) -> tuple[OutputsPlan, tuple[str, ...]]:
+    """The plan for a search whose losses need the named outputs, and its reasons, a line each."""
+    workload, request = search.workload, search.request
+    _, splits = open_data(workload)
+    with torch.device("meta"):
+        shapes = shapes_of(models.build(workload.teacher, dataset.num_classes), dataset.image_size)
+    name, num_classes, image_size = workload.teacher, dataset.num_classes, dataset.image_size
+    folder, budget = cache_folder(workload.data_dir), request.cache_budget
+    num_threads = max(1, int(request.cpus_per_trial))
+
+    def measure() -> tuple[Speeds, Room]:
+        with _threads(num_threads):
+            # An untrained teacher takes as long as a trained one.
+            teacher = _untrained(name, num_classes)
+            speeds = measure_speeds(teacher, image_size, folder, default_device())
+        return speeds, measure_room(folder, budget)
+
+    speeds, room = measuring(measure)
+    demand = Demand(
+        names=names,
+        num_images=len(splits.train),
+        num_passes=workload.passes,
+        num_seeds=request.seeds,
+        batch_size=workload.batch_size,
+        max_concurrent=max_concurrent,
+    )
+    return plan_outputs(demand, shapes, request.cache_precision, speeds, room)
+
+
+def execution_for(search: Search, dataset: Dataset, measuring: Measuring) -> tuple[Execution, str]:
+    """How the students of a search are computed, and why."""
+    workload = search.workload
+    _, splits = open_data(workload)
+    student, num_classes, image_size = workload.student, dataset.num_classes, dataset.image_size
+    num_threads = max(1, int(search.request.cpus_per_trial))
+    steps_per_trial = workload.epochs * num_batches(len(splits.train), workload.batch_size)
+    num_trials = search.num_trials
+
+    def measure() -> tuple[Execution, str]:
+        with _threads(num_threads):
+            return choose_execution(
+                lambda: seeded(0, lambda: models.build(student, num_classes)),
+                image_size=image_size,
+                batch_size=workload.batch_size,
+                steps_per_trial=steps_per_trial,
+                num_trials=num_trials,
+                wanted=workload.precision,
+                device=default_device(),
+            )
+
+    chosen: tuple[Execution, str] = measuring(measure)
+    return chosen
+
+
+@contextmanager
+def _threads(num_threads: int) -> Iterator[None]:
+    """As many threads as a trial will have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _untrained(name: str, num_classes: int) -> nn.Module:
+    with torch.device("meta"):
+        network = models.build(name, num_classes)
+    network.to_empty(device="cpu")
+    for parameter in network.state_dict().values():
+        parameter.fill_(0.5)  # no denormal numbers, which are slow; no random state moves
+    return frozen(network)
