@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ByteSize, ValidationError
 from pydantic.fields import FieldInfo
 
 from tuner import __version__
@@ -143,7 +143,9 @@ def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) ->
     elif choices := [str(choice) for choice in get_args(kind) if isinstance(choice, str)]:
         parser.add_argument(flag, metavar="|".join(choices), help=text)
     else:
-        metavar = {int: "N", float: "X"}.get(kind, name.upper().rpartition("_")[2])
+        metavar = {int: "N", float: "X", ByteSize: "SIZE"}.get(
+            kind, name.upper().rpartition("_")[2]
+        )
         parser.add_argument(flag, metavar=metavar, help=text.replace("%", "%%"))
 
 
@@ -184,6 +186,8 @@ _REMEDIES = {
     "bool_type": "give true or false",
     "string_type": "give a text",
     "dict_type": "write NAME: VALUE lines",
+    "byte_size": "give a size such as 200GB",
+    "byte_size_unit": "give a size such as 200GB",
     "value_error": "give a number, or a time such as 90s, 30m or 8h",
 }
 

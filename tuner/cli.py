@@ -10,6 +10,7 @@ COMMANDS = {
     "teach": "train a teacher, or check one from a checkpoint",
     "distill": "train a student with one setting, without Ray",
     "report": "rebuild a search's report",
+    "cache": "list, check, prune or fill what is kept of teachers' outputs",
 }
 HELP = "usage: tuner COMMAND [options]\n\ncommands:\n" + "\n".join(
     f"  {name:<9} {text}" for name, text in COMMANDS.items()

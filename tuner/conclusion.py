@@ -16,7 +16,7 @@ from tuner.orchestration.prepare import Search
 from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Record, Trial
 from tuner.orchestration.run import Run
 from tuner.reports.comparison import Accuracy, Row, compare, verdict
-from tuner.reports.formatting import accuracy_text, value_text
+from tuner.reports.formatting import accuracy_text, setting_text, value_text
 from tuner.reports.html import REPORT_FILE, write_report
 from tuner.reports.tables import EPOCHS_FILE, TRIALS_FILE
 from tuner.storage import SEARCH_FILE
@@ -145,6 +145,9 @@ def _print_result(search: Search, record: Record, best: Trial, rows: list[Row]) 
         + ", ".join(f"{count} {status}" for status, count in counts.items())
         + f"; best {search.metric} {best.last(search.metric):.2f} % in trial {best.trial}"
     )
+    if not rows:  # --seeds 0
+        console.print(f"{escape(setting_text(best.setting))}")
+        return
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
     for row in rows:

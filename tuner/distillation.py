@@ -7,9 +7,9 @@ state, so it can be saved after any epoch and goes on bit-identically elsewhere.
 import io
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,14 @@ HEADS_STREAM = 0x9E3779B9
 
 class DivergedError(RuntimeError):
     """A loss that is no longer a finite number; the message names epoch, step, term and rate."""
+
+
+class Step(NamedTuple):
+    """What is known after one step, on the device it was made on."""
+
+    terms: dict[str, Tensor]  # weighted scalars by name, the cross-entropy among them
+    num_correct: Tensor  # scalar, of the batch's images
+    teacher_seconds: float  # that the teacher's answer took to read or to compute
 
 
 class Distillation:
@@ -163,24 +171,18 @@ class Distillation:
         self._optimizer.load_state_dict(saved["optimizer"])
         self.history = saved["history"]
 
-    def _train(self, epoch: int, lr: float) -> Metrics:
+    def steps(self, epoch: int) -> Iterator[Step]:
+        """Trains for one epoch, a step at a time; nothing waits for the device."""
         self.student.train()
         self.loss.train()
-        indices = self._splits.train
-        steps = num_batches(len(indices), self._batch_size)
-        values: Tensor | None = None  # [steps, terms]; on the device until the epoch ends
-        correct = torch.zeros((), dtype=torch.int64, device=self._device)
-        names: list[str] = []
-        teacher_seconds = 0.0
         with self._open_teacher(epoch) as teacher:
-            for step, batch in enumerate(
-                self._views.batches(epoch, self._batch_size, self._device)
-            ):
+            batches = self._views.batches(epoch, self._batch_size, self._device)
+            for number, batch in enumerate(batches):
                 begin = time.perf_counter()
                 teacher_outputs = None
                 if teacher is not None:
-                    teacher_outputs = teacher.read(step * self._batch_size, batch.images)
-                teacher_seconds += time.perf_counter() - begin
+                    teacher_outputs = teacher.read(number * self._batch_size, batch.images)
+                teacher_seconds = time.perf_counter() - begin
                 with autocast(self._device, self._execution):
                     outputs = self._forward(batch.images)
                 outputs = in_float32(outputs)
@@ -188,18 +190,33 @@ class Distillation:
                 self._optimizer.zero_grad(set_to_none=True)
                 torch.stack(list(terms.values())).sum().backward()
                 self._optimizer.step()
-                if values is None:
-                    names = list(terms)
-                    values = torch.empty(steps, len(names), device=self._device)
-                values[step] = torch.stack([term.detach() for term in terms.values()])
-                correct += (outputs.logits.detach().argmax(dim=1) == batch.labels).sum()
+                yield Step(
+                    {name: term.detach() for name, term in terms.items()},
+                    (outputs.logits.detach().argmax(dim=1) == batch.labels).sum(),
+                    teacher_seconds,
+                )
+
+    def _train(self, epoch: int, lr: float) -> Metrics:
+        num_images = len(self._splits.train)
+        values: Tensor | None = None  # [steps, terms]; on the device until the epoch ends
+        correct = torch.zeros((), dtype=torch.int64, device=self._device)
+        names: list[str] = []
+        teacher_seconds = 0.0
+        for number, step in enumerate(self.steps(epoch)):
+            if values is None:
+                names = list(step.terms)
+                num_steps = num_batches(num_images, self._batch_size)
+                values = torch.empty(num_steps, len(names), device=self._device)
+            values[number] = torch.stack(list(step.terms.values()))
+            correct += step.num_correct
+            teacher_seconds += step.teacher_seconds
         assert values is not None
         _raise_if_not_finite(values.cpu(), names, epoch, lr)
         means = dict(zip(names, values.mean(dim=0).tolist(), strict=True))
         return {
             "train_loss": sum(means.values()),
             **{f"train_{name}": mean for name, mean in means.items()},
-            "train_accuracy": 100 * correct.item() / len(indices),
+            "train_accuracy": 100 * correct.item() / num_images,
             **({} if self.teacher is None else {"teacher_seconds": teacher_seconds}),
         }
 

@@ -6,7 +6,7 @@ Results differ in their last digits, so all trainings of a search are computed a
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +33,7 @@ class Execution:
 
 
 FLOAT32 = Execution()
+BFLOAT16 = Execution("bfloat16")
 
 
 def choose_execution(
@@ -48,19 +49,10 @@ def choose_execution(
     """Measures the student's step on random images; returns the choice and its reason."""
     if wanted != "auto":
         return Execution(wanted), f"{wanted}, as asked for"
-    measure = _Step(build, image_size, batch_size, device)
-    seconds = {"float32": measure(FLOAT32)}
-    total = seconds["float32"] * steps_per_trial * num_trials
-    if total < WORTH_MEASURING_SECONDS:
+    measure = StepTimer(build, image_size, batch_size, device)
+    if measure(FLOAT32) * steps_per_trial * num_trials < WORTH_MEASURING_SECONDS:
         return FLOAT32, "float32, since the search is short"
-    # In turns, because a machine's speed changes from second to second.
-    bfloat16 = Execution("bfloat16")
-    rounds = [(measure(FLOAT32), measure(bfloat16)) for _ in range(ROUNDS)]
-    slow, fast = (min(times) for times in zip(*rounds, strict=True))
-    gain = slow / fast
-    chosen = bfloat16 if gain >= MIN_GAIN else FLOAT32
-    reason = f"{chosen.precision}, since a step in bfloat16 is {gain:.2f} times as fast"
-    step_seconds = min(slow, fast) if chosen is bfloat16 else slow
+    chosen, step_seconds, reason = choose_precision(measure)
     if step_seconds * steps_per_trial * num_trials < WORTH_COMPILING_SECONDS:
         return chosen, reason
     compiled = Execution(chosen.precision, compiled=True)
@@ -75,8 +67,18 @@ def choose_execution(
     return chosen, f"{reason}; not compiled ({gain:.2f} times as fast)"
 
 
-class _Step:
-    """Seconds of one training step, after one that warms up."""
+def choose_precision(measure: Callable[[Execution], float]) -> tuple[Execution, float, str]:
+    """The faster precision, the seconds of its step, and the reason."""
+    # In turns, because a machine's speed changes from second to second.
+    rounds = [(measure(FLOAT32), measure(BFLOAT16)) for _ in range(ROUNDS)]
+    slow, fast = (min(times) for times in zip(*rounds, strict=True))
+    chosen, seconds = (BFLOAT16, fast) if slow / fast >= MIN_GAIN else (FLOAT32, slow)
+    reason = f"{chosen.precision}, since a step in bfloat16 is {slow / fast:.2f} times as fast"
+    return chosen, seconds, reason
+
+
+class StepTimer:
+    """Seconds of one training step of a network, after one that warms up."""
 
     def __init__(
         self,
@@ -86,17 +88,21 @@ class _Step:
         device: torch.device,
     ) -> None:
         self._network = build().to(memory_format=torch.channels_last).to(device)
-        self._compiled = torch.compile(self._network)
         generator = torch.Generator().manual_seed(0)
         self._images = torch.randn(batch_size, 3, *image_size, generator=generator).to(device)
         self._labels = torch.zeros(batch_size, dtype=torch.int64, device=device)
+        self._compiled: Any = None
         self._is_warm: set[Execution] = set()
 
     def __call__(self, execution: Execution) -> float:
         if execution not in self._is_warm:
             self._is_warm.add(execution)
             self(execution)
-        network = self._compiled if execution.compiled else self._network
+        network = self._network
+        if execution.compiled:
+            # Not before it is asked for: the compiler's import alone takes seconds.
+            self._compiled = self._compiled or torch.compile(network)
+            network = self._compiled
         begin = time.perf_counter()
         with autocast(self._images.device, execution):
             logits = network(self._images).logits

@@ -98,23 +98,16 @@ class WorkloadRequest(TeacherRequest):
     )
 
 
-class SearchRequest(WorkloadRequest):
-    """One search."""
+class FillRequest(WorkloadRequest):
+    """What decides which of the teacher's outputs the trials of a search ask for, and where."""
 
     space: str = Field(..., description="name of a method, or a Python file that defines SPACE")
     set: dict[str, str] = Field(
         default_factory=dict,
         description="NAME=VALUE pins a hyperparameter, NAME=LOW:HIGH narrows it; repeatable",
     )
-    algo: Algo = Field("tpe", description="how settings are chosen")
-    scheduler: Scheduler = Field("asha", description="how hopeless trials are stopped early")
-    trials: Int | None = Field(None, ge=1, description="trials (default: 16; grid: the whole grid)")
-    seeds: Int = Field(3, ge=1, description="final trainings of each setting that is compared")
-    select_on: Literal["val", "test"] = Field(
-        "val", description="what trials are ranked on; test repeats the papers' protocol"
-    )
-    deterministic: bool = Field(
-        False, description="ask for settings in batches, so that finishing order changes nothing"
+    seeds: Int = Field(
+        3, ge=0, description="final trainings of each setting that is compared; 0: none are"
     )
     cache_budget: ByteSize | None = Field(
         None,
@@ -126,6 +119,21 @@ class SearchRequest(WorkloadRequest):
         "float16", description="of the teacher's outputs that are kept"
     )
     cpus_per_trial: Number = Field(1, gt=0, description="CPU cores (threads) of a trial")
+    address: str | None = Field(None, description="Ray cluster to run on, such as auto")
+
+
+class SearchRequest(FillRequest):
+    """One search."""
+
+    algo: Algo = Field("tpe", description="how settings are chosen")
+    scheduler: Scheduler = Field("asha", description="how hopeless trials are stopped early")
+    trials: Int | None = Field(None, ge=1, description="trials (default: 16; grid: the whole grid)")
+    select_on: Literal["val", "test"] = Field(
+        "val", description="what trials are ranked on; test repeats the papers' protocol"
+    )
+    deterministic: bool = Field(
+        False, description="ask for settings in batches, so that finishing order changes nothing"
+    )
     gpus_per_trial: Number | None = Field(
         None, ge=0, description="GPUs of a trial, fractions too (default: what one needs, measured)"
     )
@@ -139,11 +147,30 @@ class SearchRequest(WorkloadRequest):
     )
     name: str | None = Field(None, description="name of the search (default: space, data, time)")
     runs_dir: str = Field("runs", description="folder or URI that searches are written to")
-    address: str | None = Field(None, description="Ray cluster to run on, such as auto")
     tracking_uri: str | None = Field(
         None, description="MLflow tracking server (default: SQLite in the runs folder)"
     )
     experiment: str | None = Field(None, description="MLflow experiment (default: tuner)")
+
+
+class CacheRequest(BaseModel):
+    """The cache of teachers' outputs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    data_dir: str = Field(default_factory=default_data_dir, description="as the searches were told")
+
+
+class PruneRequest(CacheRequest):
+    """Which of the teachers' outputs shall go."""
+
+    keep: ByteSize | None = Field(
+        None, ge=0, description="delete the least recently used until the others take so much: 20GB"
+    )
+    older_than: Annotated[Number, BeforeValidator(_seconds)] | None = Field(
+        None, ge=0, description="delete what was not used for so long: 12h, 7d"
+    )
+    all: bool = Field(False, description="delete everything, in shared memory too")
 
 
 class TeachRequest(TeacherRequest):

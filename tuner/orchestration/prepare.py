@@ -184,8 +184,8 @@ def check_resources(request: SearchRequest, nodes: list[dict[str, float]]) -> tu
                 f"{name} is {wanted:g} but no machine has more than {largest:g}; "
                 f"lower it with --{name.replace('_', '-')} or use a larger machine"
             )
-    fit = sum(_fit(node, request.cpus_per_trial, gpus_per_trial) for node in nodes)
-    return gpus_per_trial, min(fit, request.max_concurrent or fit)
+    num_fit = sum(fit(node, request.cpus_per_trial, gpus_per_trial) for node in nodes)
+    return gpus_per_trial, min(num_fit, request.max_concurrent or num_fit)
 
 
 def machine_resources() -> dict[str, float]:
@@ -208,13 +208,13 @@ def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
             )
 
 
-def _fit(node: dict[str, float], cpus: float, gpus: float) -> int:
+def fit(node: dict[str, float], cpus: float, gpus: float) -> int:
     """How many trials fit on one machine; of a fraction, only so many as one GPU holds."""
-    fit = int(node.get("CPU", 0.0) / cpus)
+    num_fit = int(node.get("CPU", 0.0) / cpus)
     if not gpus:
-        return fit
+        return num_fit
     num_gpus = node.get("GPU", 0.0)
-    return min(fit, int(num_gpus) * int(1 / gpus) if gpus < 1 else int(num_gpus / gpus))
+    return min(num_fit, int(num_gpus) * int(1 / gpus) if gpus < 1 else int(num_gpus / gpus))
 
 
 def _setting_of_workload(workload: Workload, space: Space, given: dict[str, str]) -> dict[str, str]:

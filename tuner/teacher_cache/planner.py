@@ -169,14 +169,17 @@ def _groups(names: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 def _disk_bytes(folder: Path, content: bytes) -> float:
     """Bytes read in a second from a file that is not in memory any more."""
-    with tempfile.NamedTemporaryFile(dir=_existing(folder)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        begin = time.perf_counter()
-        os.pread(file.fileno(), len(content), 0)
-        return len(content) / (time.perf_counter() - begin)
+    try:
+        with tempfile.NamedTemporaryFile(dir=_existing(folder)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            begin = time.perf_counter()
+            os.pread(file.fileno(), len(content), 0)
+            return len(content) / (time.perf_counter() - begin)
+    except OSError:  # full, or not ours to write to: nothing will be kept there
+        return 1.0
 
 
 def _existing(folder: Path) -> Path:

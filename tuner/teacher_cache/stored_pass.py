@@ -87,11 +87,18 @@ class StoredPass:
         )
 
     def fill(self) -> Iterator[int]:
-        """Computes all that is missing, yielding the number of images after each piece."""
+        """Computes all that is missing, yielding the number of images after each piece.
+
+        Stops where nothing can be kept; passes over what another process takes too long over.
+        """
         for number in range(self._num_pieces):
-            self._ensure(number)
-            self._open.clear()
-            yield self._rows_of(number).size
+            if not self._exists(number):
+                self._ensure(number)
+                self._open.clear()
+            if self._is_live:
+                return
+            if number not in self._given_up:
+                yield self._rows_of(number).size
 
     def _gather(
         self, name: str, places: np.ndarray, numbers: np.ndarray, device: torch.device

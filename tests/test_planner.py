@@ -1,0 +1,303 @@
+"""Which outputs are cached, shared or live: decided from sizes and speeds alone, and told."""
+
+import json
+import random
+import re
+
+import pytest
+import torch
+
+import models
+from models import Shapes
+from tuner.distillation import frozen
+from tuner.teacher_cache import OutputsPlan, planner
+from tuner.teacher_cache.plan import LIVE, CachedOutput
+from tuner.teacher_cache.planner import (
+    Demand,
+    Room,
+    Speeds,
+    measure_room,
+    measure_speeds,
+    plan_outputs,
+)
+from tuner.teacher_cache.sizes import bytes_per_image
+
+SHAPES = Shapes((100,), (64,), {"stage1": (16, 32, 32), "stage2": (32, 16, 16)})
+SMALL, ATTENTION, MAP = ("logits", "embedding"), "attention_maps.stage1", "feature_maps.stage1"
+NAMES = (MAP, *SMALL, ATTENTION)  # in whatever order a loss says them
+NUM_IMAGES, NUM_PASSES, NUM_SEEDS, BATCH_SIZE = 1000, 10, 3, 64
+ALL_PASSES = NUM_PASSES * (1 + NUM_SEEDS)
+SPEEDS = Speeds(teacher_seconds=1e-3, disk_bytes=1e9, memory_bytes=1e10)
+ROOM = Room(budget=10**12, free_memory=0, window=10**9)
+
+
+def demand(**changes) -> Demand:
+    options = {
+        "names": NAMES,
+        "num_images": NUM_IMAGES,
+        "num_passes": NUM_PASSES,
+        "num_seeds": NUM_SEEDS,
+        "batch_size": BATCH_SIZE,
+        "max_concurrent": 4,
+    }
+    return Demand(**{**options, **changes})
+
+
+def room(**changes) -> Room:
+    return Room(**{**vars(ROOM), **changes})
+
+
+def speeds(**changes) -> Speeds:
+    return Speeds(**{**vars(SPEEDS), **changes})
+
+
+def plan(demanded=None, *, precision="float16", speeds=SPEEDS, room=ROOM):
+    return plan_outputs(demanded or demand(), SHAPES, precision, speeds, room)
+
+
+def passes_of(planned: OutputsPlan) -> dict[str, tuple[int, int]]:
+    return {output.name: (output.search_passes, output.final_passes) for output in planned.cached}
+
+
+def pass_bytes(*names: str, precision="float16") -> int:
+    return bytes_per_image(SHAPES, names, precision) * NUM_IMAGES
+
+
+# Cached.
+
+
+def test_what_fits_is_cached_with_every_pass():
+    planned, _ = plan()
+    assert passes_of(planned) == dict.fromkeys(NAMES, (NUM_PASSES, NUM_PASSES))
+    assert (planned.shared, planned.window_bytes, planned.precision) == ((), 0, "float16")
+
+
+def test_what_is_smaller_comes_first():
+    (small, attention, maps) = plan()[1]
+    assert small.startswith("logits, embedding: cached")
+    assert attention.startswith("attention_maps.stage1: cached")
+    assert maps.startswith("feature_maps.stage1: cached")
+
+
+def test_a_budget_to_the_byte_is_enough_and_a_byte_less_is_a_pass_less():
+    names = ("logits",)
+    whole = pass_bytes("logits") * ALL_PASSES
+    planned, _ = plan(demand(names=names), room=room(budget=whole))
+    assert passes_of(planned) == {"logits": (10, 10)}
+    planned, _ = plan(demand(names=names), room=room(budget=whole - 1))
+    assert passes_of(planned) == {"logits": (10, 9)}
+
+
+@pytest.mark.parametrize(
+    ("num_kept", "expected"), [(4, (4, 0)), (10, (10, 0)), (12, (10, 0)), (13, (10, 1))]
+)
+def test_a_small_budget_keeps_the_first_passes_of_the_search_then_of_the_finals(num_kept, expected):
+    budget = pass_bytes("logits") * num_kept
+    planned, (line,) = plan(demand(names=("logits",)), room=room(budget=budget))
+    assert passes_of(planned) == {"logits": expected}
+    assert f"the first {expected[0]} of 10 passes" in line
+    assert "all would take 8.0 MB" in line
+
+
+def test_what_the_small_ones_take_is_gone_for_the_large_ones():
+    budget = pass_bytes(*SMALL) * ALL_PASSES + pass_bytes(ATTENTION) * 2
+    planned, _ = plan(room=room(budget=budget))
+    assert passes_of(planned) == {
+        "logits": (10, 10), "embedding": (10, 10), ATTENTION: (2, 0),
+    }  # fmt: skip
+
+
+def test_no_plan_takes_more_than_its_budget():
+    draw = random.Random(0)
+    for _ in range(200):
+        budget = int(10 ** draw.uniform(3, 10))
+        precision = draw.choice(["float16", "float32"])
+        planned, lines = plan(precision=precision, room=room(budget=budget))
+        taken = sum(
+            pass_bytes(output.name, precision=precision)
+            * (output.search_passes + NUM_SEEDS * output.final_passes)
+            for output in planned.cached
+        )
+        assert taken <= budget
+        assert all(0 < o.search_passes <= NUM_PASSES for o in planned.cached)
+        assert all(0 <= o.final_passes <= o.search_passes for o in planned.cached)
+        assert {*passes_of(planned), *planned.shared} <= set(NAMES)
+        assert len(lines) == 3
+
+
+def test_single_precision_takes_twice_as_much():
+    budget = pass_bytes("logits") * NUM_PASSES
+    planned, _ = plan(demand(names=("logits",)), precision="float32", room=room(budget=budget))
+    assert passes_of(planned) == {"logits": (5, 0)}
+    assert planned.precision == "float32"
+
+
+@pytest.mark.parametrize(("share", "is_cached"), [(0.49, True), (0.51, False)])
+def test_what_is_read_more_slowly_than_half_the_teachers_time_is_not_cached(share, is_cached):
+    seconds = bytes_per_image(SHAPES, (MAP,), "float16") / SPEEDS.disk_bytes / share
+    planned, lines = plan(speeds=speeds(teacher_seconds=seconds))
+    assert (MAP in passes_of(planned)) == is_cached
+    assert {*SMALL, ATTENTION} <= set(passes_of(planned))
+    assert ("would take 51 % of the teacher's time" in lines[2]) != is_cached
+
+
+def test_what_fits_in_memory_is_read_at_the_speed_of_memory():
+    slow = speeds(disk_bytes=1e6)
+    assert MAP not in passes_of(plan(speeds=slow)[0])
+    assert MAP in passes_of(plan(speeds=slow, room=room(free_memory=10**12))[0])
+
+
+# Shared and live.
+
+
+def test_large_maps_of_trials_side_by_side_are_shared():
+    planned, lines = plan(room=room(budget=pass_bytes(*SMALL) * ALL_PASSES))
+    assert planned.shared == (ATTENTION, MAP)
+    assert planned.window_bytes == ROOM.window
+    assert set(passes_of(planned)) == set(SMALL)
+    assert "shared by trials that run at the same time; a pass takes 32.8 MB" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"demanded": demand(max_concurrent=1)}, "one trial at a time"),
+        ({"room": room(budget=0, window=10**6)}, "no room in the window"),
+        ({"room": room(budget=0, window=0)}, "no window"),
+        ({"speeds": speeds(memory_bytes=1e8)}, "slow memory"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_can_neither_be_kept_nor_shared_is_live(changes, why):
+    planned, lines = plan(**{"room": room(budget=0), **changes})
+    assert MAP not in planned.shared
+    assert lines[2].startswith("feature_maps.stage1: live; ")
+    assert not planned.cached
+
+
+def test_the_window_must_hold_some_batches_of_every_trial():
+    batch_bytes = bytes_per_image(SHAPES, (MAP,), "float32") * BATCH_SIZE
+    least = planner.MIN_WINDOW_BATCHES * 4 * batch_bytes
+    for window, expected in ((least, (MAP,)), (least - 1, ())):
+        planned, _ = plan(demand(names=(MAP,)), room=room(budget=0, window=window))
+        assert planned.shared == expected
+
+
+def test_without_a_need_there_is_nothing_to_plan():
+    assert plan(demand(names=())) == (LIVE, ())
+
+
+# The lines.
+
+
+@pytest.mark.parametrize("budget", [0, 10**5, 10**7, 10**9, 10**12])
+@pytest.mark.parametrize("max_concurrent", [1, 4])
+@pytest.mark.parametrize("teacher_seconds", [1e-3, 1e-5])
+def test_every_line_names_outputs_what_is_done_and_why(budget, max_concurrent, teacher_seconds):
+    planned, lines = plan(
+        demand(max_concurrent=max_concurrent),
+        speeds=speeds(teacher_seconds=teacher_seconds),
+        room=room(budget=budget),
+    )
+    named = []
+    for line in lines:
+        names, road, reason = re.fullmatch(r"([\w., ]+): (cached|shared|live)\b(.+)", line).groups()
+        named += names.split(", ")
+        if road == "cached":
+            assert re.search(r"because reading [\d.]+ \w+ an image takes [\d.e-]+ % of the", reason)
+            assert set(names.split(", ")) <= set(passes_of(planned))
+        else:
+            assert "; a pass takes " in reason or "; reading " in reason
+            assert (road == "shared") == (set(names.split(", ")) <= set(planned.shared))
+    assert sorted(named) == sorted(NAMES)
+
+
+# The plan.
+
+
+def test_a_training_takes_the_road_that_all_its_outputs_have():
+    planned = OutputsPlan(
+        (CachedOutput("logits", 5, 2), CachedOutput("embedding", 3, 0)),
+        (MAP,),
+        window_bytes=1,
+    )
+    roads = {
+        (("logits",), 5, False): "cached",
+        (("logits",), 6, False): "shared",  # beyond what is kept, trials can still share it
+        (("logits",), 2, True): "cached",
+        (("logits",), 3, True): "shared",
+        (("logits", "embedding"), 3, False): "cached",
+        (("logits", "embedding"), 4, False): "shared",
+        (("logits", MAP), 1, False): "shared",
+        (("logits", ATTENTION), 1, False): "live",
+    }
+    for (names, number, final), expected in roads.items():
+        assert planned.road(names, number, final=final) == expected
+    assert LIVE.road(("logits",), 1, final=False) == "live"
+    windowless = OutputsPlan(planned.cached)
+    assert windowless.road(("logits",), 6, final=False) == "live"
+
+
+@pytest.mark.parametrize("budget", [0, 10**7, 10**12])
+def test_a_plan_survives_the_journal(budget):
+    planned, _ = plan(room=room(budget=budget))
+    assert OutputsPlan.from_json(json.loads(json.dumps(planned.as_json()))) == planned
+
+
+# Measured.
+
+
+def test_speeds_are_measured_and_leave_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(planner, "PROBED_BYTES", 2**20)
+    network = frozen(models.build("resnet8", 10))
+    measured = measure_speeds(network, (8, 8), tmp_path / "not" / "yet", torch.device("cpu"))
+    assert 1e-7 < measured.teacher_seconds < 10
+    assert 1e5 < measured.disk_bytes <= measured.memory_bytes
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_larger_teacher_is_slower(tmp_path, monkeypatch):
+    monkeypatch.setattr(planner, "PROBED_BYTES", 2**16)
+    small, large = (
+        min(
+            measure_speeds(network, (32, 32), tmp_path, torch.device("cpu")).teacher_seconds
+            for _ in range(3)
+        )
+        for network in (frozen(models.build(name, 10)) for name in ("resnet8", "resnet32x4"))
+    )
+    assert large > 2 * small
+
+
+def test_what_is_there_already_is_off_the_budget(tmp_path):
+    folder = tmp_path / "teacher-outputs"
+    empty = measure_room(folder, 10**6)
+    assert empty.budget == 10**6
+    piece = folder / "entry" / "logits.float16.64" / "0001" / "00000-0.arrow"
+    piece.parent.mkdir(parents=True)
+    piece.write_bytes(bytes(400_000))
+    assert measure_room(folder, 10**6).budget == 600_000
+    assert measure_room(folder, 10**5).budget == 0
+    assert measure_room(folder, 0).budget == 0
+
+
+def test_the_default_budget_is_half_of_the_free_disk(tmp_path, monkeypatch):
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(planner.shutil, "disk_usage", lambda path: usage(0, 0, 1000))
+    assert measure_room(tmp_path, None).budget == 500
+    assert measure_room(tmp_path, 10**9).budget == 1000  # never more than is free
+
+
+def test_memory_is_counted(tmp_path):
+    import os
+
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    measured = measure_room(tmp_path, 0)
+    assert 0 < measured.free_memory <= physical
+    assert 0 <= measured.window <= planner.MEMORY_SHARE * physical
+
+
+def test_without_shared_memory_there_is_no_window(tmp_path, monkeypatch):
+    monkeypatch.setattr(planner, "SHARED_MEMORY", tmp_path / "absent")
+    assert measure_room(tmp_path, 0).window == 0

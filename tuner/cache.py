@@ -1,0 +1,251 @@
+"""`tuner cache`: lists, checks, prunes or fills what is kept of teachers' outputs."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tuner.arguments import Parser, parser_for, read_request
+from tuner.commands import run_command
+from tuner.errors import RequestError
+from tuner.request import CacheRequest, FillRequest, PruneRequest, SearchRequest
+
+if TYPE_CHECKING:
+    from tuner.teacher_cache.maintenance import KeptEntry, KeptOutput
+
+WIDTH = 120  # of a table that is not shown on a terminal
+LINES = 10  # of progress, where there is no terminal
+QUIET_SECONDS = 5.0  # what takes less needs none
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m tuner.cache") -> int:
+    """Runs the command; returns 0, 1 for damaged pieces or a full disk, or 2 for a bad request."""
+    return run_command(lambda: _cache(sys.argv[1:] if arguments is None else arguments, prog))
+
+
+def _cache(arguments: list[str], prog: str) -> int:
+    parser = Parser(
+        prog=prog,
+        description="What is kept of teachers' outputs, for all searches with one --data-dir.",
+        epilog="\n".join(f"  {name:<7} {text}" for name, (text, _) in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help="one of these, see below")
+    name = parser.parse_args(arguments[:1]).command
+    if name not in COMMANDS:
+        raise RequestError(
+            f"{'give a command' if name is None else f'unknown command {name!r}'}; "
+            f"known: {', '.join(COMMANDS)}; see {prog} --help"
+        )
+    text, command = COMMANDS[name]
+    return command(arguments[1:], f"{prog} {name}", f"{text[0].upper()}{text[1:]}.")
+
+
+def _list(arguments: list[str], prog: str, description: str) -> int:
+    parser = parser_for(CacheRequest, prog, description)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    given = vars(parser.parse_args(arguments))
+    as_json = given.pop("json", False)
+    request = read_request(CacheRequest, given)
+
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.markup import escape
+    from rich.table import Table
+
+    from tuner.teacher_cache.maintenance import read_entries
+    from tuner.teacher_cache.store import cache_folder
+    from tuner.workload import absolute
+
+    root = cache_folder(absolute(request.data_dir))
+    entries = read_entries(root)
+    num_bytes = sum(entry.num_bytes for entry in entries)
+    if as_json:
+        content = [entry.as_json() for entry in entries]
+        print(json.dumps({"folder": str(root), "bytes": num_bytes, "entries": content}))  # noqa: T201
+        return 0
+    if not entries:
+        print(f"{root} holds no teacher's outputs yet")  # noqa: T201
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("id", "teacher", "data", "seed", "outputs", "passes", "size", "last used"):
+        table.add_column(column, no_wrap=column != "outputs", overflow="fold")
+    for entry in entries:
+        about = [escape(str(entry.about.get(key, "?"))) for key in ("teacher", "data", "seed")]
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
+        left, right = [entry.folder.name, *about], [decimal(entry.num_bytes), when]
+        for (precision, passes), names in _alike(entry.outputs).items() or {("", ""): []}.items():
+            table.add_row(*left, f"{', '.join(names)} {precision}", passes, *right)
+            left, right = [""] * 4, [""] * 2
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+    console.print(table)
+    console.print(f"{decimal(num_bytes)} in {escape(str(root))}", soft_wrap=True)
+    return 0
+
+
+def _alike(outputs: Iterable["KeptOutput"]) -> dict[tuple[str, str], list[str]]:
+    """Names of outputs by (precision, passes), which are mostly the same for all."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for output in outputs:
+        in_part = f" + {output.num_begun} in part" if output.num_begun else ""
+        names.setdefault((output.precision, f"{output.num_passes}{in_part}"), []).append(
+            output.name
+        )
+    return names
+
+
+def _check(arguments: list[str], prog: str, description: str) -> int:
+    parser = parser_for(CacheRequest, prog, description)
+    parser.add_argument("--dry-run", action="store_true", help="delete nothing")
+    given = vars(parser.parse_args(arguments))
+    dry_run = given.pop("dry_run", False)
+    request = read_request(CacheRequest, given)
+
+    from rich.filesize import decimal
+
+    from tuner.reports.formatting import count_text
+    from tuner.teacher_cache.maintenance import check_pieces, read_entries, remove_stale
+    from tuner.teacher_cache.store import cache_folder
+    from tuner.workload import absolute
+
+    root = cache_folder(absolute(request.data_dir))
+    total = sum(entry.num_bytes for entry in read_entries(root))
+    num_pieces = num_damaged = num_bytes = 0
+    with _progress("checking") as tell:
+        for piece in check_pieces(root, dry_run=dry_run):
+            num_pieces += 1
+            num_bytes += piece.num_bytes
+            tell(num_bytes, total)
+            if piece.is_damaged:
+                num_damaged += 1
+                print(f"{piece.path}: damaged{'' if dry_run else ', deleted'}")  # noqa: T201
+    num_stale = 0 if dry_run else remove_stale(root)
+    if num_stale:
+        print(f"removed what dead processes left: {count_text(num_stale, 'file')}")  # noqa: T201
+    read = f"read {count_text(num_pieces, 'piece')} ({decimal(num_bytes)})"
+    print(f"{read}, {num_damaged} damaged")  # noqa: T201
+    return 1 if num_damaged else 0
+
+
+def _prune(arguments: list[str], prog: str, description: str) -> int:
+    parser = parser_for(PruneRequest, prog, description)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be deleted")
+    given = vars(parser.parse_args(arguments))
+    dry_run = given.pop("dry_run", False)
+    request = read_request(PruneRequest, given)
+    wanted = [request.keep is not None, request.older_than is not None, request.all]
+    if sum(wanted) != 1:
+        raise RequestError(
+            "say what shall go with one of --keep SIZE (such as 20GB), --older-than TIME "
+            "(such as 7d) and --all"
+        )
+
+    from rich.filesize import decimal
+
+    from tuner.teacher_cache.maintenance import prune
+    from tuner.teacher_cache.store import cache_folder, window_folder
+    from tuner.workload import absolute
+
+    roots = [cache_folder(absolute(request.data_dir))]
+    if request.all:
+        roots.append(window_folder())
+    num_bytes = 0
+    for root in roots:
+        pruned = prune(
+            root,
+            keep_bytes=request.keep or 0,
+            older_than_seconds=request.older_than or 0.0,
+            dry_run=dry_run,
+        )
+        for entry in pruned.deleted:
+            num_bytes += entry.num_bytes
+            verb = "would delete" if dry_run else "deleted"
+            print(f"{verb} {_named(entry)}")  # noqa: T201
+        for entry, reason in pruned.left:
+            print(f"left {_named(entry)}: {reason}")  # noqa: T201
+    verb = "would free" if dry_run else "freed"
+    print(f"{verb} {decimal(num_bytes)}")  # noqa: T201
+    return 0
+
+
+def _fill(arguments: list[str], prog: str, description: str) -> int:
+    parser = parser_for(FillRequest, prog, description)
+    request = read_request(FillRequest, vars(parser.parse_args(arguments)))
+
+    from tuner.dry_run import print_outputs
+    from tuner.orchestration.fill import fill
+    from tuner.orchestration.prepare import plan_search
+    from tuner.teacher_cache.store import cache_folder
+
+    search = plan_search(SearchRequest(**request.model_dump()))
+    with _progress("filling") as tell:
+        filled = fill(search, print_outputs, tell)
+    if not filled.passes:
+        print("nothing to fill: no trial would read these outputs from the cache")  # noqa: T201
+        return 0
+    for problem in filled.problems:
+        print(f"tuner: {problem}; make room, then fill again", file=sys.stderr)  # noqa: T201
+    if filled.problems:
+        return 1
+    num_machines = filled.num_machines
+    on = f" on each of {num_machines} machines" if num_machines > 1 else ""
+    folder = cache_folder(search.workload.data_dir)
+    print(f"all that is needed of {len(filled.passes)} passes is in {folder}{on}")  # noqa: T201
+    return 0
+
+
+Tell = Callable[[int, int], None]  # how much of how much is done
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Tell]:
+    """A bar with the time left on a terminal; some lines elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from tuner.reports.formatting import duration_text
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task(what, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+        return
+    begin, told = time.monotonic(), 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        seconds = time.monotonic() - begin
+        if seconds < QUIET_SECONDS or LINES * done // max(1, total) <= told:
+            return
+        told = LINES * done // total
+        left = duration_text(seconds * (total - done) / done)
+        line = f"{what}: {100 * done // total} %, about {left} left"
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    yield tell
+
+
+def _named(entry: "KeptEntry") -> str:
+    from rich.filesize import decimal
+
+    about = entry.about
+    what = f"{about['teacher']} on {about['data']}, seed {about['seed']}" if about else "unnamed"
+    return f"{entry.folder.name} ({what}, {decimal(entry.num_bytes)})"
+
+
+Command = Callable[[list[str], str, str], int]
+COMMANDS: dict[str, tuple[str, Command]] = {
+    "list": ("show what is kept", _list),
+    "check": ("read everything, delete what is damaged", _check),
+    "prune": ("delete what was not used for long", _prune),
+    "fill": ("compute ahead of a search what its trials would ask the teacher", _fill),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
