@@ -21,7 +21,7 @@ from tuner.teacher import TEACHER_FILE, write_teacher
 from tuner.teacher_cache.store import cache_folder
 from tuner.workload import open_data, resolve
 
-NUM_IMAGES, NUM_EPOCHS, NUM_TRIALS = 2000, 2, 4
+NUM_IMAGES, NUM_EPOCHS, NUM_TRIALS = 1000, 2, 2
 NO_MEMORY, NO_FILES = Memory(0, 0, 0), Mapping(0, 0, 0)
 
 

@@ -24,7 +24,8 @@ from tuner.teacher_cache.sizes import bytes_per_image
 
 SHAPES = Shapes((100,), (64,), {"stage1": (16, 32, 32), "stage2": (32, 16, 16)})
 SMALL, ATTENTION, MAP = ("logits", "embedding"), "attention_maps.stage1", "feature_maps.stage1"
-NAMES = (MAP, *SMALL, ATTENTION)  # in whatever order a loss says them
+NAMES = (*SMALL, ATTENTION, MAP)
+NEEDS = (NAMES, SMALL, (ATTENTION, *SMALL))  # in whatever order settings are tried
 NUM_IMAGES, NUM_PASSES, NUM_SEEDS, BATCH_SIZE = 1000, 10, 3, 64
 ALL_PASSES = NUM_PASSES * (1 + NUM_SEEDS)
 SPEEDS = Speeds(teacher_seconds=1e-3, disk_bytes=1e9, memory_bytes=1e10)
@@ -33,7 +34,7 @@ ROOM = Room(budget=10**12, free_memory=0, window=10**9)
 
 def demand(**changes) -> Demand:
     options = {
-        "names": NAMES,
+        "needs": NEEDS,
         "num_images": NUM_IMAGES,
         "num_passes": NUM_PASSES,
         "num_seeds": NUM_SEEDS,
@@ -82,9 +83,9 @@ def test_what_is_smaller_comes_first():
 def test_a_budget_to_the_byte_is_enough_and_a_byte_less_is_a_pass_less():
     names = ("logits",)
     whole = pass_bytes("logits") * ALL_PASSES
-    planned, _ = plan(demand(names=names), room=room(budget=whole))
+    planned, _ = plan(demand(needs=(names,)), room=room(budget=whole))
     assert passes_of(planned) == {"logits": (10, 10)}
-    planned, _ = plan(demand(names=names), room=room(budget=whole - 1))
+    planned, _ = plan(demand(needs=(names,)), room=room(budget=whole - 1))
     assert passes_of(planned) == {"logits": (10, 9)}
 
 
@@ -93,9 +94,9 @@ def test_a_budget_to_the_byte_is_enough_and_a_byte_less_is_a_pass_less():
 )
 def test_a_small_budget_keeps_the_first_passes_of_the_search_then_of_the_finals(num_kept, expected):
     budget = pass_bytes("logits") * num_kept
-    planned, (line,) = plan(demand(names=("logits",)), room=room(budget=budget))
+    planned, (line,) = plan(demand(needs=(("logits",),)), room=room(budget=budget))
     assert passes_of(planned) == {"logits": expected}
-    assert f"the first {expected[0]} of 10 passes" in line
+    assert f"{expected[0]} of 10 passes of the search and {expected[1]} of each final seed" in line
     assert "all would take 8.0 MB" in line
 
 
@@ -127,7 +128,7 @@ def test_no_plan_takes_more_than_its_budget():
 
 def test_single_precision_takes_twice_as_much():
     budget = pass_bytes("logits") * NUM_PASSES
-    planned, _ = plan(demand(names=("logits",)), precision="float32", room=room(budget=budget))
+    planned, _ = plan(demand(needs=(("logits",),)), precision="float32", room=room(budget=budget))
     assert passes_of(planned) == {"logits": (5, 0)}
     assert planned.precision == "float32"
 
@@ -179,12 +180,12 @@ def test_the_window_must_hold_some_batches_of_every_trial():
     batch_bytes = bytes_per_image(SHAPES, (MAP,), "float32") * BATCH_SIZE
     least = planner.MIN_WINDOW_BATCHES * 4 * batch_bytes
     for window, expected in ((least, (MAP,)), (least - 1, ())):
-        planned, _ = plan(demand(names=(MAP,)), room=room(budget=0, window=window))
+        planned, _ = plan(demand(needs=((MAP,),)), room=room(budget=0, window=window))
         assert planned.shared == expected
 
 
 def test_without_a_need_there_is_nothing_to_plan():
-    assert plan(demand(names=())) == (LIVE, ())
+    assert plan(demand(needs=((),))) == (LIVE, ())
 
 
 # The lines.

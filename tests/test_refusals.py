@@ -101,7 +101,7 @@ ITRD = ("--space", "itrd")
         ([*ITRD, "--set", "kernel=rfb"], "unknown option 'rfb'; did you mean 'rbf'?"),
         ([*ITRD, "--epochs", "0"], "epochs is '0'; it must be at least 1"),
         ([*ITRD, "--trials", "0"], "trials is '0'; it must be at least 1"),
-        ([*ITRD, "--seeds", "0"], "seeds is '0'; it must be at least 1"),
+        ([*ITRD, "--seeds", "-1"], "seeds is '-1'; it must be at least 0"),
         ([*ITRD, "--trials", "-3"], "trials is '-3'; it must be at least 1"),
         ([*ITRD, "--teacher-epochs", "0"], "teacher_epochs is '0'; it must be at least 1"),
         ([*ITRD, "--batch-size", "5000"], "batch_size is 5000 but there are 1150 training images"),

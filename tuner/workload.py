@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import models
-from tuner.data import Dataset, Splits, open_dataset, split
+from tuner.data import Dataset, Splits, Views, open_dataset, split
 from tuner.errors import RequestError
 from tuner.execution import WantedPrecision
 
@@ -98,6 +98,10 @@ class Workload:
             "lr": self.teacher_lr,
             "lr_decay_epochs": default_lr_decay_epochs(self.teacher_epochs),
         }
+
+    def views(self, dataset: Dataset, splits: Splits, seed: int) -> Views:
+        """What the trainings of a student with one data seed see."""
+        return Views(dataset, splits.train, seed, self.passes, self.crop_padding, self.flip)
 
     def as_request(self) -> dict[str, Any]:
         """The values under the names that the command line and YAML files use."""

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,15 +9,12 @@ import torch
 from torch import nn
 
 import models
-from losses import LOSSES, LossError
-from models import shapes_of
-from search_spaces import Choice
-from tuner.data import Dataset, Views
+from tuner.data import Dataset
 from tuner.distillation import frozen
 from tuner.errors import RequestError
+from tuner.orchestration.cluster import ray_for, where_trials_run
 from tuner.orchestration.measurements import plan_for
 from tuner.orchestration.prepare import Search, check_method, check_resources, fit
-from tuner.orchestration.run import _measuring, _ray
 from tuner.teacher import find_teacher, teacher_of, weights_digest
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.stored_pass import StoredPass
@@ -87,19 +83,20 @@ def fill(
         )
     import ray
 
-    with _ray(search):
+    with ray_for(search):
         nodes = [node for node in ray.nodes() if node["Alive"]]
         resources = [node["Resources"] for node in nodes]
         gpus, max_concurrent = check_resources(search.request, resources)
-        measuring = _measuring(search, gpus)
-        plan, reasons = plan_for(search, needs, dataset, max_concurrent, measuring)
+        measuring = where_trials_run(search, gpus)
+        digest = weights_digest(teacher)
+        plan, reasons = plan_for(search, needs, dataset, digest, max_concurrent, measuring)
         tell_plan(reasons)
         filling = Filling(
             workload=workload,
             fingerprint=dataset.fingerprint,
-            digest=weights_digest(teacher),
+            digest=digest,
             plan=plan,
-            passes=_passes(search, dataset, plan),
+            passes=_passes(search, needs, plan),
             num_threads=max(1, int(search.request.cpus_per_trial)),
             device=torch.device("cuda" if gpus else "cpu"),
         )
@@ -136,14 +133,7 @@ def fill_passes(filling: Filling, weights: bytes) -> Iterator[tuple[int, list[st
             data_dir=workload.data_dir,
             final=one.seed != workload.seed,
         )
-        views = Views(
-            dataset,
-            splits.train,
-            one.seed,
-            workload.passes,
-            workload.crop_padding,
-            workload.flip,
-        )
+        views = workload.views(dataset, splits, one.seed)
         with teacher.open(one.names, views, one.number, workload.batch_size) as kept:
             assert isinstance(kept, StoredPass)
             for num_images in kept.fill():
@@ -154,37 +144,16 @@ def fill_passes(filling: Filling, weights: bytes) -> Iterator[tuple[int, list[st
                 return
 
 
-def needs_of_trials(search: Search, dataset: Dataset) -> tuple[tuple[str, ...], ...]:
-    """What the losses of a search's trials need, each combination once, the largest first.
-
-    Not at the ends of ranges, where a weight of exactly zero may need less: no sampler goes there.
-    """
-    student, teacher = (
-        shapes_of(models.build(name, dataset.num_classes), dataset.image_size)
-        for name in (search.workload.student, search.workload.teacher)
-    )
-    first = search.space.published()
-    choices = [
-        search.space.applicable(first | {parameter.name: option})
-        for parameter in search.space.params
-        if isinstance(parameter, Choice)
-        for option in parameter.options
-    ]
-    needs: dict[tuple[str, ...], None] = {}
-    for setting in (search.published, first, *choices):
-        with suppress(LossError):  # an option that does not suit these networks
-            needs[LOSSES[search.space.method](student, teacher, **setting).needs] = None
-    return tuple(sorted(needs, key=len, reverse=True))
-
-
-def _passes(search: Search, dataset: Dataset, plan: OutputsPlan) -> tuple[Pass, ...]:
+def _passes(
+    search: Search, needs: tuple[tuple[str, ...], ...], plan: OutputsPlan
+) -> tuple[Pass, ...]:
     """Those of the search's own seed first, then those of the final trainings."""
     workload, seeds = search.workload, search.request.seeds
     return tuple(
         Pass(names, seed, number)
         for seed in range(workload.seed, workload.seed + seeds + 1)
         for number in range(1, workload.passes + 1)
-        for names in needs_of_trials(search, dataset)
+        for names in sorted(needs, key=len, reverse=True)
         if names and plan.road(names, number, final=seed != workload.seed) == "cached"
     )
 

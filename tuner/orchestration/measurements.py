@@ -1,8 +1,7 @@
 """Measured before a search begins: how its trials get the teacher's outputs, and how they step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +11,8 @@ from models import shapes_of
 from tuner.data import Dataset, num_batches
 from tuner.distillation import frozen, seeded
 from tuner.execution import Execution, choose_execution
-from tuner.orchestration.prepare import Search
+from tuner.orchestration.cluster import Measuring
+from tuner.orchestration.prepare import Needs, Search
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.planner import (
     Demand,
@@ -22,23 +22,31 @@ from tuner.teacher_cache.planner import (
     measure_speeds,
     plan_outputs,
 )
-from tuner.teacher_cache.store import cache_folder
+from tuner.teacher_cache.store import cache_folder, describe_entry, entry_key
 from tuner.training import default_device
 from tuner.workload import open_data
-
-Measuring = Callable[[Callable[[], Any]], Any]  # calls a function on a machine that trains
 
 
 def plan_for(
     search: Search,
-    names: tuple[str, ...],
+    needs: Needs,
     dataset: Dataset,
+    digest: str | None,
     max_concurrent: int,
     measuring: Measuring,
 ) -> tuple[OutputsPlan, tuple[str, ...]]:
-    """The plan for a search whose losses need the named outputs, and its reasons, a line each."""
+    """The plan for a search whose losses need these outputs, and its reasons, a line each.
+
+    `digest` is of the teacher's weights, None while there are none: what is kept of it
+    already takes no new room.
+    """
     workload, request = search.workload, search.request
     _, splits = open_data(workload)
+    own: set[str] = set()
+    if digest is not None:
+        for seed in range(workload.seed, workload.seed + request.seeds + 1):
+            views = workload.views(dataset, splits, seed)
+            own.add(entry_key(describe_entry(workload.teacher, digest, views)))
     with torch.device("meta"):
         shapes = shapes_of(models.build(workload.teacher, dataset.num_classes), dataset.image_size)
     name, num_classes, image_size = workload.teacher, dataset.num_classes, dataset.image_size
@@ -50,11 +58,11 @@ def plan_for(
             # An untrained teacher takes as long as a trained one.
             teacher = _untrained(name, num_classes)
             speeds = measure_speeds(teacher, image_size, folder, default_device())
-        return speeds, measure_room(folder, budget)
+        return speeds, measure_room(folder, budget, own)
 
     speeds, room = measuring(measure)
     demand = Demand(
-        names=names,
+        needs=needs,
         num_images=len(splits.train),
         num_passes=workload.passes,
         num_seeds=request.seeds,

@@ -3,6 +3,7 @@
 import inspect
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 import models
 from losses import LOSSES, LossError
 from models import shapes_of
-from search_spaces import Fixed, Float, Setting, Space, load_space
+from search_spaces import Choice, Fixed, Float, Setting, Space, load_space
 from search_spaces.parameters import list_of
 from tuner.data import Dataset
 from tuner.data.sources import find_source
@@ -24,6 +25,7 @@ from tuner.storage import Storage
 from tuner.workload import DIGITS_SETTING, Workload, num_cpus, resolve
 
 DEFAULT_TRIALS = 16
+Needs = tuple[tuple[str, ...], ...]  # of the teacher's outputs: all that some setting reads
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,8 @@ def plan_search(request: SearchRequest) -> Search:
     )
 
 
-def check_method(search: Search, dataset: Dataset) -> tuple[str, ...]:
-    """The teacher's outputs that the method needs, anywhere in the space.
+def check_method(search: Search, dataset: Dataset) -> Needs:
+    """What the method needs of the teacher: each combination of outputs that some setting reads.
 
     Raises RequestError where it cannot join these networks.
     """
@@ -142,13 +144,21 @@ def check_method(search: Search, dataset: Dataset) -> tuple[str, ...]:
         if isinstance(parameter, Float)
         for end in (parameter.low, parameter.high)
     ]
-    needs: dict[str, None] = {}
+    options = [
+        space.applicable(first | {parameter.name: option})
+        for parameter in space.params
+        if isinstance(parameter, Choice)
+        for option in parameter.options
+    ]
+    needs: dict[tuple[str, ...], None] = {}
     for setting in (search.published, first, *ends):
         try:
-            loss = LOSSES[space.method](student, teacher, **setting)
+            needs[LOSSES[space.method](student, teacher, **setting).needs] = None
         except LossError as error:
             raise RequestError(str(error)) from error
-        needs |= dict.fromkeys(loss.needs)
+    for setting in options:
+        with suppress(LossError):  # of several options one may not suit: such a trial fails
+            needs[LOSSES[space.method](student, teacher, **setting).needs] = None
     return tuple(needs)
 
 

@@ -1,21 +1,19 @@
 """One search from its first trial to its last, on a laptop or a cluster."""
 
 import dataclasses
-import logging
-import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tuner.errors import RequestError
 from tuner.execution import Execution
+from tuner.orchestration.cluster import ray_for, where_trials_run, with_gpu_share
 from tuner.orchestration.measurements import execution_for, plan_for
 from tuner.orchestration.plan import TEACHER_TRIAL, Budget, Plan
 from tuner.orchestration.prepare import (
@@ -29,13 +27,13 @@ from tuner.orchestration.prepare import (
 from tuner.orchestration.record import DONE, FINAL, Event, Record, Trial
 from tuner.orchestration.sampler import Sampler, space_hash
 from tuner.reports.tables import write_tables
-from tuner.request import SearchRequest
 from tuner.storage import SEARCH_FILE, Storage
 from tuner.teacher import (
     TEACHER_FILE,
     check_can_keep,
     find_teacher,
     kept_teacher,
+    weights_digest,
     write_teacher,
 )
 from tuner.teacher_cache import OutputsPlan
@@ -70,15 +68,16 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         check_resumed(search, record, dataset)
     else:
         record = Record(search.storage)
-    with closing(record), _ray(search):
+    with closing(record), ray_for(search):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        request = _with_gpu_share(search, nodes)
+        request = with_gpu_share(search, nodes)
         gpus, max_concurrent = check_resources(request, nodes)
         if not resume:
             search.storage.write(SEARCH_FILE, _search_yaml(search))
         if not record.header:
-            measuring = _measuring(search, gpus)
-            outputs, reasons = plan_for(search, needs, dataset, max_concurrent, measuring)
+            measuring = where_trials_run(search, gpus)
+            digest = None if teacher is None else weights_digest(teacher)
+            outputs, reasons = plan_for(search, needs, dataset, digest, max_concurrent, measuring)
             execution, reason = execution_for(search, dataset, measuring)
             record.open(
                 id=uuid.uuid4().hex,
@@ -221,81 +220,6 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
         )
     search.storage.delete("ray")
     return interruption.is_requested
-
-
-@contextmanager
-def _ray(search: Search) -> Iterator[None]:
-    """A cluster that is there already, or one of our own on this machine."""
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    # Whatever ends a trial is in the record, with its reason; Ray would print it twice.
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    request = search.request
-    options: dict[str, Any] = {
-        "log_to_driver": False,
-        "configure_logging": False,
-        "namespace": f"tuner-{search.name}",
-    }
-    if request.address:
-        try:
-            ray.init(address=request.address, **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RequestError(
-                f"no Ray cluster answers at {request.address!r} ({str(error).splitlines()[0]}); "
-                "start one with `ray up cluster.yaml`, or leave out --address"
-            ) from error
-    else:
-        # Our own cluster listens on the loopback address only; Ray's new tokens would
-        # stay behind in the home directory and change how later clusters start.
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        cpus = machine_resources()["CPU"]
-        if request.scheduler == "pbt" and request.max_concurrent:
-            cpus = min(cpus, request.max_concurrent * request.cpus_per_trial)
-        ray.init(
-            address="local",
-            num_cpus=math.ceil(cpus),
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            object_store_memory=200_000_000,
-            **options,
-        )
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchRequest:
-    """The request with the share of a GPU that a trial needs, measured on one of them."""
-    import ray
-
-    from tuner.orchestration.gpu_share import measure_gpu_fraction
-
-    has_gpu = any(node.get("GPU") for node in nodes)
-    if search.request.gpus_per_trial is not None or not has_gpu:
-        return search.request
-    measure = ray.remote(num_gpus=1, max_calls=1)(measure_gpu_fraction)
-    try:
-        fraction = ray.get(measure.remote(search.workload, search.space.method, search.published))
-    except ray.exceptions.RayTaskError:
-        fraction = 1.0  # what cannot be measured gets a GPU of its own
-    return search.request.model_copy(update={"gpus_per_trial": fraction})
-
-
-def _measuring(search: Search, gpus: float) -> Callable[[Callable[[], Any]], Any]:
-    """Calls a function where a trial would run: here, or on a machine of the cluster."""
-    import ray
-
-    def call(function: Callable[[], Any]) -> Any:
-        if search.request.address is None and not gpus:
-            return function()
-        cpus = search.request.cpus_per_trial
-        return ray.get(ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1)(function).remote())
-
-    return call
 
 
 def _keep_teacher(storage: Storage, path: Path, event: Event, trial: Trial) -> None:

@@ -7,6 +7,8 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +43,7 @@ class Speeds:
 class Demand:
     """What the trainings of a search will ask of the teacher."""
 
-    names: tuple[str, ...]  # outputs that some setting needs
+    needs: tuple[tuple[str, ...], ...]  # each combination of outputs that some setting needs
     num_images: int  # of a pass
     num_passes: int  # of each training
     num_seeds: int  # of the final trainings, each of which sees passes of its own
@@ -62,11 +64,17 @@ def plan_outputs(
     demand: Demand, shapes: Shapes, precision: Precision, speeds: Speeds, room: Room
 ) -> tuple[OutputsPlan, tuple[str, ...]]:
     """The plan, and a line for each group of outputs that says what is done with it and why."""
+    planned: dict[str, None] = {}
     cached: list[CachedOutput] = []
     shared: list[str] = []
     lines = []
     left = room.budget
-    for names in _groups(demand.names):
+    # Small ones first: who needs a map often needs them too, but not the other way round.
+    for needs in sorted(demand.needs, key=lambda names: bytes_per_image(shapes, names, precision)):
+        names = tuple(name for name in needs if name not in planned)
+        if not names:
+            continue
+        planned |= dict.fromkeys(names)
         image_bytes = bytes_per_image(shapes, names, precision)
         pass_bytes = image_bytes * demand.num_images
         search_passes = min(demand.num_passes, left // pass_bytes)
@@ -84,8 +92,9 @@ def plan_outputs(
             size = f"{decimal(kept_bytes)} in all"
             if kept_bytes < all_bytes:
                 size = (
-                    f"the first {search_passes} of {demand.num_passes} passes, "
-                    f"{decimal(kept_bytes)} (all would take {decimal(all_bytes)})"
+                    f"{search_passes} of {demand.num_passes} passes of the search and "
+                    f"{final_passes} of each final seed, {decimal(kept_bytes)} "
+                    f"(all would take {decimal(all_bytes)})"
                 )
             lines.append(
                 f"{', '.join(names)}: cached in {precision}, {size}, because reading "
@@ -98,7 +107,7 @@ def plan_outputs(
                 f"reading {decimal(image_bytes)} an image would take {_percent(reading)} "
                 "of the teacher's time"
             )
-        if _can_share(demand, bytes_per_image(shapes, names, "float32"), speeds, room):
+        if _can_share(demand, bytes_per_image(shapes, needs, "float32"), speeds, room):
             shared += names
             lines.append(f"{', '.join(names)}: shared by trials that run at the same time; {why}")
         else:
@@ -141,10 +150,20 @@ def measure_speeds(
     return Speeds(teacher_seconds, min(_disk_bytes(folder, content), memory_bytes), memory_bytes)
 
 
-def measure_room(folder: Path, budget: int | None) -> Room:
-    """What `folder` may still take of the budget (default: half of the free disk), and memory."""
-    taken = sum(path.stat().st_size for path in folder.glob("*/*/*/*.arrow"))
-    free = shutil.disk_usage(_existing(folder)).free
+def measure_room(folder: Path, budget: int | None, own: Collection[str] = ()) -> Room:
+    """What `folder` may still take of the budget (default: half of the free disk), and memory.
+
+    `own`: the entries that are asked for, whose pieces need no new room.
+    """
+    sizes = {True: 0, False: 0}
+    for path in folder.glob("*/*/*/*.arrow"):
+        with suppress(FileNotFoundError):  # pruned at this moment
+            sizes[path.relative_to(folder).parts[0] in own] += path.stat().st_size
+    taken = sizes[False]
+    place = _existing(folder)
+    free = shutil.disk_usage(place).free + sizes[True]
+    if not os.access(place, os.W_OK):
+        free = 0
     if budget is None:
         budget = int(DISK_SHARE * (free + taken))
     page = os.sysconf("SC_PAGE_SIZE")
@@ -157,14 +176,6 @@ def measure_room(folder: Path, budget: int | None) -> Room:
         free_memory=page * os.sysconf("SC_AVPHYS_PAGES"),
         window=window,
     )
-
-
-def _groups(names: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Small outputs first: whoever needs a map needs them too, but not the other way round."""
-    small = tuple(name for name in names if "maps." not in name)
-    attention = tuple(name for name in names if name.startswith("attention_maps."))
-    maps = tuple(name for name in names if name not in small and name not in attention)
-    return [group for group in (small, attention, maps) if group]
 
 
 def _disk_bytes(folder: Path, content: bytes) -> float:

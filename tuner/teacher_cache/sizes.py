@@ -20,10 +20,16 @@ def bytes_per_image(shapes: Shapes, names: tuple[str, ...], precision: str) -> i
 def cached_piece_rows(
     shapes: Shapes, names: tuple[str, ...], precision: str, num_images: int
 ) -> int:
-    """Rows of a piece: few enough to share a pass's work and to fit in memory, whole batches."""
+    """Rows of a piece: few enough to share a pass's work and to fit in memory, whole batches.
+
+    The same for all losses that need maps, and for all that need none: they read each other's.
+    """
+    whole_maps = tuple(f"feature_maps.{name}" for name in shapes.feature_maps)
+    small = ("logits", "embedding", *(f"attention_maps.{name}" for name in shapes.feature_maps))
+    kind = small if set(small).issuperset(names) else (*small, *whole_maps)
     rows = min(
         num_images // NUM_PIECES,
         MAX_PIECE_ROWS,
-        MAX_PIECE_BYTES // bytes_per_image(shapes, names, precision),
+        MAX_PIECE_BYTES // bytes_per_image(shapes, kind, precision),
     )
     return max(1, rows // COMPUTE_BATCH_SIZE) * COMPUTE_BATCH_SIZE

@@ -57,6 +57,11 @@ def describe_entry(teacher: str, digest: str, views: Views) -> dict[str, Any]:
     }
 
 
+def entry_key(about: dict[str, Any]) -> str:
+    """The name of an entry's folder."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
 class Entry:
     """The outputs of one teacher for all passes over one view of the data."""
 
@@ -65,8 +70,7 @@ class Entry:
 
         Without it pieces are kept, and checked when they are opened.
         """
-        key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        self.folder = root / key
+        self.folder = root / entry_key(about)
         self._root, self._about, self._limit_bytes = root, about, limit_bytes
 
     def read(self, name: str, pass_name: str, number: str) -> np.ndarray | None:
@@ -85,9 +89,13 @@ class Entry:
             path.unlink(missing_ok=True)
             raise
 
-    def has(self, name: str, pass_name: str, number: str) -> bool:
-        """Whether a piece is there, unread."""
-        return find_piece(self.folder / name / pass_name, number) is not None
+    def present(self, name: str, pass_name: str) -> set[str]:
+        """The numbers of the pieces of a pass that are there, unread."""
+        try:
+            files = os.listdir(self.folder / name / pass_name)
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        return {file.partition("-")[0] for file in files if file.endswith(".arrow")}
 
     @contextmanager
     def claimed(self, pass_name: str, number: str) -> Iterator[bool]:

@@ -91,8 +91,9 @@ class StoredPass:
 
         Stops where nothing can be kept; passes over what another process takes too long over.
         """
+        present = self._present()
         for number in range(self._num_pieces):
-            if not self._exists(number):
+            if number not in present:
                 self._ensure(number)
                 self._open.clear()
             if self._is_live:
@@ -132,7 +133,8 @@ class StoredPass:
             if self._compute(number):
                 continue
             ahead = range(number + 1, min(number + 1 + self._look_ahead, self._num_pieces))
-            if any(not self._exists(other) and self._compute(other) for other in ahead):
+            present = self._present()
+            if any(other not in present and self._compute(other) for other in ahead):
                 waited_since = None
                 continue
             waited_since = waited_since or time.monotonic()
@@ -168,7 +170,11 @@ class StoredPass:
             with self._entry.claimed(self._folder, piece) as is_ours:
                 if not is_ours:
                     return False
-                missing = {n: s for n, s in self._stored_names.items() if not self._has(s, number)}
+                missing = {
+                    name: stored
+                    for name, stored in self._stored_names.items()
+                    if piece not in self._entry.present(stored, self._folder)
+                }
                 if missing:
                     values = self._computed(number)
                 for name, stored in missing.items():
@@ -207,11 +213,10 @@ class StoredPass:
         stop = start + self._piece_rows if number + 1 < self._num_pieces else len(self._order)
         return self._order[start:stop]
 
-    def _exists(self, number: int) -> bool:
-        return all(self._has(stored, number) for stored in self._stored_names.values())
-
-    def _has(self, stored_name: str, number: int) -> bool:
-        return self._entry.has(stored_name, self._folder, f"{number:05d}")
+    def _present(self) -> set[int]:
+        """The pieces of which every output is there."""
+        stored = (self._entry.present(name, self._folder) for name in self._stored_names.values())
+        return {int(number) for number in set.intersection(*stored)}
 
     def _go_live(self, error: OSError) -> None:
         self._is_live = True
