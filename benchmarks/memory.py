@@ -117,7 +117,7 @@ def _search_flags(options: dict[str, Any], folder: Path, num_concurrent: int) ->
             "algo": "grid",
             "scheduler": "none",
             "trials": NUM_TRIALS,
-            "seeds": 1,
+            "seeds": 0,
             "max_concurrent": num_concurrent,
         }
     )

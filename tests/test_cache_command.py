@@ -19,7 +19,7 @@ import tuner.cache
 import tuner.teach
 from search_spaces import Choice, Fixed, Space
 from tuner.arguments import ENVIRONMENT
-from tuner.orchestration import fill
+from tuner.orchestration import fill, prepare
 from tuner.orchestration.prepare import plan_search
 from tuner.request import SearchRequest
 from tuner.teacher_cache import OutputsPlan, store
@@ -322,7 +322,7 @@ def filling_of(search) -> fill.Filling:
         fingerprint=dataset.fingerprint,
         digest="d",
         plan=plan,
-        passes=fill._passes(search, dataset, plan),
+        passes=fill._passes(search, prepare.check_method(search, dataset), plan),
         num_threads=1,
         device=torch.device("cpu"),
     )
@@ -355,11 +355,11 @@ def test_every_choice_of_a_space_is_asked_what_it_needs(data_dir, monkeypatch):
     search = search_of(data_dir)
     layers = Choice("layer", ("stage1", "stage2"), published="stage1")
     space = Space("x", (layers, Fixed("weight", 1)), source="-")
-    monkeypatch.setitem(fill.LOSSES, "x", Chosen)
+    monkeypatch.setitem(prepare.LOSSES, "x", Chosen)
     search = replace(search, space=space, published={"layer": None, "weight": 1})
     dataset, _ = open_data(search.workload)
-    needs = fill.needs_of_trials(search, dataset)
-    assert needs == (("feature_maps.stage1",), ("feature_maps.stage2",), ())
+    needs = prepare.check_method(search, dataset)
+    assert needs == ((), ("feature_maps.stage1",), ("feature_maps.stage2",))
 
 
 def test_a_second_filling_finds_all_there(tmp_path):

@@ -3,6 +3,7 @@
 import inspect
 import re
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import models
 from losses import LOSSES, LossError
 from models import shapes_of
 from search_spaces import Choice, Fixed, Float, Setting, Space, load_space
-from search_spaces.parameters import list_of
+from search_spaces.parameters import Parameter, Value, list_of
 from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.errors import RequestError
@@ -128,38 +129,54 @@ def plan_search(request: SearchRequest) -> Search:
 
 
 def check_method(search: Search, dataset: Dataset) -> Needs:
-    """What the method needs of the teacher: each combination of outputs that some setting reads.
+    """What the method needs of the teacher: each combination of outputs that trials read.
 
-    Raises RequestError where it cannot join these networks.
+    Raises RequestError where it cannot join these networks, anywhere in the space.
     """
     workload, space = search.workload, search.space
     student, teacher = (
         shapes_of(models.build(name, dataset.num_classes), dataset.image_size)
         for name in (workload.student, workload.teacher)
     )
+
+    def needs_of(setting: Setting) -> tuple[str, ...]:
+        return LOSSES[space.method](student, teacher, **setting).needs
+
     first = space.published()
-    ends = [
-        space.applicable(first | {parameter.name: end})
-        for parameter in space.params
-        if isinstance(parameter, Float)
-        for end in (parameter.low, parameter.high)
-    ]
-    options = [
-        space.applicable(first | {parameter.name: option})
-        for parameter in space.params
-        if isinstance(parameter, Choice)
-        for option in parameter.options
-    ]
     needs: dict[tuple[str, ...], None] = {}
-    for setting in (search.published, first, *ends):
-        try:
-            needs[LOSSES[space.method](student, teacher, **setting).needs] = None
-        except LossError as error:
-            raise RequestError(str(error)) from error
-    for setting in options:
+    try:
+        for setting in (search.published, first):
+            needs[needs_of(setting)] = None
+        # A weight may be zero at an end, and then need less; only grids go there.
+        for setting in _varied(space, first, _ends):
+            needs_of(setting)
+    except LossError as error:
+        raise RequestError(str(error)) from error
+    is_grid = search.request.algo == "grid"
+    for setting in _varied(space, first, lambda p: _values(p, is_grid)):
         with suppress(LossError):  # of several options one may not suit: such a trial fails
-            needs[LOSSES[space.method](student, teacher, **setting).needs] = None
+            needs[needs_of(setting)] = None
     return tuple(needs)
+
+
+def _varied(
+    space: Space, setting: Setting, values: Callable[[Parameter], Iterable[Value]]
+) -> Iterator[Setting]:
+    """The setting with one of its hyperparameters changed, for each of the values."""
+    for parameter in space.params:
+        for value in values(parameter):
+            yield space.applicable(setting | {parameter.name: value})
+
+
+def _ends(parameter: Parameter) -> tuple[Value, ...]:
+    return (parameter.low, parameter.high) if isinstance(parameter, Float) else ()
+
+
+def _values(parameter: Parameter, is_grid: bool) -> tuple[Value, ...]:
+    """Those at which a loss may need something else than elsewhere."""
+    if isinstance(parameter, Choice):
+        return parameter.options
+    return parameter.grid if is_grid and isinstance(parameter, Float) else ()
 
 
 def check_storage(search: Search) -> None:
