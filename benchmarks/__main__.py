@@ -7,14 +7,20 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks import memory, overhead, search, trial
+from benchmarks import memory, overhead, search, sharing, trial
 from benchmarks.tables import RESULTS, print_table, write_json
 from benchmarks.timing import Row
 from tuner.errors import RequestError
 from tuner.orchestration.environment import prepare
 from tuner.request import default_data_dir
 
-BENCHMARKS = {"trial": trial, "search": search, "overhead": overhead, "memory": memory}
+BENCHMARKS = {
+    "trial": trial,
+    "sharing": sharing,
+    "search": search,
+    "overhead": overhead,
+    "memory": memory,
+}
 
 
 def main(arguments: list[str]) -> int:

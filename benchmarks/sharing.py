@@ -1,0 +1,120 @@
+"""Benchmark `sharing`: trainings side by side that hand the teacher's maps on, or run it each."""
+
+import argparse
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmarks.pairs import PAIRS, untrained_teacher
+from benchmarks.timing import Row, compare_all
+from search_spaces import SPACES
+from tuner.data import Dataset, Splits, evaluation_batches
+from tuner.distillation import Distillation
+from tuner.execution import FLOAT32
+from tuner.teacher import teacher_of, weights_digest
+from tuner.teacher_cache import OutputsPlan
+from tuner.workload import Workload, open_data, resolve
+
+ROUNDS = 3
+NUM_PROCESSES = 2
+NUM_IMAGES = 640
+NUM_STEPS = 8
+WINDOW_BYTES = 2 * 2**30
+CPU = torch.device("cpu")
+# Maps of every size and critics that cost little: the teacher is what the step is made of.
+CHEAP = {"critic": "project_and_dot", "shortcut": "linear", "width": "64", "num_locations": "16"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What only this benchmark takes."""
+    parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=["mobilenet", "resnet"])
+    parser.add_argument("--processes", type=int, default=NUM_PROCESSES, help="trainings at a time")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
+
+
+def run(arguments: argparse.Namespace) -> Iterator[list[Row]]:
+    """Seconds of a step of all trainings together: one alone, each with its teacher, sharing."""
+    for pair in (PAIRS[name] for name in arguments.pairs):
+        given = {"data": arguments.data, "data_dir": arguments.data_dir, "limit": NUM_IMAGES}
+        workload = resolve(given | {"seed": 0, "epochs": arguments.rounds + 1} | pair._asdict())
+        dataset, splits = open_data(workload)
+        few = splits.train[: workload.batch_size]
+        (batch,) = evaluation_batches(dataset, few, batch_size=len(few), device=CPU)
+        network = untrained_teacher(workload.teacher, dataset.num_classes, batch)
+        seconds: dict[str, list[float]] = {"one alone": [], "each its own": [], "sharing": []}
+        several = arguments.processes
+        for epoch in range(1, arguments.rounds + 1):
+            train = partial(_train, workload, dataset, splits, network, epoch)
+            seconds["one alone"].append(_side_by_side(partial(train, _live()), 1))
+            seconds["each its own"].append(_side_by_side(partial(train, _live()), several))
+            seconds["sharing"].append(
+                _side_by_side(partial(train, _shared(network, dataset)), several)
+            )
+        labels = {"pair": str(pair), "trainings": str(several)}
+        yield compare_all(seconds, "each its own", labels)
+
+
+def _live() -> OutputsPlan:
+    return OutputsPlan()
+
+
+def _shared(network: Any, dataset: Dataset) -> OutputsPlan:
+    maps = tuple(
+        f"feature_maps.{name}"
+        for name in network(torch.zeros(1, 3, *dataset.image_size)).feature_maps
+    )
+    return OutputsPlan(shared=("logits", "embedding", *maps), window_bytes=WINDOW_BYTES)
+
+
+def _train(
+    workload: Workload,
+    dataset: Dataset,
+    splits: Splits,
+    network: Any,
+    epoch: int,
+    plan: OutputsPlan,
+) -> None:
+    training = Distillation(
+        student=workload.student,
+        method="mimkd",
+        setting=SPACES["mimkd"].narrow(CHEAP).published(),
+        # Another digest each round, so that no round reads what an earlier one left.
+        teacher=teacher_of(
+            workload.teacher,
+            lambda: network,
+            dataset,
+            CPU,
+            digest=f"{weights_digest(network)}-{os.getppid()}-{epoch}",
+            plan=plan,
+        ),
+        dataset=dataset,
+        splits=splits,
+        seed=0,
+        data_seed=0,
+        device=CPU,
+        execution=FLOAT32,
+        **workload.schedule(),
+    )
+    for number, _ in enumerate(training.steps(epoch), start=1):
+        if number == NUM_STEPS:
+            break
+
+
+def _side_by_side(train: Any, num_processes: int) -> float:
+    """Seconds of a step while so many processes train, from the first's begin to the last's end."""
+    # Forked, so that imports and the teacher's weights are not measured.
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=train) for _ in range(num_processes)]
+    begin = time.perf_counter()
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        raise RuntimeError("a training failed")
+    return (time.perf_counter() - begin) / NUM_STEPS
