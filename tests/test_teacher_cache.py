@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -180,33 +181,83 @@ def test_losses_with_the_cache_are_those_with_a_live_teacher(
     pins = {"width": "4", "num_locations": "2"} if method == "mimkd" else {}
     histories = []
     for plan in (OutputsPlan(), all_cached(precision)):
-        training = Distillation(
-            student="resnet8",
+        training = train(
+            *data,
             method=method,
             setting=SPACES[method].narrow(pins).published(),
             teacher=make_teacher(data, network, tmp_path, plan),
-            dataset=data[0],
-            splits=data[1],
             epochs=1,
-            batch_size=32,
-            lr=0.01,
-            lr_decay_epochs=(),
-            lr_decay_rate=0.1,
-            momentum=0.9,
-            weight_decay=5e-4,
-            crop_padding=1,
-            flip=False,
             passes=1,
-            seed=0,
-            data_seed=0,
-            device=CPU,
-            execution=FLOAT32,
+            lr=0.01,
         )
-        histories.append(training.run_epoch())
+        histories.append(training.history[0])
     live, kept = ({k: v for k, v in h.items() if k.startswith("train_")} for h in histories)
     assert kept == pytest.approx(live, rel=tolerance)
     if precision == "float16":
         assert kept != live  # it was the cache that was read
+
+
+@pytest.mark.slow
+def test_half_precision_changes_accuracies_no_more_than_seeds_do(data, tmp_path, capsys):
+    dataset = data[0]
+    splits = split(dataset, validation_fraction=0.2, seed=0)
+    taught = train(
+        dataset, splits, method="plain", setting={}, teacher=None, student="resnet20", epochs=8
+    )
+    differences, live_ones = [], []
+    for seed in range(5):
+        accuracies = [
+            train(
+                dataset,
+                splits,
+                setting=SPACES["itrd"].published(),
+                teacher=teacher_of(
+                    "resnet20",
+                    lambda: frozen(taught.student),
+                    dataset,
+                    CPU,
+                    plan=plan,
+                    data_dir=str(tmp_path),
+                ),
+                epochs=4,
+                lr_decay_epochs=(2, 3),  # else accuracies jump by points from epoch to epoch
+                seed=seed,
+                data_seed=seed,
+            ).history[-1]["val_accuracy"]
+            for plan in (OutputsPlan(), all_cached("float16"))
+        ]
+        live_ones.append(accuracies[0])
+        differences.append(accuracies[1] - accuracies[0])
+    with capsys.disabled():
+        print(f"\nfloat16 - live, points of validation accuracy: {np.round(differences, 2)}")  # noqa: T201
+    # Twice the standard error of the mean difference, or of one image where all are equal.
+    error = max(np.std(differences, ddof=1), 100 / len(splits.validation)) / np.sqrt(5)
+    assert abs(np.mean(differences)) < 2.8 * error  # Student's t, 4 degrees of freedom
+    assert abs(np.mean(differences)) < np.std(live_ones, ddof=1) + 100 / len(splits.validation)
+
+
+def train(dataset, splits, **changes) -> Distillation:
+    options = {
+        "student": "resnet8",
+        "method": "itrd",
+        "batch_size": 32,
+        "lr": 0.05,
+        "lr_decay_epochs": (),
+        "lr_decay_rate": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "crop_padding": 1,
+        "flip": False,
+        "passes": 100,
+        "seed": 0,
+        "data_seed": 0,
+        "device": CPU,
+        "execution": FLOAT32,
+    }
+    training = Distillation(dataset=dataset, splits=splits, **(options | changes))
+    while training.epoch < training.epochs:
+        training.run_epoch()
+    return training
 
 
 def all_cached(precision) -> OutputsPlan:
