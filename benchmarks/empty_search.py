@@ -48,7 +48,7 @@ def report_only(config: dict[str, Any], job: Any) -> None:
     tune.report({**METRICS, "reported": list(METRICS), "notes": []})
 
 
-def run(num_trials: int, data: str, data_dir: str, folder: Path) -> dict[str, float]:
+def measure(num_trials: int, data: str, data_dir: str, folder: Path) -> dict[str, float]:
     """Seconds of the whole, and of its trials, from the first one's begin or its end.
 
     "whole": from the command's begin until MLflow has everything. Raises RuntimeError
@@ -126,7 +126,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", metavar="DIR", type=Path, required=True, help="an empty one")
     parser.add_argument("--output", metavar="FILE", type=Path, required=True)
     given = parser.parse_args(arguments)
-    seconds = run(given.trials, given.data, given.data_dir, given.folder)
+    seconds = measure(given.trials, given.data, given.data_dir, given.folder)
     given.output.write_text(json.dumps(seconds))
     return 0
 

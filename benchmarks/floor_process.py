@@ -1,7 +1,7 @@
 """The floor as a process of its own: the least that a training takes in memory.
 
 `python -m benchmarks.floor_process ...`: interpreter, PyTorch, student, loss and
-optimiser on ready-made tensors; neither data, teacher, Ray nor MLflow.
+optimiser on ready-made tensors; neither a teacher nor Ray nor MLflow.
 """
 
 import argparse

@@ -32,7 +32,7 @@ class Peak:
     proportional: int = 0  # of all processes together, while all trials are training
     trial: Memory = NO_MEMORY  # of one trial's process
     data: Mapping = NO_FILES  # what it maps of the data
-    cache: Mapping = NO_FILES  # and of the teacher's outputs
+    cache: Mapping = NO_FILES  # and of the teacher's outputs: the pieces open at one moment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,21 +59,21 @@ def run(arguments: argparse.Namespace) -> Iterator[list[Row]]:
 
 def _rows(pair: str, floor: Memory, one: Peak, two: Peak) -> Iterator[list[Row]]:
     tables = {
-        "one more trial": {
-            "floor's process, private": floor.private,
-            "one more trial, all processes": two.proportional - one.proportional,
-            "its process, private": two.trial.private,
+        "private": {
+            "floor": floor.private,
+            "one more, PSS": two.proportional - one.proportional,
+            "trial": two.trial.private,
         },
-        "that is no file's": {
-            "floor's process": floor.anonymous,
-            "a trial's process": two.trial.anonymous,
+        "anonymous": {
+            "floor": floor.anonymous,
+            "trial": two.trial.anonymous,
         },
     }
-    for name, mapping in (("data", two.data), ("teacher's outputs", two.cache)):
+    for name, mapping in (("data", two.data), ("cache", two.cache)):
         tables[f"mapped {name}"] = {
             "files": mapping.size,
-            "a trial's process, touched": mapping.resident,
-            "a trial's process, its share": mapping.proportional,
+            "touched": mapping.resident,
+            "PSS": mapping.proportional,
         }
     for memory, values in tables.items():
         measured = {name: [float(value)] for name, value in values.items()}
