@@ -10,7 +10,8 @@ def he_normal_(model: nn.Module) -> None:
     kernel height * kernel width * output channels, for depthwise convolutions too.
     """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+        # Weights without memory have no values; drawing them would import a compiler.
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -18,5 +19,6 @@ def he_normal_(model: nn.Module) -> None:
 
 def small_normal_(classifier: nn.Linear) -> None:
     """Draws the classifier's weights from N(0, 0.01**2); its bias becomes zero."""
-    nn.init.normal_(classifier.weight, std=0.01)
-    nn.init.zeros_(classifier.bias)
+    if not classifier.weight.is_meta:
+        nn.init.normal_(classifier.weight, std=0.01)
+        nn.init.zeros_(classifier.bias)

@@ -21,6 +21,7 @@ from tuner.storage import Storage
 
 SYNC_SECONDS = 2.0
 RETRY_SECONDS = 15.0
+MAX_COMPARED = 100  # trials
 MAX_METRICS = 1000  # MLflow's limit for one request
 SEARCH_TAG, TRIAL_TAG = "tuner.search", "tuner.trial"
 
@@ -123,8 +124,12 @@ class Tracking:
                 log_model()
 
     def _compare_link(self) -> str:
-        """MLflow's page with parallel coordinates and contours over the search's trials."""
-        trials = [self._run_ids[trial.trial] for trial in self._record.of(SEARCH)]
+        """MLflow's page with parallel coordinates and contours over the search's trials.
+
+        The best of very many: MLflow cuts a note off after 8,000 characters.
+        """
+        best = sorted(self._record.of(SEARCH), key=lambda t: -(t.last("val_accuracy") or 0.0))
+        trials = [self._run_ids[trial.trial] for trial in best[:MAX_COMPARED]]
         runs, experiments = (quote(json.dumps(ids)) for ids in (trials, [self.experiment_id]))
         return f"#/compare-runs?runs={runs}&experiments={experiments}"
 
@@ -228,10 +233,13 @@ class Tracking:
     def _send(self, trial: Trial) -> None:
         """Brings the run of one trial up to date with the record."""
         run_id = self._run_ids.get(trial.trial) or self._begin(trial)
+        params = []
         if trial.trial not in self._has_params:
             params = [*self._params(trial), _param("seed", trial.seed)]
-            self._client.log_batch(run_id, params=params)
-            self._has_params.add(trial.trial)
+        tags = {}
+        has_ended = trial.status != RUNNING and trial.ended is not None
+        if has_ended:
+            tags = {"status": trial.status} | ({"reason": trial.reason} if trial.reason else {})
         num_logged = self._num_logged.get(trial.trial, 0)
         epochs = trial.epochs.copy()
         # Times are computed, not taken: what is sent again after a restart is the same
@@ -246,12 +254,17 @@ class Tracking:
                     for name, value in epoch.items()
                     if name != "epoch"
                 ]
-        for start in range(0, len(metrics), MAX_METRICS):
-            self._client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
+        # As few calls as can be: each is a transaction, or a request to a server.
+        for start in range(0, len(metrics), MAX_METRICS) or (0,):
+            some = metrics[start : start + MAX_METRICS]
+            is_last = start + MAX_METRICS >= len(metrics)
+            new_tags = [_tag(*tag) for tag in tags.items()] if is_last else []
+            if params or some or new_tags:
+                self._client.log_batch(run_id, metrics=some, params=params, tags=new_tags)
+            params = []
+        self._has_params.add(trial.trial)
         self._num_logged[trial.trial] = len(epochs)
-        if trial.status != RUNNING and trial.ended is not None:
-            tags = {"status": trial.status} | ({"reason": trial.reason} if trial.reason else {})
-            self._client.log_batch(run_id, tags=[_tag(*tag) for tag in tags.items()])
+        if has_ended and trial.ended is not None:
             status = "FAILED" if trial.status == FAILED else "FINISHED"
             self._client.set_terminated(run_id, status, end_time=int(trial.ended * 1000))
 

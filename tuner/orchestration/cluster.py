@@ -76,6 +76,25 @@ def with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchReque
     return search.request.model_copy(update={"gpus_per_trial": fraction})
 
 
+def on_every_machine(search: Search, function: Callable[[], object]) -> None:
+    """Calls a function here, or once on each machine of the cluster."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    if search.request.address is None:
+        function()
+        return
+    places = [
+        NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    calls = [
+        ray.remote(num_cpus=0, scheduling_strategy=place)(function).remote() for place in places
+    ]
+    ray.wait(calls, num_returns=len(calls), timeout=60)
+
+
 def where_trials_run(search: Search, gpus: float) -> Measuring:
     """Calls a function where a trial would run: here, or on a machine of the cluster."""
     import ray

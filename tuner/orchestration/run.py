@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from tuner.execution import Execution
-from tuner.orchestration.cluster import ray_for, where_trials_run, with_gpu_share
+from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run, with_gpu_share
 from tuner.orchestration.measurements import execution_for, plan_for
 from tuner.orchestration.plan import TEACHER_TRIAL, Budget, Plan
 from tuner.orchestration.prepare import (
@@ -37,6 +37,8 @@ from tuner.teacher import (
     write_teacher,
 )
 from tuner.teacher_cache import OutputsPlan
+from tuner.teacher_cache.maintenance import prune
+from tuner.teacher_cache.store import window_folder
 from tuner.workload import open_data
 
 MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoint
@@ -100,6 +102,9 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         sampler.recall(record)
         with watch(record, trials):
             interrupted = _tune(search, record, trials, gpus)
+        if record.header["outputs"]["shared"]:
+            # Entries that another search is using stay.
+            on_every_machine(search, partial(prune, window_folder(), dry_run=False))
     write_tables(search.storage, record)
     return Run(search, record, interrupted)
 
