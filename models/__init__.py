@@ -9,7 +9,7 @@ is global where the framework's is tied to 32x32. One file per family; the table
 
 from models.checkpoint import CheckpointError, load_checkpoint
 from models.outputs import Outputs, Shapes, shapes_of
-from models.registry import MODELS, UnknownModel, build, canonical_name
+from models.registry import MODELS, UnknownModel, build, build_untrained, canonical_name
 
 __all__ = [
     "MODELS",
@@ -18,6 +18,7 @@ __all__ = [
     "Shapes",
     "UnknownModel",
     "build",
+    "build_untrained",
     "canonical_name",
     "load_checkpoint",
     "shapes_of",

@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from models.conv4 import conv4, conv4_mp
@@ -77,6 +78,16 @@ def build(name: str, num_classes: int) -> nn.Module:
         return MODELS[name](num_classes)
     depth, width = _wrn_size(name)
     return wrn(depth, width, num_classes)
+
+
+def build_untrained(name: str, num_classes: int) -> nn.Module:
+    """A network whose weights are all 0.5, to learn shapes and speeds from: nothing is drawn."""
+    with torch.device("meta"):
+        network = build(name, num_classes)
+    network.to_empty(device="cpu")
+    for value in network.state_dict().values():
+        value.fill_(0.5)  # no denormal numbers, which are slow
+    return network.eval().requires_grad_(False)
 
 
 def canonical_name(name: str) -> str:

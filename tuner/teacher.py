@@ -106,8 +106,8 @@ def teacher_of(
     **options: Any,
 ) -> Teacher:
     """A teacher for trainings on some data; `network` is called when it has to compute."""
-    with torch.device("meta"):
-        shapes = shapes_of(models.build(name, dataset.num_classes), dataset.image_size)
+    untrained = models.build_untrained(name, dataset.num_classes)
+    shapes = shapes_of(untrained, dataset.image_size)
     return Teacher(name, network, shapes, device=device, **options)
 
 

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 import models
 from models import shapes_of
 from tuner.data import Dataset, num_batches
-from tuner.distillation import frozen, seeded
+from tuner.distillation import seeded
 from tuner.execution import Execution, choose_execution
 from tuner.orchestration.cluster import Measuring
 from tuner.orchestration.prepare import Needs, Search
@@ -47,8 +46,6 @@ def plan_for(
         for seed in range(workload.seed, workload.seed + request.seeds + 1):
             views = workload.views(dataset, splits, seed)
             own.add(entry_key(describe_entry(workload.teacher, digest, views)))
-    with torch.device("meta"):
-        shapes = shapes_of(models.build(workload.teacher, dataset.num_classes), dataset.image_size)
     name, num_classes, image_size = workload.teacher, dataset.num_classes, dataset.image_size
     folder, budget = cache_folder(workload.data_dir), request.cache_budget
     num_threads = max(1, int(request.cpus_per_trial))
@@ -56,7 +53,7 @@ def plan_for(
     def measure() -> tuple[Speeds, Room]:
         with _threads(num_threads):
             # An untrained teacher takes as long as a trained one.
-            teacher = _untrained(name, num_classes)
+            teacher = models.build_untrained(name, num_classes)
             speeds = measure_speeds(teacher, image_size, folder, default_device())
         return speeds, measure_room(folder, budget, own)
 
@@ -69,6 +66,7 @@ def plan_for(
         batch_size=workload.batch_size,
         max_concurrent=max_concurrent,
     )
+    shapes = shapes_of(models.build_untrained(name, num_classes), image_size)
     return plan_outputs(demand, shapes, request.cache_precision, speeds, room)
 
 
@@ -106,12 +104,3 @@ def _threads(num_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _untrained(name: str, num_classes: int) -> nn.Module:
-    with torch.device("meta"):
-        network = models.build(name, num_classes)
-    network.to_empty(device="cpu")
-    for parameter in network.state_dict().values():
-        parameter.fill_(0.5)  # no denormal numbers, which are slow; no random state moves
-    return frozen(network)

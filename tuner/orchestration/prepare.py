@@ -135,7 +135,7 @@ def check_method(search: Search, dataset: Dataset) -> Needs:
     """
     workload, space = search.workload, search.space
     student, teacher = (
-        shapes_of(models.build(name, dataset.num_classes), dataset.image_size)
+        shapes_of(models.build_untrained(name, dataset.num_classes), dataset.image_size)
         for name in (workload.student, workload.teacher)
     )
 
