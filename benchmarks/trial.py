@@ -15,11 +15,12 @@ from benchmarks.floor import Floor
 from benchmarks.methods import KD, METHODS, published
 from benchmarks.pairs import PAIRS, Pair, untrained_teacher
 from benchmarks.plain_loop import PlainLoop, schedule_of
-from benchmarks.timing import Row, compare_all, measure
+from benchmarks.timing import Row, compare, compare_all, measure
 from losses import LOSSES, Batch
 from models import shapes_of
 from tuner.data import Dataset, Splits, Views, evaluation_batches
 from tuner.distillation import Distillation, seeded
+from tuner.distillation import Step as DistillationStep
 from tuner.execution import Execution, StepTimer, choose_precision
 from tuner.teacher import teacher_of, weights_digest
 from tuner.teacher_cache import OutputsPlan, Teacher
@@ -110,8 +111,18 @@ def _ours(case: Case, plan: OutputsPlan) -> Step:
     if teacher is not None and plan.cached:
         _fill(teacher, training.loss.needs, case)
     # An epoch again and again: opening it and checking its pieces is a part of its steps.
-    steps = chain.from_iterable(training.steps(1) for _ in count())
-    return lambda: next(steps)
+    return _Ours(chain.from_iterable(training.steps(1) for _ in count()))
+
+
+class _Ours:
+    """Our step, which says how long it waited for the teacher's answer."""
+
+    def __init__(self, steps: Iterator[DistillationStep]) -> None:
+        self._steps = steps
+        self.teacher_seconds: list[float] = []
+
+    def __call__(self) -> None:
+        self.teacher_seconds.append(next(self._steps).teacher_seconds)
 
 
 def _fill(teacher: Teacher, names: tuple[str, ...], case: Case) -> None:
@@ -208,14 +219,21 @@ def _run(arguments: argparse.Namespace, cache: Path) -> Iterator[list[Row]]:
                 cache=cache,
             )
             is_slow = method == "mimkd"
+            rounds = arguments.rounds or (MIMKD_ROUNDS if is_slow else ROUNDS)
+            candidates = {name: CANDIDATES[name](case) for name in names}
             seconds = measure(
-                {name: CANDIDATES[name](case) for name in names},
-                rounds=arguments.rounds or (MIMKD_ROUNDS if is_slow else ROUNDS),
+                candidates,
+                rounds=rounds,
                 warmup_rounds=1 if is_slow else WARMUP_ROUNDS,
             )
-            yield compare_all(
-                seconds, BASELINE, {"pair": f"{pair} ({execution.precision})", "method": method}
-            )
+            labels = {"pair": f"{pair} ({execution.precision})", "method": method}
+            rows = compare_all(seconds, BASELINE, labels)
+            for name, candidate in candidates.items():
+                if isinstance(candidate, _Ours) and case.teacher is not None:
+                    part = f"{name}: the teacher"
+                    seconds[part] = candidate.teacher_seconds[-rounds:]
+                    rows.append(compare(seconds, part, name, labels))
+            yield rows
 
 
 def _execution(precision: str, workload: Workload, dataset: Dataset) -> Execution:
