@@ -66,7 +66,7 @@ def keep(
     with entry.in_use():
         for number in range(pieces):
             one, piece = f"{number // 3 + 1:04d}", f"{number % 3:05d}"
-            with entry.claimed(one, piece):
+            with entry.claimed("float16.64", one, piece):
                 values = np.full((ROWS, 8), number, np.float16)
                 entry.write(f"embedding.float16.{ROWS}", one, piece, values)
     when = time.time() - age
@@ -168,7 +168,7 @@ def test_what_dead_processes_left_is_removed_and_the_living_are_left_alone(cache
         (claims / f"0003-{number}").touch()
         (passes / f"{number}.partial").write_bytes(b"half")
     (passes / "00002.partial").write_bytes(b"its claim is gone")
-    with entry.claimed("0003", "00001") as is_ours:
+    with entry.claimed("float16.64", "0003", "00001") as is_ours:
         assert is_ours
         status, out, _ = cache("check")
         assert status == 0
@@ -324,7 +324,7 @@ def filling_of(search) -> fill.Filling:
         plan=plan,
         passes=fill._passes(search, prepare.check_method(search, dataset), plan),
         num_threads=1,
-        device=torch.device("cpu"),
+        gpus=0,
     )
 
 

@@ -188,6 +188,21 @@ def test_without_a_need_there_is_nothing_to_plan():
     assert plan(demand(needs=((),))) == (LIVE, ())
 
 
+def test_passes_beyond_the_budget_are_shared():
+    planned, (line,) = plan(
+        demand(needs=(("logits",),)), room=room(budget=pass_bytes("logits") * 4)
+    )
+    assert planned.road(("logits",), 4, final=False) == "cached"
+    assert planned.road(("logits",), 5, final=False) == "shared"
+    assert planned.look_ahead == 4
+    assert "the others shared" in line
+    planned, (line,) = plan(
+        demand(needs=(("logits",),), max_concurrent=1), room=room(budget=pass_bytes("logits") * 4)
+    )
+    assert planned.road(("logits",), 5, final=False) == "live"
+    assert "the others live" in line
+
+
 # The lines.
 
 

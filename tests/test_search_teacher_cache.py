@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from searching import Driver, Searches, local_ray
 
+from tuner.orchestration.cluster import on_every_machine
+from tuner.orchestration.prepare import plan_search
+from tuner.request import SearchRequest
 from tuner.teacher_cache.piece import read_piece
-from tuner.teacher_cache.store import cache_folder
+from tuner.teacher_cache.store import cache_folder, window_folder
 
 # Two trials at a time, each to its end: who finishes first then decides nothing.
 OPTIONS = {"algo": "random", "scheduler": "none", "epochs": 2, "max_concurrent": 2, "trials": 4}
@@ -67,6 +70,20 @@ def test_trials_that_share_the_teacher_are_what_each_would_be_alone(
     headers = [searches.record(f"{how}-{space}").header for how in ("together", "alone")]
     assert [bool(header["outputs"]["shared"]) for header in headers] == [True, False]
     assert epochs_of(searches, f"together-{space}") == epochs_of(searches, f"alone-{space}")
+    # No memory is left behind.
+    assert not list(window_folder().rglob("*.arrow"))
+
+
+def test_every_machine_of_a_cluster_is_told(searches: Searches, tmp_path: Path) -> None:
+    request = SearchRequest(space="itrd", address="auto", data_dir=searches.data_dir)
+    search = plan_search(request)
+    told = tmp_path / "told"
+
+    def tell() -> None:
+        told.touch()
+
+    on_every_machine(search, tell)
+    assert told.exists()
 
 
 def test_the_decision_is_told_with_its_reason_and_kept(

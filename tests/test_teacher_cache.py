@@ -51,7 +51,7 @@ def cached(precision="float32", passes=100) -> OutputsPlan:
     return OutputsPlan(tuple(CachedOutput(name, passes, passes) for name in NAMES), (), precision)
 
 
-SHARED = OutputsPlan(shared=NAMES, window_bytes=2**30)
+SHARED = OutputsPlan(shared=NAMES, window_bytes=2**30, look_ahead=3)
 
 
 class Counting:
@@ -362,7 +362,7 @@ def test_a_window_keeps_to_its_bytes_and_a_trial_behind_it_computes_again(
 ):
     shapes = make_teacher(data, network, tmp_path, SHARED).shapes
     batch_bytes = bytes_per_image(shapes, NAMES, "float32") * BATCH_SIZE
-    plan = OutputsPlan(shared=NAMES, window_bytes=int(2.5 * batch_bytes))
+    plan = OutputsPlan(shared=NAMES, window_bytes=int(2.5 * batch_bytes), look_ahead=1)
     counting = Counting(network, tmp_path / "count")
     expected = read_epoch(make_teacher(data, network, tmp_path, OutputsPlan()), views_of(data))
     for _ in range(2):

@@ -189,7 +189,7 @@ def _fill(arguments: list[str], prog: str, description: str) -> int:
         print("nothing to fill: no trial would read these outputs from the cache")  # noqa: T201
         return 0
     for problem in filled.problems:
-        print(f"tuner: {problem}; make room, then fill again", file=sys.stderr)  # noqa: T201
+        print(f"tuner: {problem}; see to it, then fill again", file=sys.stderr)  # noqa: T201
     if filled.problems:
         return 1
     num_machines = filled.num_machines

@@ -37,9 +37,11 @@ def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
     best = winner(record, search.metric)
     rows = compare(record)
     if best is not None:
-        content = yaml.safe_dump(_best(search, best), sort_keys=False)
+        content = yaml.safe_dump(_best(search, record, best), sort_keys=False)
         search.storage.write(BEST_FILE, content.encode())
     report = write_report(search.storage)
+    for note in record.notes:
+        print(f"tuner: {note}", file=sys.stderr)  # noqa: T201
     if best is None:
         tracking.finish(files=_files(search), metrics={}, note="", status="FAILED")
         return _nothing_finished(record, report)
@@ -72,7 +74,7 @@ def resume_command(search: Search) -> str:
     return shlex.join(words)
 
 
-def _best(search: Search, best: Trial) -> dict[str, Any]:
+def _best(search: Search, record: Record, best: Trial) -> dict[str, Any]:
     """What `tuner distill --config` takes: the workload, the method and its setting."""
     workload = {
         name: list(value) if isinstance(value, tuple) else value
@@ -82,6 +84,8 @@ def _best(search: Search, best: Trial) -> dict[str, Any]:
     setting = {name: value for name, value in best.setting.items() if value is not None}
     if search.request.space.endswith(".py"):
         workload["space"] = search.request.space
+    # As the search computed it, whatever a measurement would say next time.
+    workload["precision"] = record.header["execution"]["precision"]
     return {**workload, "method": best.method, "set": setting}
 
 

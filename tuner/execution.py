@@ -36,6 +36,11 @@ FLOAT32 = Execution()
 BFLOAT16 = Execution("bfloat16")
 
 
+def device_for(gpus: float) -> torch.device:
+    """Where a training with so many GPUs runs."""
+    return torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
+
+
 def choose_execution(
     build: Callable[[], nn.Module],
     *,
@@ -57,7 +62,10 @@ def choose_execution(
         return chosen, reason
     compiled = Execution(chosen.precision, compiled=True)
     begin = time.perf_counter()
-    measure(compiled)
+    try:
+        measure(compiled)
+    except RuntimeError:  # no C++ compiler, or a network that cannot be traced
+        return chosen, f"{reason}; not compiled (it does not work here)"
     compile_seconds = time.perf_counter() - begin
     compiled_seconds = min(measure(compiled) for _ in range(ROUNDS))
     gain = step_seconds / compiled_seconds
@@ -101,7 +109,7 @@ class StepTimer:
         network = self._network
         if execution.compiled:
             # Not before it is asked for: the compiler's import alone takes seconds.
-            self._compiled = self._compiled or torch.compile(network)
+            self._compiled = self._compiled or torch.compile(network, dynamic=False)
             network = self._compiled
         begin = time.perf_counter()
         with autocast(self._images.device, execution):

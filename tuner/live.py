@@ -51,6 +51,7 @@ class LiveView(AbstractContextManager["LiveView"]):
         """
         self._record, self._plan, self._metric, self._problem = record, plan, metric, problem
         self._searched = searched
+        self._told: set[str] = set()  # notes
         self._began = time.monotonic()
         self._num_epochs_before = _num_epochs(record)
         self._console = Console(stderr=mode != "auto")
@@ -78,7 +79,8 @@ class LiveView(AbstractContextManager["LiveView"]):
             self._live.stop()
 
     def _line(self, event: Event, trial: Trial) -> None:
-        if event["event"] == "note" and self._mode != "json":
+        if event["event"] == "note" and event["text"] not in self._told and self._mode != "json":
+            self._told.add(event["text"])
             print(f"{trial.trial:>12}  {event['text']}", flush=True)  # noqa: T201
         if event["event"] != "end":
             return

@@ -7,8 +7,8 @@ import torch
 
 import models
 from tuner.data import Dataset, Splits, num_batches
-from tuner.distillation import Distillation, Metrics, frozen
-from tuner.execution import FLOAT32, choose_execution
+from tuner.distillation import Distillation, Metrics, frozen, seeded
+from tuner.execution import FLOAT32, choose_execution, device_for
 from tuner.storage import Storage
 from tuner.teacher import (
     check_can_keep,
@@ -68,7 +68,7 @@ def distill(
             network = frozen(train_teacher(workload, dataset, splits, report).student)
         teacher = teacher_of(workload.teacher, lambda: network, dataset, device)
     execution, _ = choose_execution(
-        lambda: models.build(workload.student, dataset.num_classes),
+        lambda: seeded(0, lambda: models.build(workload.student, dataset.num_classes)),
         image_size=dataset.image_size,
         batch_size=workload.batch_size,
         steps_per_trial=workload.epochs * num_batches(len(splits.train), workload.batch_size),
@@ -94,7 +94,7 @@ def distill(
 
 def default_device() -> torch.device:
     """The GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return device_for(1)
 
 
 def _run(training: Distillation, report: Report) -> Distillation:

@@ -78,7 +78,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, padding: int) -> np.
 def augment_on_device(images: Tensor, augmentation: Augmentation, padding: int) -> Tensor:
     """The same bits as `augment`, from uint8 [B, 3, H, W] that lie on a GPU."""
     height, width = images.shape[2:]
-    top, left, flipped = (torch.from_numpy(drawn).to(images.device) for drawn in augmentation)
+    top, left, flipped = (_moved(drawn, images.device) for drawn in augmentation)
     padded = F.pad(images, (padding,) * 4)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)
     crops = windows[torch.arange(len(images), device=images.device), :, top, left]
@@ -171,20 +171,18 @@ class _Pixels:
     def plain(self, rows: np.ndarray) -> Tensor:
         """Rows as they are."""
         if self._resident is None:
-            return self._normalised(torch.from_numpy(self._dataset.images[rows]))
-        return self._normalised(self._resident[torch.from_numpy(rows).to(self._device)])
+            return self._normalised(_moved(self._dataset.images[rows], self._device))
+        return self._normalised(self._resident[_moved(rows, self._device)])
 
     def augmented(self, rows: np.ndarray, augmentation: Augmentation, padding: int) -> Tensor:
         """Rows, each with its own crop and mirroring."""
         if self._resident is None:
             images = augment(self._dataset.images[rows], augmentation, padding)
-            return self._normalised(torch.from_numpy(images))
-        resident = self._resident[torch.from_numpy(rows).to(self._device)]
+            return self._normalised(_moved(images, self._device))
+        resident = self._resident[_moved(rows, self._device)]
         return self._normalised(augment_on_device(resident, augmentation, padding))
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        # Where the data set is too large for the device, bytes go there: a quarter of floats.
-        pixels = pixels.to(self._device)
         return pixels.to(torch.float32).div_(255).sub_(self._mean).div_(self._std)
 
 
@@ -201,6 +199,14 @@ def _resident(path: Path, device: torch.device) -> Tensor | None:
 
 
 def _batch(images: Tensor, dataset: Dataset, rows: np.ndarray, seed: int) -> Batch:
-    labels = torch.from_numpy(dataset.labels[rows]).to(images.device)
+    labels = _moved(dataset.labels[rows], images.device)
     # Copied: `rows` is a slice of an array that the caller may hold.
-    return Batch(images, labels, torch.from_numpy(rows.copy()).to(images.device), seed)
+    return Batch(images, labels, _moved(rows.copy(), images.device), seed)
+
+
+def _moved(array: np.ndarray, device: torch.device) -> Tensor:
+    """On the device, without waiting for it: bytes travel from memory that stays in place."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -12,6 +12,7 @@ import models
 from tuner.data import Dataset
 from tuner.distillation import frozen
 from tuner.errors import RequestError
+from tuner.execution import device_for
 from tuner.orchestration.cluster import ray_for, where_trials_run
 from tuner.orchestration.measurements import plan_for
 from tuner.orchestration.prepare import Search, check_method, check_resources, fit
@@ -40,7 +41,7 @@ class Filling:
     plan: OutputsPlan
     passes: tuple[Pass, ...]
     num_threads: int
-    device: torch.device
+    gpus: float
 
 
 @dataclass
@@ -89,7 +90,7 @@ def fill(
         gpus, max_concurrent = check_resources(search.request, resources)
         measuring = where_trials_run(search, gpus)
         digest = weights_digest(teacher)
-        plan, reasons = plan_for(search, needs, dataset, digest, max_concurrent, measuring)
+        plan, reasons = plan_for(search, needs, dataset, digest, max_concurrent, gpus, measuring)
         tell_plan(reasons)
         filling = Filling(
             workload=workload,
@@ -98,7 +99,7 @@ def fill(
             plan=plan,
             passes=_passes(search, needs, plan),
             num_threads=max(1, int(search.request.cpus_per_trial)),
-            device=torch.device("cuda" if gpus else "cpu"),
+            gpus=gpus,
         )
         machines = [
             node for node in nodes if fit(node["Resources"], search.request.cpus_per_trial, gpus)
@@ -127,7 +128,7 @@ def fill_passes(filling: Filling, weights: bytes) -> Iterator[tuple[int, list[st
             workload.teacher,
             lambda: network,
             dataset,
-            filling.device,
+            device_for(filling.gpus),
             digest=filling.digest,
             plan=filling.plan,
             data_dir=workload.data_dir,
@@ -138,9 +139,8 @@ def fill_passes(filling: Filling, weights: bytes) -> Iterator[tuple[int, list[st
             assert isinstance(kept, StoredPass)
             for num_images in kept.fill():
                 yield num_images, teacher.take_notes()
-            notes = teacher.take_notes()
-            if notes:  # nothing more can be kept here
-                yield 0, notes
+            if kept.is_live:  # nothing more can be kept here
+                yield 0, teacher.take_notes()
                 return
 
 

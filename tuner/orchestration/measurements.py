@@ -9,7 +9,7 @@ import models
 from models import shapes_of
 from tuner.data import Dataset, num_batches
 from tuner.distillation import seeded
-from tuner.execution import Execution, choose_execution
+from tuner.execution import Execution, choose_execution, device_for
 from tuner.orchestration.cluster import Measuring
 from tuner.orchestration.prepare import Needs, Search
 from tuner.teacher_cache import OutputsPlan
@@ -22,7 +22,6 @@ from tuner.teacher_cache.planner import (
     plan_outputs,
 )
 from tuner.teacher_cache.store import cache_folder, describe_entry, entry_key
-from tuner.training import default_device
 from tuner.workload import open_data
 
 
@@ -32,6 +31,7 @@ def plan_for(
     dataset: Dataset,
     digest: str | None,
     max_concurrent: int,
+    gpus: float,
     measuring: Measuring,
 ) -> tuple[OutputsPlan, tuple[str, ...]]:
     """The plan for a search whose losses need these outputs, and its reasons, a line each.
@@ -48,14 +48,14 @@ def plan_for(
             own.add(entry_key(describe_entry(workload.teacher, digest, views)))
     name, num_classes, image_size = workload.teacher, dataset.num_classes, dataset.image_size
     folder, budget = cache_folder(workload.data_dir), request.cache_budget
-    num_threads = max(1, int(request.cpus_per_trial))
+    num_threads, precision = max(1, int(request.cpus_per_trial)), request.cache_precision
 
     def measure() -> tuple[Speeds, Room]:
         with _threads(num_threads):
             # An untrained teacher takes as long as a trained one.
             teacher = models.build_untrained(name, num_classes)
-            speeds = measure_speeds(teacher, image_size, folder, default_device())
-        return speeds, measure_room(folder, budget, own)
+            speeds = measure_speeds(teacher, image_size, folder, device_for(gpus))
+        return speeds, measure_room(folder, budget, own, precision)
 
     speeds, room = measuring(measure)
     demand = Demand(
@@ -70,7 +70,9 @@ def plan_for(
     return plan_outputs(demand, shapes, request.cache_precision, speeds, room)
 
 
-def execution_for(search: Search, dataset: Dataset, measuring: Measuring) -> tuple[Execution, str]:
+def execution_for(
+    search: Search, dataset: Dataset, gpus: float, measuring: Measuring
+) -> tuple[Execution, str]:
     """How the students of a search are computed, and why."""
     workload = search.workload
     _, splits = open_data(workload)
@@ -88,7 +90,7 @@ def execution_for(search: Search, dataset: Dataset, measuring: Measuring) -> tup
                 steps_per_trial=steps_per_trial,
                 num_trials=num_trials,
                 wanted=workload.precision,
-                device=default_device(),
+                device=device_for(gpus),
             )
 
     chosen: tuple[Execution, str] = measuring(measure)

@@ -224,6 +224,11 @@ def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
     """Raises RequestError where space or data are no longer what the search began with."""
     if not record.header:
         return
+    if "outputs" not in record.header:
+        raise RequestError(
+            f"{search.name} was begun with an earlier version, which cannot be resumed; "
+            "start a new search"
+        )
     for name, what, now in (
         ("space", search.request.space, space_hash(search.space)),
         ("data", search.workload.data, dataset.fingerprint),

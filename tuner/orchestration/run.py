@@ -22,6 +22,7 @@ from tuner.orchestration.prepare import (
     check_resources,
     check_resumed,
     check_storage,
+    fit,
     machine_resources,
 )
 from tuner.orchestration.record import DONE, FINAL, Event, Record, Trial
@@ -37,8 +38,7 @@ from tuner.teacher import (
     write_teacher,
 )
 from tuner.teacher_cache import OutputsPlan
-from tuner.teacher_cache.maintenance import prune
-from tuner.teacher_cache.store import window_folder
+from tuner.teacher_cache.maintenance import empty_window
 from tuner.workload import open_data
 
 MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoint
@@ -79,8 +79,12 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         if not record.header:
             measuring = where_trials_run(search, gpus)
             digest = None if teacher is None else weights_digest(teacher)
-            outputs, reasons = plan_for(search, needs, dataset, digest, max_concurrent, measuring)
-            execution, reason = execution_for(search, dataset, measuring)
+            # Of one machine: only its own trials can share its memory.
+            together = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
+            outputs, reasons = plan_for(
+                search, needs, dataset, digest, min(max_concurrent, together), gpus, measuring
+            )
+            execution, reason = execution_for(search, dataset, gpus, measuring)
             record.open(
                 id=uuid.uuid4().hex,
                 space=space_hash(search.space),
@@ -102,9 +106,8 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         sampler.recall(record)
         with watch(record, trials):
             interrupted = _tune(search, record, trials, gpus)
-        if record.header["outputs"]["shared"]:
-            # Entries that another search is using stay.
-            on_every_machine(search, partial(prune, window_folder(), dry_run=False))
+        if record.header["outputs"]["window_bytes"]:
+            on_every_machine(search, empty_window)
     write_tables(search.storage, record)
     return Run(search, record, interrupted)
 

@@ -20,7 +20,7 @@ from torch import nn
 from losses import LossError
 from tuner.data import Dataset, Splits
 from tuner.distillation import Distillation, DivergedError, Metrics
-from tuner.execution import FLOAT32, Execution
+from tuner.execution import FLOAT32, Execution, device_for
 from tuner.orchestration.record import FINAL, SEARCH, TEACHER
 from tuner.orchestration.schedulers import FAILURE, NOTES, OUT_OF_MEMORY, record_name
 from tuner.storage import Storage
@@ -47,7 +47,7 @@ def train(config: dict[str, Any], job: Job) -> None:
     """Trains what `config` (kind, method, setting, seed, data_seed) says, and reports to Tune."""
     torch.set_num_threads(job.num_threads)
     # Ray hides no GPU from a trial that asked for none.
-    device = torch.device("cuda" if config["gpus"] and torch.cuda.is_available() else "cpu")
+    device = device_for(config["gpus"])
     if device.type == "cuda":
         _share_gpu(config["gpus"])
     storage = Storage(job.storage_uri)

@@ -17,7 +17,7 @@ from typing import Any
 from tuner.data import num_batches
 from tuner.teacher_cache.claim import claimed
 from tuner.teacher_cache.piece import DamagedPieceError, read_piece
-from tuner.teacher_cache.store import ABOUT_FILE
+from tuner.teacher_cache.store import ABOUT_FILE, window_folder
 
 PIECES = "*/*/*.arrow"  # in an entry: OUTPUT.PRECISION.ROWS/PASS/NUMBER-CRC32.arrow
 
@@ -78,7 +78,10 @@ class CheckedPiece:
 
 def read_entries(root: Path) -> tuple[KeptEntry, ...]:
     """All that is kept in a folder, the most recently used first."""
-    entries = [_read_entry(folder) for folder in _folders(root)]
+    entries = []
+    for folder in _folders(root):
+        with suppress(FileNotFoundError):  # another process prunes
+            entries.append(_read_entry(folder))
     return tuple(sorted(entries, key=lambda entry: -entry.last_used))
 
 
@@ -145,6 +148,12 @@ def prune(
         deleted.append(entry)
         excess -= entry.num_bytes
     return Pruned(tuple(deleted), tuple(left))
+
+
+def empty_window() -> None:
+    """Frees the shared memory that no trial is using at this moment; never fails."""
+    with suppress(OSError):
+        prune(window_folder(), dry_run=False)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -28,6 +28,11 @@ def find_piece(folder: Path, number: str) -> Path | None:
     return next(folder.glob(f"{number}-*.arrow"), None)
 
 
+def unchecked(folder: Path, number: str) -> Path:
+    """The file of a piece without a checksum."""
+    return folder / f"{number}-{UNCHECKED}.arrow"
+
+
 def write_piece(folder: Path, number: str, name: str, values: np.ndarray, *, check: bool) -> None:
     """Writes [rows, ...] under a temporary name, then renames it; the caller holds the claim.
 

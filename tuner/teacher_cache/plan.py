@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Precision = Literal["float16", "float32"]
+CachePrecision = Literal["float16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class OutputsPlan:
 
     cached: tuple[CachedOutput, ...] = ()
     shared: tuple[str, ...] = ()
-    precision: Precision = "float16"  # of what is cached; what is shared is as it was computed
+    precision: CachePrecision = "float16"  # of what is cached; what is shared is as it was computed
     window_bytes: int = 0  # of memory that shared outputs may take
+    look_ahead: int = 1  # batches that are computed ahead: as many as trials share the work
 
     def road(self, names: tuple[str, ...], pass_number: int, *, final: bool) -> str:
         """How a training that needs these outputs gets them: "cached", "shared" or "live".

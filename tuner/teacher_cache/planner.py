@@ -8,7 +8,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +17,14 @@ from rich.filesize import decimal
 from torch import nn
 
 from models import Shapes
-from tuner.teacher_cache.plan import CachedOutput, OutputsPlan, Precision
+from tuner.teacher_cache.plan import CachedOutput, CachePrecision, OutputsPlan
 from tuner.teacher_cache.sizes import bytes_per_image
-from tuner.teacher_cache.store import SHARED_MEMORY
+from tuner.teacher_cache.store import SHARED_MEMORY, piece_files
 
 DISK_SHARE = 0.5  # of the free disk: the default budget
 MEMORY_SHARE = 0.1  # of the machine's memory: what shared outputs may take
 WORTH_IT = 0.5  # reading must take at most this share of the teacher's own time
-PROBED_IMAGES = 8
+PROBED_IMAGES = {"cpu": 8, "cuda": 64}  # a GPU with few would be waiting for its orders
 PROBED_BYTES = 32 * 2**20
 MIN_WINDOW_BATCHES = 4
 
@@ -61,12 +60,13 @@ class Room:
 
 
 def plan_outputs(
-    demand: Demand, shapes: Shapes, precision: Precision, speeds: Speeds, room: Room
+    demand: Demand, shapes: Shapes, precision: CachePrecision, speeds: Speeds, room: Room
 ) -> tuple[OutputsPlan, tuple[str, ...]]:
     """The plan, and a line for each group of outputs that says what is done with it and why."""
     planned: dict[str, None] = {}
     cached: list[CachedOutput] = []
     shared: list[str] = []
+    has_window = False
     lines = []
     left = room.budget
     # Small ones first: who needs a map often needs them too, but not the other way round.
@@ -91,10 +91,15 @@ def plan_outputs(
             left -= kept_bytes
             size = f"{decimal(kept_bytes)} in all"
             if kept_bytes < all_bytes:
+                can_share = _can_share(
+                    demand, bytes_per_image(shapes, needs, "float32"), speeds, room
+                )
+                has_window |= can_share
                 size = (
                     f"{search_passes} of {demand.num_passes} passes of the search and "
                     f"{final_passes} of each final seed, {decimal(kept_bytes)} "
-                    f"(all would take {decimal(all_bytes)})"
+                    f"(all would take {decimal(all_bytes)}), "
+                    f"the others {'shared' if can_share else 'live'}"
                 )
             lines.append(
                 f"{', '.join(names)}: cached in {precision}, {size}, because reading "
@@ -109,11 +114,16 @@ def plan_outputs(
             )
         if _can_share(demand, bytes_per_image(shapes, needs, "float32"), speeds, room):
             shared += names
+            has_window = True
             lines.append(f"{', '.join(names)}: shared by trials that run at the same time; {why}")
         else:
             lines.append(f"{', '.join(names)}: live; {why}")
     plan = OutputsPlan(
-        tuple(cached), tuple(shared), precision, window_bytes=room.window if shared else 0
+        tuple(cached),
+        tuple(shared),
+        precision,
+        window_bytes=room.window if has_window else 0,
+        look_ahead=demand.max_concurrent if has_window else 1,
     )
     return plan, tuple(lines)
 
@@ -136,13 +146,14 @@ def measure_speeds(
 
     Takes as long as the teacher takes over 16 images, and a fraction of a second.
     """
-    images = torch.zeros(PROBED_IMAGES, 3, *image_size, device=device)
+    num_images = PROBED_IMAGES.get(device.type, 8)
+    images = torch.zeros(num_images, 3, *image_size, device=device)
     network = teacher.to(memory_format=torch.channels_last).to(device).eval()
     with torch.inference_mode():
         for _ in range(2):  # the first one warms up
             begin = time.perf_counter()
             network(images).logits.cpu()  # waits for a GPU
-            teacher_seconds = (time.perf_counter() - begin) / PROBED_IMAGES
+            teacher_seconds = (time.perf_counter() - begin) / num_images
     content = np.random.default_rng(0).bytes(PROBED_BYTES)
     begin = time.perf_counter()
     np.frombuffer(content, np.uint8).copy()
@@ -150,18 +161,25 @@ def measure_speeds(
     return Speeds(teacher_seconds, min(_disk_bytes(folder, content), memory_bytes), memory_bytes)
 
 
-def measure_room(folder: Path, budget: int | None, own: Collection[str] = ()) -> Room:
+def measure_room(
+    folder: Path,
+    budget: int | None,
+    own: Collection[str] = (),
+    precision: CachePrecision = "float16",
+) -> Room:
     """What `folder` may still take of the budget (default: half of the free disk), and memory.
 
-    `own`: the entries that are asked for, whose pieces need no new room.
+    `own`: the entries that are asked for, whose pieces in this precision need no new room.
     """
-    sizes = {True: 0, False: 0}
-    for path in folder.glob("*/*/*/*.arrow"):
-        with suppress(FileNotFoundError):  # pruned at this moment
-            sizes[path.relative_to(folder).parts[0] in own] += path.stat().st_size
-    taken = sizes[False]
+    taken = reused = 0
+    for path, status in piece_files(folder):
+        entry, output, *_ = path.relative_to(folder).parts
+        if entry in own and f".{precision}." in output:
+            reused += status.st_size
+        else:
+            taken += status.st_size
     place = _existing(folder)
-    free = shutil.disk_usage(place).free + sizes[True]
+    free = shutil.disk_usage(place).free + reused
     if not os.access(place, os.W_OK):
         free = 0
     if budget is None:

@@ -8,25 +8,27 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tuner.data import Views
+from tuner.storage import Storage
 from tuner.teacher_cache.claim import claimed
 from tuner.teacher_cache.piece import (
     FORMAT_VERSION,
     DamagedPieceError,
     find_piece,
     read_piece,
+    unchecked,
     write_piece,
 )
 
 ABOUT_FILE = "about.json"
+LOOKS = 32  # at the window while as much is written as it holds
 CACHE_FOLDER = "teacher-outputs"  # in the data folder
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -59,7 +61,9 @@ def describe_entry(teacher: str, digest: str, views: Views) -> dict[str, Any]:
 
 def entry_key(about: dict[str, Any]) -> str:
     """The name of an entry's folder."""
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    # The data's name is for people: equal content, equal address.
+    content = {key: value for key, value in about.items() if key != "data"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Entry:
@@ -71,22 +75,25 @@ class Entry:
         Without it pieces are kept, and checked when they are opened.
         """
         self.folder = root / entry_key(about)
-        self._root, self._about, self._limit_bytes = root, about, limit_bytes
+        self.root, self._about, self._limit_bytes = root, about, limit_bytes
+        self._unseen_bytes = limit_bytes or 0  # written since the window was last looked at
 
     def read(self, name: str, pass_name: str, number: str) -> np.ndarray | None:
         """A piece, or None if it is not there.
 
         Raises DamagedPieceError, once: it is gone then; OSError where it cannot be removed.
         """
-        path = find_piece(self.folder / name / pass_name, number)
-        if path is None:
-            return None
+        folder = self.folder / name / pass_name
+        path = (
+            find_piece(folder, number) if self._limit_bytes is None else unchecked(folder, number)
+        )
         try:
-            return read_piece(path)
+            return None if path is None else read_piece(path)
         except FileNotFoundError:
             return None
         except DamagedPieceError:
-            path.unlink(missing_ok=True)
+            if path is not None:
+                path.unlink(missing_ok=True)
             raise
 
     def present(self, name: str, pass_name: str) -> set[str]:
@@ -98,9 +105,12 @@ class Entry:
         return {file.partition("-")[0] for file in files if file.endswith(".arrow")}
 
     @contextmanager
-    def claimed(self, pass_name: str, number: str) -> Iterator[bool]:
-        """Whether this process shall compute a piece. Raises OSError where it cannot be kept."""
-        path = self.folder / "claims" / f"{pass_name}-{number}"
+    def claimed(self, kind: str, pass_name: str, number: str) -> Iterator[bool]:
+        """Whether this process shall compute a piece. Raises OSError where it cannot be kept.
+
+        `kind`: precision and rows of a piece, as they are computed independently.
+        """
+        path = self.folder / "claims" / f"{kind}-{pass_name}-{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
         with claimed(path) as is_ours:
             yield is_ours
@@ -116,35 +126,46 @@ class Entry:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Keeps the entry from being pruned, and notes that it was used."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._limit_bytes is not None:
+            self.root.mkdir(mode=0o700, exist_ok=True)  # memory is no other user's business
         path = self.folder / ABOUT_FILE
-        if not path.exists():
-            _write_about(path, self._about)
-        with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
-            os.utime(path)
-            yield
+        while True:
+            if not path.exists():
+                about = json.dumps(self._about).encode()
+                Storage(str(self.folder)).write(ABOUT_FILE, about, sync=False)
+            with suppress(FileNotFoundError), path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                # What was pruned between opening and locking is not this entry any more.
+                if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                    os.utime(path)
+                    yield
+                    return
 
     def _make_room(self, num_bytes: int) -> None:
-        """Deletes the oldest pieces of all entries; who reads one keeps its memory."""
+        """Deletes the oldest pieces of all entries; who reads one keeps its memory.
+
+        Looks only now and then, so several processes may be over the limit by a little.
+        """
         assert self._limit_bytes is not None
-        files = []
-        for path in self._root.glob("*/*/*/*.arrow"):
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue
-            files.append((status.st_mtime_ns, status.st_size, path))
-        excess = sum(size for _, size, _ in files) + num_bytes - self._limit_bytes
-        for _, size, path in sorted(files):
+        self._unseen_bytes += num_bytes
+        slack = self._limit_bytes // LOOKS
+        if self._unseen_bytes <= slack:
+            return
+        self._unseen_bytes = 0
+        files = sorted(piece_files(self.root), key=lambda file: file[1].st_mtime_ns)
+        excess = sum(status.st_size for _, status in files) + num_bytes + slack - self._limit_bytes
+        for path, status in files:
             if excess <= 0:
                 return
             path.unlink(missing_ok=True)
-            excess -= size
+            excess -= status.st_size
 
 
-def _write_about(path: Path, about: dict[str, Any]) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(about, file)
-    os.replace(temporary, path)
+def piece_files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """All pieces of all entries; what is deleted meanwhile is left out."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            if name.endswith(".arrow"):
+                path = Path(folder, name)
+                with suppress(FileNotFoundError):
+                    yield path, path.stat()

@@ -51,11 +51,12 @@ class StoredPass:
         self._piece_rows, self._compute_batch_size = piece_rows, compute_batch_size
         self._num_pieces = num_batches(len(order), piece_rows)
         self._look_ahead = look_ahead
-        self._stored_names = {name: f"{name}.{precision}.{piece_rows}" for name in names}
+        self._kind = f"{precision}.{piece_rows}"
+        self._stored_names = {name: f"{name}.{self._kind}" for name in names}
         self._open: dict[int, dict[str, np.ndarray]] = {}
         self._piece_seconds = 0.0  # that the last piece took to compute
         self._given_up: set[int] = set()  # pieces that another process takes too long over
-        self._is_live = False  # nothing can be kept
+        self.is_live = False  # nothing can be kept
         self._in_use = entry.in_use()
 
     def __enter__(self) -> "StoredPass":
@@ -96,7 +97,7 @@ class StoredPass:
             if number not in present:
                 self._ensure(number)
                 self._open.clear()
-            if self._is_live:
+            if self.is_live:
                 return
             if number not in self._given_up:
                 yield self._rows_of(number).size
@@ -128,7 +129,7 @@ class StoredPass:
         """
         waited_since: float | None = None
         while not self._opened(number):
-            if self._is_live or number in self._given_up:
+            if self.is_live or number in self._given_up:
                 return False
             if self._compute(number):
                 continue
@@ -167,7 +168,7 @@ class StoredPass:
         """Computes a piece and keeps it, unless another process is at it: then False."""
         piece = f"{number:05d}"
         try:
-            with self._entry.claimed(self._folder, piece) as is_ours:
+            with self._entry.claimed(self._kind, self._folder, piece) as is_ours:
                 if not is_ours:
                     return False
                 missing = {
@@ -219,5 +220,8 @@ class StoredPass:
         return {int(number) for number in set.intersection(*stored)}
 
     def _go_live(self, error: OSError) -> None:
-        self._is_live = True
-        self._note(f"the teacher's outputs cannot be kept ({error}); the teacher runs live")
+        self.is_live = True
+        self._note(
+            f"the teacher's outputs cannot be kept in {self._entry.root} "
+            f"({error.strerror or error}); the teacher runs live"
+        )

@@ -16,8 +16,6 @@ from tuner.teacher_cache.sizes import COMPUTE_BATCH_SIZE, cached_piece_rows
 from tuner.teacher_cache.store import Entry, cache_folder, describe_entry, window_folder
 from tuner.teacher_cache.stored_pass import Run, StoredPass
 
-LOOK_AHEAD = 2  # pieces of a window: what is computed too early is gone when it is needed
-
 
 class LivePass:
     """Runs the teacher on every batch."""
@@ -85,7 +83,7 @@ class Teacher:
                 precision="float32",
                 piece_rows=batch_size,
                 compute_batch_size=2 * batch_size,  # a piece is a batch, the last of one more
-                look_ahead=LOOK_AHEAD,
+                look_ahead=self.plan.look_ahead,
             )
         # A pass on disk, in the order of the first epoch that shows it.
         number, precision = views.pass_of(epoch), self.plan.precision
