@@ -165,15 +165,15 @@ def test_what_dead_processes_left_is_removed_and_the_living_are_left_alone(cache
     claims, passes = entry.folder / "claims", entry.folder / f"embedding.float16.{ROWS}" / "0003"
     passes.mkdir()
     for number in ("00000", "00001"):
-        (claims / f"0003-{number}").touch()
+        (claims / f"float16.{ROWS}-0003-{number}").touch()
         (passes / f"{number}.partial").write_bytes(b"half")
     (passes / "00002.partial").write_bytes(b"its claim is gone")
-    with entry.claimed("float16.64", "0003", "00001") as is_ours:
+    with entry.claimed(f"float16.{ROWS}", "0003", "00001") as is_ours:
         assert is_ours
         status, out, _ = cache("check")
         assert status == 0
         assert out[0] == "removed what dead processes left: 2 files"
-        assert [path.name for path in claims.iterdir()] == ["0003-00001"]
+        assert [path.name for path in claims.iterdir()] == [f"float16.{ROWS}-0003-00001"]
         assert [path.name for path in passes.iterdir()] == ["00001.partial"]
 
 

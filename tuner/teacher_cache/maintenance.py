@@ -17,7 +17,7 @@ from typing import Any
 from tuner.data import num_batches
 from tuner.teacher_cache.claim import claimed
 from tuner.teacher_cache.piece import DamagedPieceError, read_piece
-from tuner.teacher_cache.store import ABOUT_FILE, window_folder
+from tuner.teacher_cache.store import ABOUT_FILE, claim_path, window_folder
 
 PIECES = "*/*/*.arrow"  # in an entry: OUTPUT.PRECISION.ROWS/PASS/NUMBER-CRC32.arrow
 
@@ -106,7 +106,8 @@ def remove_stale(root: Path) -> int:
     num_removed = 0
     for folder in _folders(root):
         for partial in folder.glob("*/*/*.partial"):
-            claim = folder / "claims" / f"{partial.parent.name}-{partial.stem}"
+            kind = ".".join(partial.parent.parent.name.split(".")[-2:])
+            claim = claim_path(folder, kind, partial.parent.name, partial.stem)
             claim.parent.mkdir(exist_ok=True)
             # While the claim is another's, that process is writing.
             with claimed(claim) as is_ours:

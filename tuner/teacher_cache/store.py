@@ -66,6 +66,11 @@ def entry_key(about: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def claim_path(folder: Path, kind: str, pass_name: str, number: str) -> Path:
+    """The file that a process locks while it computes a piece of an entry."""
+    return folder / "claims" / f"{kind}-{pass_name}-{number}"
+
+
 class Entry:
     """The outputs of one teacher for all passes over one view of the data."""
 
@@ -110,7 +115,7 @@ class Entry:
 
         `kind`: precision and rows of a piece, as they are computed independently.
         """
-        path = self.folder / "claims" / f"{kind}-{pass_name}-{number}"
+        path = claim_path(self.folder, kind, pass_name, number)
         path.parent.mkdir(parents=True, exist_ok=True)
         with claimed(path) as is_ours:
             yield is_ours
