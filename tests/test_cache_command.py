@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from searching import Searches, as_flags, local_ray
 
 import models

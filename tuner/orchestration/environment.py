@@ -19,7 +19,7 @@ _SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial reports no accuracy
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "120",
-    # Torch's large tensors on large pages: a third less time for a ResNet-50 on a CPU.
+    # Torch's large tensors on large pages: fewer faults, see docs/architecture.md.
     "THP_MEM_ALLOC_ENABLE": "1",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_DISABLE_TELEMETRY": "true",
