@@ -224,11 +224,6 @@ def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
     """Raises RequestError where space or data are no longer what the search began with."""
     if not record.header:
         return
-    if "outputs" not in record.header:
-        raise RequestError(
-            f"{search.name} was begun with an earlier version, which cannot be resumed; "
-            "start a new search"
-        )
     for name, what, now in (
         ("space", search.request.space, space_hash(search.space)),
         ("data", search.workload.data, dataset.fingerprint),
@@ -238,6 +233,11 @@ def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
                 f"the {name} {what} has changed since {search.name} began; "
                 "restore it, or start a new search"
             )
+    if "outputs" not in record.header:
+        raise RequestError(
+            f"{search.name} was begun with an earlier version, which cannot be resumed; "
+            "start a new search"
+        )
 
 
 def fit(node: dict[str, float], cpus: float, gpus: float) -> int:
