@@ -44,7 +44,7 @@ def print_table(title: str, rows: Sequence[Row]) -> None:
             row.baseline,
         )
     # A file or a pipe has no width; 80 columns would cut the numbers off.
-    Console(width=None if Console().is_terminal else 140).print(table)
+    Console(width=None if Console().is_terminal else 160).print(table)
 
 
 def _scale(unit: str, rows: Sequence[Row]) -> tuple[str, float]:
