@@ -14,3 +14,12 @@ class Batch(NamedTuple):
     # What a loss may draw random numbers from (negatives, locations): a pure
     # function of (data seed, epoch, step), so that a resumed trial draws the same.
     seed: int
+    epoch: int = 1  # counted from 1
+
+
+class Training(NamedTuple):
+    """What a loss may know of a training before its first step."""
+
+    rows: Tensor  # [N], int64: the training images' rows in the data set, ascending
+    labels: Tensor  # [N], int64: theirs
+    num_epochs: int

@@ -1,7 +1,7 @@
 """Critics that tell matching pairs of representations from mismatched ones.
 
-Source: "Information Maximization for Knowledge Distillation" (MIMKD), arXiv:2110.15946,
-appendix A.4, Tables 6 to 9; the bound is Deep InfoMax's, arXiv:1808.06670.
+Source: "Estimating and Maximizing Mutual Information for Knowledge Distillation" (MIMKD),
+arXiv:2110.15946, appendix A.4, Tables 6 to 9; the bound is Deep InfoMax's, arXiv:1808.06670.
 A 1x1 convolution on a map is a linear map at each location, so critics take rows
 [B, P, C], P locations of each image; a vector is one location. What each network
 contributes is computed once (`teacher_part`, `student_part`), and matching and

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from losses.batch import Batch
-from losses.loss import DistillationLoss, require_choice, require_positive
+from losses.loss import DistillationLoss, require_choice, require_not_negative, require_positive
 from models.outputs import Outputs, Shapes
 
 KERNELS = ("polynomial", "rbf")
@@ -58,6 +58,9 @@ class ITRD(DistillationLoss):
         form: str,
     ) -> None:
         super().__init__()
+        require_not_negative("itrd: beta_corr", beta_corr)
+        require_not_negative("itrd: beta_mi", beta_mi)
+        require_positive("itrd: alpha", alpha)
         require_choice("itrd: kernel", kernel, KERNELS)
         require_choice("itrd: form", form, FORMS)
         if kernel == "polynomial":

@@ -1,10 +1,25 @@
-"""Divergence of softened predictions.
+"""Knowledge distillation (KD): divergence of softened predictions.
 
 Source: "Distilling the Knowledge in a Neural Network", arXiv:1503.02531, section 2.
 """
 
 import torch.nn.functional as F
 from torch import Tensor
+
+from losses.batch import Batch
+from losses.loss import DistillationLoss
+from models.outputs import Outputs, Shapes
+
+
+class KD(DistillationLoss):
+    """KD alone: its term is the one that the `Objective` has for every method. Heads: none."""
+
+    def __init__(self, student: Shapes, teacher: Shapes) -> None:
+        super().__init__()
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Returns no terms of its own."""
+        return {}
 
 
 def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:

@@ -1,11 +1,12 @@
 """Mutual information maximisation (MIMKD): global, local and feature-wise.
 
-Source: "Information Maximization for Knowledge Distillation", arXiv:2110.15946,
+Source: "Estimating and Maximizing Mutual Information for Knowledge Distillation", arXiv:2110.15946,
 appendix A.1 to A.8. There is no public code; what the appendix leaves open:
 - the sum over pairs of maps is a sum or a mean (`feature_reduction`);
 - the negative of image i is the student's answer to another image of the batch, the
   same one in all terms, found by shifting the batch cyclically by 1 to B - 1 places;
 - A.7 keeps 4096 negatives for the global term, A.1 has one: `num_negatives`.
+Equation 7's alpha and 1 - alpha are `ce_weight` and `kd_weight` here, as everywhere.
 Departure: `num_locations` draws that many locations of each map in each step, the
 same ones in all images and in all maps of one size; the published method uses all
 of them (None).
@@ -16,8 +17,14 @@ from torch import Tensor, nn
 
 from losses.batch import Batch
 from losses.critics import Convolve, Critic, ProjectAndDot, jsd_bound
-from losses.kd import kd_divergence
-from losses.loss import DistillationLoss, LossError, require_choice, require_positive
+from losses.loss import (
+    DistillationLoss,
+    LossError,
+    require_choice,
+    require_not_negative,
+    require_positive,
+)
+from losses.stages import described
 from models.outputs import Outputs, Shapes
 
 CRITICS = ("convolve", "project_and_dot")
@@ -30,7 +37,7 @@ class MIMKD(DistillationLoss):
 
     Heads: one critic for the embeddings ("mi_global"), one for the teacher's embedding and
     the student's last map ("mi_local"), one for each pair of maps ("mi_feature"). Terms:
-    these and "kd". A term of weight 0 is neither built nor computed.
+    these. A term of weight 0 is neither built nor computed.
     """
 
     def __init__(
@@ -41,8 +48,6 @@ class MIMKD(DistillationLoss):
         lambda_g: float,
         lambda_l: float,
         lambda_f: float,
-        alpha: float,
-        temperature: float,
         critic: str,
         shortcut: str | None,
         width: int,
@@ -51,29 +56,27 @@ class MIMKD(DistillationLoss):
         feature_reduction: str,
     ) -> None:
         super().__init__()
+        require_not_negative("mimkd: lambda_g", lambda_g)
+        require_not_negative("mimkd: lambda_l", lambda_l)
+        require_not_negative("mimkd: lambda_f", lambda_f)
         require_choice("mimkd: critic", critic, CRITICS)
         if critic == "project_and_dot":
             require_choice("mimkd: shortcut", shortcut, SHORTCUTS)
         require_choice("mimkd: feature_reduction", feature_reduction, FEATURE_REDUCTIONS)
-        require_positive("mimkd: temperature", temperature)
         require_positive("mimkd: width", width)
         require_positive("mimkd: num_negatives", num_negatives)
         if num_locations is not None:
             require_positive("mimkd: num_locations", num_locations)
-        if not 0 <= alpha <= 1:
-            raise LossError(f"mimkd: alpha is {alpha}; KD gets 1 - alpha, so give 0 to 1")
         self.lambda_g = lambda_g
         self.lambda_l = lambda_l
         self.lambda_f = lambda_f
-        self.alpha = self.ce_weight = alpha
-        self.temperature = temperature
         self.critic = critic
         self.shortcut = shortcut
         self.width = width
         self.num_locations = num_locations
         self.feature_reduction = feature_reduction
 
-        needs = ["logits"] if alpha < 1 else []
+        needs = []
         if lambda_g or lambda_l:
             needs.append("embedding")
         teacher_width, student_width = teacher.embedding[0], student.embedding[0]
@@ -91,7 +94,8 @@ class MIMKD(DistillationLoss):
             if not self.pairs:
                 raise LossError(
                     "mimkd: no map of the student has the height and width of one of the teacher"
-                    f" (student: {_sizes(student)}; teacher: {_sizes(teacher)});"
+                    f" (student: {described(student.feature_maps)};"
+                    f" teacher: {described(teacher.feature_maps)});"
                     " set lambda_f to 0 or choose other networks"
                 )
             self.feature_critics = nn.ModuleList(
@@ -110,7 +114,7 @@ class MIMKD(DistillationLoss):
         )
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns the scalars "mi_global", "mi_local", "mi_feature", "kd", weighted, all >= 0.
+        """Returns the scalars "mi_global", "mi_local", "mi_feature", weighted, all >= 0.
 
         Raises ValueError for a batch of one. In training mode the memory of negatives,
         if there is one, takes up the batch.
@@ -118,7 +122,8 @@ class MIMKD(DistillationLoss):
         num_images = len(student.embedding)
         if num_images < 2:
             raise ValueError("mimkd: a batch of 1 has no negatives; use batch_size >= 2")
-        negatives = shifted(num_images, batch.seed).to(student.embedding.device)
+        # Without waiting for the device, which a copy from the host otherwise does.
+        negatives = shifted(num_images, batch.seed).to(student.embedding.device, non_blocking=True)
 
         terms = {}
         if self.lambda_g:
@@ -149,9 +154,6 @@ class MIMKD(DistillationLoss):
                     )
                 )
             terms["mi_feature"] = -self.lambda_f * reduce(bounds, self.feature_reduction)
-        if self.alpha < 1:
-            divergence = kd_divergence(student.logits, teacher.logits, self.temperature)
-            terms["kd"] = (1.0 - self.alpha) * divergence
         return terms
 
     def global_bound(self, student: Tensor, teacher: Tensor, negatives: Tensor) -> Tensor:
@@ -178,7 +180,7 @@ class MIMKD(DistillationLoss):
         # or two trials that differ in one weight could not be compared image by image.
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randperm(positions, generator=generator)[: self.num_locations]
-        return drawn.to(feature_map.device)
+        return drawn.to(feature_map.device, non_blocking=True)
 
 
 class Memory(nn.Module):
@@ -266,9 +268,3 @@ def reduce(bounds: list[Tensor], reduction: str) -> Tensor:
     """Sum or mean of the bounds of all pairs."""
     stacked = torch.stack(bounds)
     return stacked.sum() if reduction == "sum" else stacked.mean()
-
-
-def _sizes(shapes: Shapes) -> str:
-    return ", ".join(
-        f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.feature_maps.items()
-    )

@@ -13,6 +13,6 @@ class Plain(DistillationLoss):
     def __init__(self, student: Shapes, teacher: Shapes | None = None) -> None:
         super().__init__()
 
-    def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> dict[str, Tensor]:
-        """Returns no terms; the teacher may be None."""
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Returns no terms."""
         return {}

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.own_name import is_own
 from models.registry import MODELS, build, canonical_name
 
 # Plain data that training scripts store beside the weights. NumPy 1 and 2 keep the function
@@ -45,7 +46,7 @@ def load_checkpoint(path: str | Path, name: str, num_classes: int) -> nn.Module:
     """
     name = canonical_name(name)
     weights = _state_dict(_read(Path(path)), path)
-    model = _without_memory(name, num_classes)
+    model = _template(name, num_classes)
     if not _fits(weights, model):
         raise CheckpointError(_misfit(weights, path, name, num_classes))
     if not all(torch.isfinite(value).all() for value in weights.values()):
@@ -53,7 +54,9 @@ def load_checkpoint(path: str | Path, name: str, num_classes: int) -> nn.Module:
             f"{path}: some weights are nan or infinite; give a checkpoint from before it diverged"
         )
     counters = {key: torch.tensor(0) for key in model.state_dict() if key.endswith(COUNTER)}
-    model.to_empty(device="cpu").load_state_dict(counters | weights)
+    if not is_own(name):
+        model.to_empty(device="cpu")
+    model.load_state_dict(counters | weights)
     return model.eval()
 
 
@@ -132,7 +135,7 @@ def _state_dict(content: object, path: str | Path) -> dict[str, Tensor]:
 
 def _misfit(weights: dict[str, Tensor], path: str | Path, name: str, num_classes: int) -> str:
     """Why the weights do not fit: another number of classes, or another network."""
-    classes = _classes_if_it_fits(weights, name)
+    classes = _classes_if_it_fits(weights, name, num_classes)
     if classes is not None:
         return (
             f"{path}: the checkpoint has {classes} classes, the data has {num_classes}; "
@@ -140,7 +143,7 @@ def _misfit(weights: dict[str, Tensor], path: str | Path, name: str, num_classes
         )
     message = f"{path}: does not fit {name} ({_differences(weights, name, num_classes)})"
     for other in MODELS:
-        classes = _classes_if_it_fits(weights, other)
+        classes = _classes_if_it_fits(weights, other, num_classes)
         if classes == num_classes:
             return f"{message}; it fits {other}; pass --teacher {other}@{path}"
         if classes is not None:
@@ -151,18 +154,29 @@ def _misfit(weights: dict[str, Tensor], path: str | Path, name: str, num_classes
     return f"{message} nor any other known network; name the architecture that it was saved from"
 
 
-def _classes_if_it_fits(weights: dict[str, Tensor], name: str) -> int | None:
+def _classes_if_it_fits(weights: dict[str, Tensor], name: str, num_classes: int) -> int | None:
     """The number of classes with which network `name` has exactly these weights, if any."""
-    layers = _without_memory(name, num_classes=1).named_modules()
-    (classifier,) = (key for key, layer in layers if isinstance(layer, nn.Linear))
-    bias = weights.get(f"{classifier}.bias")
-    if bias is None or bias.dim() != 1:
+    template = _template(name, num_classes)
+    if _fits(weights, template):
+        return num_classes
+    found, expected = _shapes(weights), _shapes(template.state_dict())
+    # The number of classes is the first dimension of what depends on it.
+    numbers = {found[key][:1] for key in expected if found.get(key, expected[key]) != expected[key]}
+    if len(numbers) != 1 or numbers == {()}:
         return None
-    return len(bias) if _fits(weights, _without_memory(name, len(bias))) else None
+    ((classes,),) = numbers
+    return classes if classes and _fits(weights, _template(name, classes)) else None
 
 
-def _without_memory(name: str, num_classes: int) -> nn.Module:
-    """The network without weights: none are drawn, so no random state moves."""
+def _template(name: str, num_classes: int) -> nn.Module:
+    """The network to compare weights with, and to load them into; no random state moves.
+
+    One of the table has no memory yet. A person's own has its constants, which are not in
+    every state dict.
+    """
+    if is_own(name):
+        with torch.random.fork_rng():
+            return build(name, num_classes)
     with torch.device("meta"):
         return build(name, num_classes)
 
@@ -180,7 +194,7 @@ def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 def _differences(weights: dict[str, Tensor], name: str, num_classes: int) -> str:
     found = _shapes(weights)
-    expected = _shapes(_without_memory(name, num_classes).state_dict())
+    expected = _shapes(_template(name, num_classes).state_dict())
     missing = [key for key in expected if key not in found and not key.endswith(COUNTER)]
     unexpected = [key for key in found if key not in expected]
     reshaped = [key for key in expected if key in found and found[key] != expected[key]]

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.initial_weights import he_normal_
+from models.network import Continuation, Network, pooled
 from models.outputs import Outputs
 
 
-class Conv4(nn.Module):
+class Conv4(Network):
     """Four blocks; a map is taken after the ReLU, before the max-pooling if there is any.
 
     Maps "stem", "stage1", "stage2" and "stage3": 1/2, 1/4, 1/8 and 1/16 of the image's
@@ -26,7 +27,8 @@ class Conv4(nn.Module):
 
     def __init__(self, num_classes: int, *, max_pooling: bool) -> None:
         super().__init__()
-        self.max_pooling = max_pooling
+        # ceil_mode: an 8x8 image has a single pixel left before the last pooling.
+        self.pool = nn.MaxPool2d(2, ceil_mode=True) if max_pooling else nn.Identity()
         stride = 1 if max_pooling else 2
         self.block0 = _block(3, 64, stride)
         self.block1 = _block(64, 128, stride)
@@ -41,16 +43,30 @@ class Conv4(nn.Module):
         feature_maps = {"stem": x}
         pre_activation_maps = {"stem": x}
         for number, block in enumerate((self.block1, self.block2, self.block3), start=1):
-            before_relu = block(self._pool(x))
+            before_relu = block(self.pool(x))
             x = F.relu(before_relu)
             feature_maps[f"stage{number}"] = x
             pre_activation_maps[f"stage{number}"] = before_relu
-        embedding = self._pool(x).mean(dim=(2, 3))
-        return Outputs(self.classifier(embedding), embedding, feature_maps, pre_activation_maps)
+        embedding = self.pool(x).mean(dim=(2, 3))
+        return Outputs(
+            self.classifier(embedding),
+            embedding,
+            feature_maps,
+            pre_activation_maps,
+            classifier=self.classifier.weight,
+        )
 
-    def _pool(self, x: Tensor) -> Tensor:
-        # ceil_mode: an 8x8 image has a single pixel left before the last pooling.
-        return F.max_pool2d(x, 2, ceil_mode=True) if self.max_pooling else x
+    def continuation(self) -> Continuation:
+        again = _block(512, 512, stride=1)
+        he_normal_(again)
+        return Continuation(
+            {
+                "stage1": nn.Sequential(self.pool, self.block2, nn.ReLU(inplace=True)),
+                "stage2": nn.Sequential(self.pool, self.block3, nn.ReLU(inplace=True)),
+                "stage3": nn.Sequential(again, nn.ReLU(inplace=True)),
+            },
+            nn.Sequential(self.pool, pooled(self.classifier)),
+        )
 
 
 def _block(in_width: int, width: int, stride: int) -> nn.Sequential:

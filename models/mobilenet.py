@@ -9,6 +9,7 @@ instead of ReLU6. The last convolution keeps its 1280 channels.
 from torch import Tensor, nn
 
 from models.initial_weights import he_normal_, small_normal_
+from models.network import Continuation, Network, pooled
 from models.outputs import Outputs
 
 
@@ -34,7 +35,7 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.has_shortcut else self.conv(x)
 
 
-class MobileNet(nn.Module):
+class MobileNet(Network):
     """Maps "stem" and "stage1" at 1/2 of the image's size, then 1/4, 1/8 and 1/16.
 
     The maps are linear bottlenecks, which no ReLU follows: the pre-activation maps are the
@@ -77,7 +78,29 @@ class MobileNet(nn.Module):
             "stage3": stage3,
             "stage4": stage4,
         }
-        return Outputs(self.classifier(embedding), embedding, maps, dict(maps))
+        return Outputs(
+            self.classifier(embedding),
+            embedding,
+            maps,
+            dict(maps),
+            classifier=self.classifier.get_parameter("0.weight"),
+        )
+
+    def continuation(self) -> Continuation:
+        _, _, group2, group3, group4, group5, group6 = self.blocks
+        again = nn.Sequential(
+            _group(3, 160, 80, stride=1, expansion=6), _group(1, 80, 160, stride=1, expansion=6)
+        )
+        he_normal_(again)
+        return Continuation(
+            {
+                "stage1": group2,
+                "stage2": nn.Sequential(group3, group4),
+                "stage3": nn.Sequential(group5, group6),
+                "stage4": again,
+            },
+            nn.Sequential(self.conv2, pooled(self.classifier)),
+        )
 
 
 def _convolution(in_width: int, width: int, kernel_size: int, stride: int) -> nn.Sequential:

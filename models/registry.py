@@ -8,10 +8,13 @@ import re
 from collections.abc import Callable
 
 import torch
-from torch import nn
 
 from models.conv4 import conv4, conv4_mp
+from models.errors import UnknownModel
 from models.mobilenet import MobileNetV2
+from models.network import Network
+from models.own import build_own
+from models.own_name import canonical_own, is_own
 from models.resnet import (
     resnet8,
     resnet8x4,
@@ -29,7 +32,7 @@ from models.shufflenet_v2 import ShuffleV2
 from models.vgg import vgg8, vgg11, vgg13, vgg16, vgg19
 from models.wrn import wrn, wrn_16_1, wrn_16_2, wrn_40_1, wrn_40_2
 
-MODELS: dict[str, Callable[[int], nn.Module]] = {
+MODELS: dict[str, Callable[[int], Network]] = {
     "resnet8": resnet8,
     "resnet14": resnet14,
     "resnet20": resnet20,
@@ -64,11 +67,7 @@ ALIASES = {"shufflenetv1": "ShuffleV1", "shufflenetv2": "ShuffleV2", "mobilehalf
 WRN_NAME = re.compile(r"wrn[-_ ]?([0-9]{1,4})[-_ x]([0-9]{1,4})", re.IGNORECASE)
 
 
-class UnknownModel(ValueError):  # noqa: N818, says what it is
-    """A name that is no network's."""
-
-
-def build(name: str, num_classes: int) -> nn.Module:
+def build(name: str, num_classes: int) -> Network:
     """Builds a network by any accepted name, with fresh weights from torch's generator.
 
     Raises UnknownModel.
@@ -76,12 +75,21 @@ def build(name: str, num_classes: int) -> nn.Module:
     name = canonical_name(name)
     if name in MODELS:
         return MODELS[name](num_classes)
+    if is_own(name):
+        return build_own(name, num_classes)
     depth, width = _wrn_size(name)
     return wrn(depth, width, num_classes)
 
 
-def build_untrained(name: str, num_classes: int) -> nn.Module:
-    """A network whose weights are all 0.5, to learn shapes and speeds from: nothing is drawn."""
+def build_untrained(name: str, num_classes: int) -> Network:
+    """A network to learn shapes and speeds from: its weights say nothing.
+
+    Torch's random state stays as it is. Raises UnknownModel.
+    """
+    name = canonical_name(name)
+    if is_own(name):
+        with torch.random.fork_rng():
+            return build_own(name, num_classes).eval().requires_grad_(False)
     with torch.device("meta"):
         network = build(name, num_classes)
     network.to_empty(device="cpu")
@@ -93,10 +101,13 @@ def build_untrained(name: str, num_classes: int) -> nn.Module:
 def canonical_name(name: str) -> str:
     """The name in `MODELS` that `name` means, or wrn_<depth>_<width>; raises UnknownModel.
 
-    Case, "-", "_" and spaces do not count, as long as only one network can be meant.
+    Case, "-", "_" and spaces do not count, as long as only one network can be meant. A
+    network of a person's own has the name that `models.own_name` gives it.
     """
     if name in MODELS:
         return name
+    if is_own(name):
+        return canonical_own(name)
     if WRN_NAME.fullmatch(name):
         depth, width = _wrn_size(name)
         if depth < 10 or (depth - 4) % 6 or width < 1:
@@ -130,4 +141,7 @@ def _unknown(name: str, matches: list[str]) -> str:
         close = difflib.get_close_matches(_plain(name), by_plain_name, n=1)
         matches = [by_plain_name[plain] for plain in close]
     suggestion = f"did you mean {' or '.join(map(repr, matches))}? " if matches else ""
-    return f"unknown model {name!r}; {suggestion}known: {', '.join(MODELS)}, wrn_<depth>_<width>"
+    return (
+        f"unknown model {name!r}; {suggestion}known: {', '.join(MODELS)}, "
+        "wrn_<depth>_<width>; or FILE.py:FUNCTION, torchvision:NAME, timm:NAME"
+    )

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.initial_weights import he_normal_
+from models.network import Continuation, Network
 from models.outputs import Outputs
-from models.stages import run_stages
+from models.stages import continue_stages, run_stages
 
 
 class BasicBlock(nn.Module):
@@ -34,7 +35,7 @@ class BasicBlock(nn.Module):
         return self.bn2(self.conv2(inner)) + self.downsample(x)
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """Maps "stem" and "stage1" at the image's size, then a half and a quarter of it."""
 
     def __init__(
@@ -53,6 +54,12 @@ class ResNet(nn.Module):
         """Takes normalised images [B, 3, H, W]."""
         stem = F.relu(self.bn1(self.conv1(images)), inplace=True)
         return run_stages(stem, (self.layer1, self.layer2, self.layer3), self.fc)
+
+    def continuation(self) -> Continuation:
+        width = self.fc.in_features
+        again = _stage(len(self.layer3), width, width, stride=1)
+        he_normal_(again)
+        return continue_stages((self.layer1, self.layer2, self.layer3), again, self.fc)
 
 
 def _stage(blocks: int, in_width: int, width: int, stride: int) -> nn.Sequential:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.initial_weights import he_normal_
+from models.network import Continuation, Network
 from models.outputs import Outputs
-from models.stages import run_stages
+from models.stages import continue_stages, run_stages
 
 
 class BasicBlock(nn.Module):
@@ -53,7 +54,7 @@ class Bottleneck(nn.Module):
         return self.bn3(self.conv3(inner)) + self.shortcut(x)
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """Maps "stem" and "stage1" at the image's size, then three stages that halve it."""
 
     def __init__(
@@ -63,6 +64,7 @@ class ResNet(nn.Module):
         num_classes: int,
     ) -> None:
         super().__init__()
+        self.block = block
         self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.layer1 = _stage(block, blocks[0], 64, 64, stride=1)
@@ -75,7 +77,16 @@ class ResNet(nn.Module):
     def forward(self, images: Tensor) -> Outputs:
         """Takes normalised images [B, 3, H, W]."""
         stem = F.relu(self.bn1(self.conv1(images)), inplace=True)
-        return run_stages(stem, (self.layer1, self.layer2, self.layer3, self.layer4), self.linear)
+        return run_stages(stem, self._stages(), self.linear)
+
+    def continuation(self) -> Continuation:
+        width = self.linear.in_features
+        again = _stage(self.block, len(self.layer4), width, 512, stride=1)
+        he_normal_(again)
+        return continue_stages(self._stages(), again, self.linear)
+
+    def _stages(self) -> tuple[nn.Sequential, ...]:
+        return self.layer1, self.layer2, self.layer3, self.layer4
 
 
 def _shortcut(in_width: int, out_width: int, stride: int) -> nn.Sequential:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.network import Continuation, Network
 from models.outputs import Outputs
-from models.stages import run_stages
+from models.stages import continue_stages, run_stages
 
 
 class Bottleneck(nn.Module):
@@ -42,7 +43,7 @@ class Bottleneck(nn.Module):
         return inner + x
 
 
-class ShuffleNetV1(nn.Module):
+class ShuffleNetV1(Network):
     """Maps "stem" at the image's size, then three stages that halve it."""
 
     def __init__(self, num_classes: int) -> None:
@@ -58,6 +59,10 @@ class ShuffleNetV1(nn.Module):
         """Takes normalised images [B, 3, H, W]."""
         stem = F.relu(self.bn1(self.conv1(images)), inplace=True)
         return run_stages(stem, (self.layer1, self.layer2, self.layer3), self.linear)
+
+    def continuation(self) -> Continuation:
+        again = nn.Sequential(*(Bottleneck(960, 960, stride=1) for _ in self.layer3))
+        return continue_stages((self.layer1, self.layer2, self.layer3), again, self.linear)
 
 
 def _stage(blocks: int, in_width: int, width: int) -> nn.Sequential:

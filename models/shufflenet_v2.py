@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.network import Continuation, MapOnly, Network, pooled
 from models.outputs import Outputs
 
 
@@ -33,20 +34,20 @@ class BasicBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Two branches of stride 2, concatenated and shuffled."""
+    """Two branches, concatenated and shuffled; both stride."""
 
-    def __init__(self, in_width: int, width: int) -> None:
+    def __init__(self, in_width: int, width: int, stride: int) -> None:
         super().__init__()
         half = width // 2
         self.conv1 = nn.Conv2d(
-            in_width, in_width, 3, stride=2, padding=1, groups=in_width, bias=False
+            in_width, in_width, 3, stride=stride, padding=1, groups=in_width, bias=False
         )
         self.bn1 = nn.BatchNorm2d(in_width)
         self.conv2 = nn.Conv2d(in_width, half, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(half)
         self.conv3 = nn.Conv2d(in_width, half, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(half)
-        self.conv4 = nn.Conv2d(half, half, 3, stride=2, padding=1, groups=half, bias=False)
+        self.conv4 = nn.Conv2d(half, half, 3, stride=stride, padding=1, groups=half, bias=False)
         self.bn4 = nn.BatchNorm2d(half)
         self.conv5 = nn.Conv2d(half, half, 1, bias=False)
         self.bn5 = nn.BatchNorm2d(half)
@@ -60,10 +61,11 @@ class DownBlock(nn.Module):
 
 
 class Stage(nn.Sequential):
-    """A block of stride 2, then blocks of stride 1."""
+    """A block that may stride, then blocks that do not."""
 
-    def __init__(self, blocks: int, in_width: int, width: int) -> None:
-        super().__init__(DownBlock(in_width, width), *(BasicBlock(width) for _ in range(blocks)))
+    def __init__(self, blocks: int, in_width: int, width: int, stride: int = 2) -> None:
+        first = DownBlock(in_width, width, stride)
+        super().__init__(first, *(BasicBlock(width) for _ in range(blocks)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the stage's map and the last block's halves before ReLU and shuffle."""
@@ -76,7 +78,7 @@ class Stage(nn.Sequential):
         return x, before_relu
 
 
-class ShuffleNetV2(nn.Module):
+class ShuffleNetV2(Network):
     """Maps "stem" at the image's size, then three stages that halve it.
 
     The pre-activation maps are not shuffled, the feature maps are (as in the framework), so
@@ -107,6 +109,18 @@ class ShuffleNetV2(nn.Module):
             embedding,
             {"stem": stem, "stage1": stage1, "stage2": stage2, "stage3": stage3},
             {"stem": stem, "stage1": before_relu1, "stage2": before_relu2, "stage3": before_relu3},
+            classifier=self.linear.weight,
+        )
+
+    def continuation(self) -> Continuation:
+        again = Stage(3, 464, 464, stride=1)
+        return Continuation(
+            {
+                "stage1": MapOnly(self.layer2),
+                "stage2": MapOnly(self.layer3),
+                "stage3": MapOnly(again),
+            },
+            nn.Sequential(self.conv2, self.bn2, nn.ReLU(inplace=True), pooled(self.linear)),
         )
 
 

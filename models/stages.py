@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.network import Continuation, pooled
 from models.outputs import Outputs
 
 
@@ -25,4 +26,25 @@ def run_stages(stem: Tensor, stages: Sequence[nn.Sequential], classifier: nn.Lin
         feature_maps[f"stage{number}"] = x
         pre_activation_maps[f"stage{number}"] = before_relu
     embedding = x.mean(dim=(2, 3))
-    return Outputs(classifier(embedding), embedding, feature_maps, pre_activation_maps)
+    return Outputs(
+        classifier(embedding),
+        embedding,
+        feature_maps,
+        pre_activation_maps,
+        classifier=classifier.weight,
+    )
+
+
+def continue_stages(
+    stages: Sequence[nn.Sequential], again: nn.Sequential, classifier: nn.Linear
+) -> Continuation:
+    """What `run_stages` does after each stage; `again` is the last one at its own width."""
+    following = (*stages[1:], again)
+    return Continuation(
+        {f"stage{number}": _with_relus(stage) for number, stage in enumerate(following, start=1)},
+        pooled(classifier),
+    )
+
+
+def _with_relus(stage: nn.Sequential) -> nn.Sequential:
+    return nn.Sequential(*(layer for block in stage for layer in (block, nn.ReLU(inplace=True))))

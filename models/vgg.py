@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.initial_weights import he_normal_, small_normal_
+from models.network import Continuation, Network, pooled
 from models.outputs import Outputs
 
 
-class VGG(nn.Module):
+class VGG(Network):
     """Five groups of 3x3 convolutions; a map is taken after the last ReLU, before the pool.
 
     Maps "stem" at the image's size, then "stage1" to "stage4": 1/2, 1/4, 1/8 and 1/8
@@ -23,6 +24,7 @@ class VGG(nn.Module):
 
     def __init__(self, convolutions: tuple[int, int, int, int, int], num_classes: int) -> None:
         super().__init__()
+        self.convolutions = convolutions
         self.block0 = _convolutions(convolutions[0], 3, 64)
         self.block1 = _convolutions(convolutions[1], 64, 128)
         self.block2 = _convolutions(convolutions[2], 128, 256)
@@ -46,7 +48,48 @@ class VGG(nn.Module):
             feature_maps[f"stage{number}"] = x
             pre_activation_maps[f"stage{number}"] = before_relu
         embedding = x.mean(dim=(2, 3))
-        return Outputs(self.classifier(embedding), embedding, feature_maps, pre_activation_maps)
+        return Outputs(
+            self.classifier(embedding),
+            embedding,
+            feature_maps,
+            pre_activation_maps,
+            classifier=self.classifier.weight,
+        )
+
+    def continuation(self) -> Continuation:
+        """Here the stem is a stage, and the last two are one: a 32x32 image is as large in both.
+
+        So it is in HSAKD (arXiv:2107.13715), which repeats these stages.
+        """
+        again = nn.Sequential(
+            _convolutions(self.convolutions[3], 512, 512),
+            nn.ReLU(inplace=True),
+            _convolutions(self.convolutions[4], 512, 512),
+            nn.ReLU(inplace=True),
+        )
+        he_normal_(again)
+        third = _after_pooling(nn.MaxPool2d(2), self.block3)
+        return Continuation(
+            {
+                "stem": _after_pooling(nn.MaxPool2d(2), self.block1),
+                "stage1": _after_pooling(nn.MaxPool2d(2), self.block2),
+                "stage2": nn.Sequential(third, _after_pooling(PoolLarge(), self.block4)),
+                "stage4": again,
+            },
+            pooled(self.classifier),
+        )
+
+
+class PoolLarge(nn.Module):
+    """Max-pooling before the last stage, where it is for images of 64 pixels or more."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pools stage3's map if it has 8 pixels or more, an eighth of the image's."""
+        return F.max_pool2d(x, 2) if x.shape[2] >= 8 else x
+
+
+def _after_pooling(pool: nn.Module, block: nn.Module) -> nn.Sequential:
+    return nn.Sequential(pool, block, nn.ReLU(inplace=True))
 
 
 def _convolutions(number: int, in_width: int, width: int) -> nn.Sequential:

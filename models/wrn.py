@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.initial_weights import he_normal_
+from models.network import Continuation, MapOnly, Network, pooled
 from models.outputs import Outputs
 
 
@@ -55,7 +56,7 @@ class Stage(nn.Module):
         return x, normalised
 
 
-class WideResNet(nn.Module):
+class WideResNet(Network):
     """Maps "stem" and "stage1" at the image's size, then a half and a quarter of it."""
 
     def __init__(self, depth: int, width: int, num_classes: int) -> None:
@@ -83,6 +84,20 @@ class WideResNet(nn.Module):
             embedding,
             {"stem": stem, "stage1": stage1, "stage2": stage2, "stage3": stage3},
             {"stem": stem, "stage1": normalised1, "stage2": normalised2, "stage3": normalised3},
+            classifier=self.fc.weight,
+        )
+
+    def continuation(self) -> Continuation:
+        width = self.fc.in_features
+        again = Stage(len(self.block3.layer), width, width, stride=1)
+        he_normal_(again)
+        return Continuation(
+            {
+                "stage1": MapOnly(self.block2),
+                "stage2": MapOnly(self.block3),
+                "stage3": MapOnly(again),
+            },
+            nn.Sequential(self.bn1, nn.ReLU(inplace=True), pooled(self.fc)),
         )
 
 

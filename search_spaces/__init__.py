@@ -2,16 +2,64 @@
 
 from pathlib import Path
 
-from search_spaces import itrd, mimkd
+from search_spaces import (
+    ab,
+    at,
+    cc,
+    crcd,
+    crd,
+    dist,
+    dkd,
+    fitnet,
+    fsp,
+    ft,
+    hsakd,
+    itrd,
+    kd,
+    mimkd,
+    nst,
+    pkt,
+    reviewkd,
+    rkd,
+    sp,
+    vid,
+    wcord,
+)
 from search_spaces.parameters import suggestion
-from search_spaces.space import Choice, Fixed, Float, Int, Setting, Space, SpaceError
+from search_spaces.space import Choice, Epochs, Fixed, Float, Int, Setting, Space, SpaceError
 from search_spaces.space_file import read_space_file
 
-SPACES = {"itrd": itrd.SPACE, "mimkd": mimkd.SPACE}
+SPACES = {
+    space.method: space
+    for space in (
+        ab.SPACE,
+        at.SPACE,
+        cc.SPACE,
+        crcd.SPACE,
+        crd.SPACE,
+        dist.SPACE,
+        dkd.SPACE,
+        fitnet.SPACE,
+        fsp.SPACE,
+        ft.SPACE,
+        hsakd.SPACE,
+        itrd.SPACE,
+        kd.SPACE,
+        mimkd.SPACE,
+        nst.SPACE,
+        pkt.SPACE,
+        reviewkd.SPACE,
+        rkd.SPACE,
+        sp.SPACE,
+        vid.SPACE,
+        wcord.SPACE,
+    )
+}
 
 __all__ = [
     "SPACES",
     "Choice",
+    "Epochs",
     "Fixed",
     "Float",
     "Int",

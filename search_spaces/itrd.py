@@ -1,5 +1,6 @@
 """Search space of ITRD: what a search may vary, its grid, and the published setting."""
 
+from search_spaces.common import common
 from search_spaces.space import Choice, Fixed, Float, Space
 
 SPACE = Space(
@@ -37,6 +38,7 @@ SPACE = Space(
         Fixed("normalise", True),
         Fixed("log2", False),
         Fixed("form", "stable", options=("stable", "official")),
+        *common(),
     ),
     source=(
         "beta_corr, beta_mi, alpha: the command in the README of github.com/roymiles/ITRD"

@@ -1,8 +1,9 @@
 """Search space of MIMKD: what a search may vary, its grid, and the published setting."""
 
+from search_spaces.common import common
 from search_spaces.space import Fixed, Float, Space
 
-# The ablation's values for each weight, with alpha at 1 (appendix A.8): 125 settings.
+# The ablation's values for each weight, without KD (appendix A.8): 125 settings.
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 SPACE = Space(
@@ -11,10 +12,6 @@ SPACE = Space(
         Float("lambda_g", 0.0, 1.0, grid=STEPS, published=0.2),
         Float("lambda_l", 0.0, 1.0, grid=STEPS, published=0.8),
         Float("lambda_f", 0.0, 1.0, grid=STEPS, published=0.8),
-        # Of cross-entropy; KD gets 1 - alpha (equation 7).
-        Fixed("alpha", 0.9, grid=(1.0,)),
-        # An assumption: the appendix gives no temperature, 4 is the CRD framework's.
-        Fixed("temperature", 4.0),
         # The appendix does not say which of its two critics made the tables.
         Fixed("critic", "convolve", options=("convolve", "project_and_dot")),
         # Tables 8 and 9 have a ReLU on the shortcut, the text calls it linear.
@@ -27,9 +24,12 @@ SPACE = Space(
         Fixed("num_negatives", 1),
         # Not stated; the objective's formula is a sum.
         Fixed("feature_reduction", "sum", options=("sum", "mean")),
+        # Equation 7's alpha and 1 - alpha; the ablation has no KD. The temperature is an
+        # assumption: the appendix gives none, 4 is the CRD framework's.
+        *common(ce_weight=0.9, ce_weight_grid=(1.0,), kd_weight=0.1, kd_weight_grid=(0.0,)),
     ),
     source=(
-        "lambda_g, lambda_l, lambda_f, alpha: arXiv:2110.15946, appendix A.5; width: A.4;"
-        " temperature, critic and feature_reduction are assumptions"
+        "lambda_g, lambda_l, lambda_f, ce_weight, kd_weight: arXiv:2110.15946, appendix A.5;"
+        " width: A.4; temperature, critic and feature_reduction are assumptions"
     ),
 )

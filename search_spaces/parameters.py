@@ -218,6 +218,22 @@ class Fixed:
         return Fixed(self.name, value, options=self.options, kind=self.kind, when=self.when)
 
 
+@dataclass(frozen=True)
+class Epochs(Fixed):
+    """A number of epochs of the published schedule, which is `of` epochs long.
+
+    A shorter training has as much shorter ones (`Space.for_epochs`), but at least one.
+    """
+
+    of: int = 240
+
+    def for_epochs(self, num_epochs: int) -> Fixed:
+        """As a training of so many epochs has it."""
+        assert isinstance(self.published, int)
+        scaled = max(1, round(self.published * num_epochs / self.of)) if self.published else 0
+        return Fixed(self.name, scaled, when=self.when)
+
+
 Parameter = Float | Int | Choice | Fixed
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from search_spaces.parameters import (
     Choice,
     Conditions,
+    Epochs,
     Fixed,
     Float,
     Int,
@@ -24,7 +25,7 @@ from search_spaces.parameters import (
     text_of,
 )
 
-__all__ = ["Choice", "Fixed", "Float", "Int", "Setting", "Space", "SpaceError", "Value"]
+__all__ = ["Choice", "Epochs", "Fixed", "Float", "Int", "Setting", "Space", "SpaceError", "Value"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Space:
     source: str = ""
     # The space as its author wrote it, if this one was narrowed by a person.
     declared: "Space | None" = field(default=None, repr=False)
+    # The loss that a person's own file defines for a method of its own.
+    loss: type | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         seen: dict[str, Parameter] = {}
@@ -125,6 +128,14 @@ class Space:
         for name in assignments:
             space._refuse_if_without_effect(name)
         return space
+
+    def for_epochs(self, num_epochs: int) -> "Space":
+        """The space of a training of so many epochs: those of the published one in proportion."""
+        params = tuple(
+            parameter.for_epochs(num_epochs) if isinstance(parameter, Epochs) else parameter
+            for parameter in self.params
+        )
+        return replace(self, params=params)
 
     def excludes_published(self) -> tuple[str, ...]:
         """Names whose pin or narrowed range leaves the published value out."""

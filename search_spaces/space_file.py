@@ -1,13 +1,17 @@
-"""A person's own search space, read from a Python file."""
+"""A person's own search space, and its method where that is new, read from a Python file."""
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.space import Space, SpaceError
 
 
 def read_space_file(path: Path) -> Space:
-    """Runs the file and returns its SPACE. Raises SpaceError for whatever is wrong with it."""
+    """Runs the file and returns its SPACE, with the class LOSS if it defines one.
+
+    Raises SpaceError for whatever is wrong with it; what a loss must be is not known here.
+    """
     try:
         source = path.read_bytes()
     except OSError as error:
@@ -37,4 +41,10 @@ def read_space_file(path: Path) -> Space:
             f"{path} {found}; add SPACE = Space(method=..., params=(...), source=...)"
             " from search_spaces.space"
         )
-    return space
+    loss = names.get("LOSS", space.loss)
+    if loss is not None and not isinstance(loss, type):
+        raise SpaceError(
+            f"{path} has a LOSS of type {type(loss).__name__}; give the class itself,"
+            " LOSS = MyLoss without parentheses"
+        )
+    return replace(space, loss=loss)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import models
 from losses.batch import Batch
-from models.outputs import Outputs, Shapes
+from models.outputs import Outputs, Shapes, shapes_of
 
 FOLDER = Path(__file__).parent / "golden" / "losses"
 
@@ -77,8 +78,16 @@ def load_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
     module.load_state_dict(weights)
 
 
-def shapes(embedding: int, *, classes: int = 10, **feature_maps: tuple[int, ...]) -> Shapes:
-    return Shapes((classes,), (embedding,), dict(feature_maps))
+def shapes(
+    embedding: int, *, classes: int = 10, name: str = "", **feature_maps: tuple[int, ...]
+) -> Shapes:
+    maps = dict(feature_maps)
+    return Shapes((classes,), (embedding,), maps, dict(maps), name)
+
+
+def network_shapes(name: str, size: int = 8) -> Shapes:
+    """A real network's, for images of size x size in 10 classes."""
+    return shapes_of(models.build_untrained(name, 10), (size, size), name)
 
 
 def random_outputs(shapes: Shapes, num_images: int, seed: int, *, train: bool) -> Outputs:
@@ -92,7 +101,10 @@ def random_outputs(shapes: Shapes, num_images: int, seed: int, *, train: bool) -
         draw(shapes.logits),
         draw(shapes.embedding),
         {name: draw(shape) for name, shape in shapes.feature_maps.items()},
-        {},
+        {name: draw(shape) for name, shape in shapes.pre_activation_maps.items()},
+        classifier=torch.randn(
+            *shapes.logits, *shapes.embedding, generator=generator
+        ).requires_grad_(train),
     )
 
 

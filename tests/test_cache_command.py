@@ -16,6 +16,7 @@ from searching import Searches, as_flags, local_ray
 import models
 import tuner.cache
 import tuner.teach
+from losses import DistillationLoss
 from search_spaces import Choice, Fixed, Space
 from tuner.arguments import ENVIRONMENT
 from tuner.orchestration import fill, prepare
@@ -346,16 +347,16 @@ def test_what_a_trial_would_not_read_is_not_filled(data_dir):
     assert filling_of(search_of(data_dir, space="mimkd")).passes == ()
 
 
-def test_every_choice_of_a_space_is_asked_what_it_needs(data_dir, monkeypatch):
-    class Chosen:
+def test_every_choice_of_a_space_is_asked_what_it_needs(data_dir):
+    class Chosen(DistillationLoss):
         def __init__(self, student, teacher, *, layer, weight):
+            super().__init__()
             self.needs = (f"feature_maps.{layer}",) if layer else ()
 
     search = search_of(data_dir)
     layers = Choice("layer", ("stage1", "stage2"), published="stage1")
     space = Space("x", (layers, Fixed("weight", 1)), source="-")
-    monkeypatch.setitem(prepare.LOSSES, "x", Chosen)
-    search = replace(search, space=space, published={"layer": None, "weight": 1})
+    search = replace(search, space=space, method=Chosen, published={"layer": None, "weight": 1})
     dataset, _ = open_data(search.workload)
     needs = prepare.check_method(search, dataset)
     assert needs == ((), ("feature_maps.stage1",), ("feature_maps.stage2",))
@@ -402,6 +403,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searches]:
         yield Searches(folder / "runs", str(folder / "data"))
 
 
+@pytest.mark.slow
 def test_a_search_after_filling_computes_nothing(searches: Searches, capsys) -> None:
     data_dir = Path(searches.data_dir)
     teacher = {name: SMALL[name] for name in ("limit", "teacher", "teacher_epochs")}

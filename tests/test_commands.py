@@ -172,11 +172,11 @@ def without_seconds(lines: list[str]) -> list[str]:
 def test_a_report_is_rebuilt_from_the_journal(run, data_dir):
     from tuner.orchestration.prepare import plan_search
     from tuner.orchestration.record import SEARCH, Record
-    from tuner.orchestration.run import _search_yaml
+    from tuner.orchestration.run import search_yaml
     from tuner.request import SearchRequest
 
     search = plan_search(SearchRequest(space="itrd", name="mine", data_dir=data_dir))
-    search.storage.write("search.yaml", _search_yaml(search))
+    search.storage.write("search.yaml", search_yaml(search.request))
     record = Record(search.storage)
     record.open(id="1")
     for number in range(3):

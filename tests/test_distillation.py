@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import models
+from losses import LOSSES
 from search_spaces import SPACES
 from tuner.data import open_dataset, split
 from tuner.distillation import Distillation, DivergedError, evaluate, frozen, seeded
@@ -20,6 +21,10 @@ PINS = {
     "itrd rbf": {"kernel": "rbf"},
     "mimkd": {"width": "4", "num_locations": "2"},
     "mimkd memory": {"width": "4", "num_locations": "2", "num_negatives": "4096"},
+    "crd": {"num_negatives": "50", "width": "8"},
+    "fsp": {"initial_epochs": "2"},
+    "ft": {"initial_epochs": "2"},
+    "hsakd": {"initial_epochs": "1"},
 }
 
 
@@ -39,7 +44,7 @@ def make(data, name: str = "itrd", **changes) -> Distillation:
     setting = SPACES[method].narrow(PINS[name]).published() if method != "plain" else {}
     options = {
         "student": "resnet8",
-        "method": method,
+        "method": LOSSES[method],
         "setting": setting,
         "teacher": None if method == "plain" else teacher_of("resnet8", teacher, data[0], CPU),
         "dataset": data[0],
@@ -62,21 +67,30 @@ def make(data, name: str = "itrd", **changes) -> Distillation:
     return Distillation(**(options | changes))
 
 
+def step(training: Distillation) -> None:
+    """One epoch, of the initial stage if there is more of it."""
+    if training.is_initial:
+        training.run_initial_epoch()
+    else:
+        training.run_epoch()
+
+
 def run(training: Distillation) -> Distillation:
     while training.epoch < training.epochs:
-        training.run_epoch()
+        step(training)
     return training
 
 
 def without_seconds(training: Distillation) -> list[dict[str, float]]:
-    return [{k: v for k, v in m.items() if not k.endswith("seconds")} for m in training.history]
+    epochs = [*training.initial_history, *training.history]
+    return [{k: v for k, v in m.items() if not k.endswith("seconds")} for m in epochs]
 
 
 def assert_same_bits(one: Distillation, other: Distillation) -> None:
     assert without_seconds(one) == without_seconds(other)
     for ours, theirs in (
         (one.student.state_dict(), other.student.state_dict()),
-        (one.loss.state_dict(), other.loss.state_dict()),
+        (one.objective.state_dict(), other.objective.state_dict()),
     ):
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
@@ -93,14 +107,14 @@ def test_resumed_after_any_epoch_it_ends_with_the_same_bits(data, name):
     torch.manual_seed(1)  # hidden state, which must not matter
     whole = make(data, name)
     states = [whole.state()]
-    for _ in range(whole.epochs):
-        whole.run_epoch()
+    while whole.epoch < whole.epochs:
+        step(whole)
         states.append(whole.state())
     for epoch, state in enumerate(states):
         torch.manual_seed(epoch)
         resumed = make(data, name)
         resumed.restore(state)
-        assert resumed.epoch == epoch
+        assert len(resumed.initial_history) + resumed.epoch == epoch
         assert_same_bits(run(resumed), whole)
 
 
@@ -183,7 +197,7 @@ def test_the_step_is_the_first_bad_one_of_its_epoch(data):
 def test_a_bad_distillation_term_is_named(data):
     training = make(data, "itrd")
     with torch.no_grad():
-        next(training.loss.parameters())[0] = float("nan")
+        next(training.objective.parameters())[0] = float("nan")
     with pytest.raises(DivergedError, match=r"the term '(?!ce')\w+' became nan at epoch 1, step 1"):
         training.run_epoch()
 
@@ -243,3 +257,24 @@ def test_a_teacher_is_kept_as_plain_weights(tmp_path):
     assert not any(p.requires_grad for p in loaded.parameters())
     images = torch.rand(4, 3, 8, 8)
     assert torch.equal(loaded(images).logits, network(images).logits)
+
+
+@pytest.mark.parametrize("name", ["fsp", "ft"])
+def test_after_an_initial_stage_momentum_begins_anew(data, name):
+    training = make(data, name)
+    training.run_initial_epoch()
+    assert training._optimizer.state
+    training.run_initial_epoch()
+    assert not training.is_initial
+    assert not training._optimizer.state
+
+
+def test_an_initial_stage_leaves_alone_what_it_does_not_train(data):
+    fsp, ft = make(data, "fsp"), make(data, "ft")
+    before = {key: value.clone() for key, value in ft.student.state_dict().items()}
+    classifier = fsp.student.fc.weight.clone()
+    ft.run_initial_epoch()
+    assert all(torch.equal(before[key], value) for key, value in ft.student.state_dict().items())
+    fsp.run_initial_epoch()
+    assert torch.equal(fsp.student.fc.weight, classifier)
+    assert not torch.equal(fsp.student.conv1.weight, before["conv1.weight"])

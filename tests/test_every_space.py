@@ -4,13 +4,11 @@ import inspect
 
 import optuna
 import pytest
-from golden_cases import shapes
+from test_every_loss import pair_of
 
-from losses import LOSSES
-from search_spaces import SPACES, Fixed, Setting, Space
+from losses import COMMON, LOSSES, Objective, build_objective
+from search_spaces import SPACES, Epochs, Fixed, Setting, Space
 
-STUDENT = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
-TEACHER = shapes(9, stem=(5, 8, 8), stage1=(7, 8, 8), stage2=(9, 4, 4))
 # Heads so narrow that a thousand of them are built at once.
 NARROW = {"mimkd": {"width": "2"}}
 
@@ -21,8 +19,8 @@ def space_of(name: str) -> Space:
     return SPACES[name].narrow(NARROW.get(name, {}))
 
 
-def build(name: str, setting: Setting) -> None:
-    LOSSES[name](STUDENT, TEACHER, **setting)
+def build(name: str, setting: Setting) -> Objective:
+    return build_objective(LOSSES[name], *pair_of(name), setting)
 
 
 @every_space
@@ -31,9 +29,29 @@ def test_the_method_exists_and_takes_exactly_these_hyperparameters(name):
     assert space.method == name
     signature = inspect.signature(LOSSES[space.method].__init__).parameters.values()
     keywords = [p for p in signature if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    assert [p.name for p in keywords] == [p.name for p in space.params]
+    assert [*(p.name for p in keywords), *COMMON] == [p.name for p in space.params]
     # Values live in the space, in one place.
     assert all(p.default is inspect.Parameter.empty for p in keywords)
+
+
+@every_space
+def test_common_hyperparameters_reach_the_objective(name):
+    published = SPACES[name].published()
+    objective = build(name, published)
+    assert {key: getattr(objective, key) for key in COMMON} == {k: published[k] for k in COMMON}
+
+
+def test_every_method_but_plain_training_has_a_space():
+    assert set(SPACES) == set(LOSSES) - {"plain"}
+
+
+@every_space
+@pytest.mark.parametrize("num_epochs", [1, 24, 240])
+def test_the_published_setting_suits_a_training_of_any_length(name, num_epochs):
+    space = SPACES[name].for_epochs(num_epochs)
+    assert space.excludes_published() == ()
+    assert not any(isinstance(parameter, Epochs) for parameter in space.params)
+    build(name, space.published())
 
 
 @every_space

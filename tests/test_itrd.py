@@ -1,10 +1,9 @@
 import pytest
 import torch
-import torch.nn.functional as F
 from golden_cases import Case, case_names, load_weights, make_batch, shapes
 from torch import Tensor
 
-from losses import ITRD, LossError
+from losses import ITRD, LossError, Objective
 from losses.itrd import (
     correlation_loss,
     mutual_information_loss,
@@ -12,7 +11,6 @@ from losses.itrd import (
     silverman_width,
     unit_correlation,
 )
-from losses.kd import kd_divergence
 from models.outputs import Outputs
 
 PUBLISHED = {
@@ -79,10 +77,15 @@ def test_itrd_matches_the_reference(name, form, dtype):
         # Exactly 0, but for correlations in float32 the rounding of large gradients.
         if dtype == torch.float64:
             checked["b_embed"] = loss.embed.bias
-    total = sum(terms_of(loss, student, teacher).values())
     if "labels" in case:
         logits = student @ case["w_classifier_s"].T
-        total = total + loss.ce_weight * F.cross_entropy(logits, case["labels"])
+        batch = make_batch(len(student))._replace(labels=case["labels"])
+        terms = Objective(loss, ce_weight=case.hyperparameters["gamma_ce"])(
+            outputs(student)._replace(logits=logits), outputs(teacher), batch
+        )
+    else:
+        terms = terms_of(loss, student, teacher)
+    total = sum(terms.values())
     case.assert_close(total, "loss")
     total.backward()
     case.assert_gradients(checked)
@@ -287,17 +290,3 @@ def test_imagenet_resnet18_gets_a_head_of_512_by_512():
 def test_itrd_refuses(changes, message):
     with pytest.raises(LossError, match=message):
         make(6, 9, **changes)
-
-
-@pytest.mark.parametrize("name", case_names("kd"))
-def test_kd_divergence_matches_the_reference(name):
-    case = Case("kd", name)
-    logits = case.leaf("y_s")
-    loss = kd_divergence(logits, case["y_t"], case.hyperparameters["T"])
-    if "labels" in case:
-        given = case.hyperparameters
-        cross_entropy = F.cross_entropy(logits, case["labels"])
-        loss = given["gamma_ce"] * cross_entropy + given["alpha_kd"] * loss
-    case.assert_close(loss, "loss")
-    loss.backward()
-    case.assert_gradients({"y_s": logits})

@@ -141,6 +141,7 @@ def test_json_is_an_object_a_line(record, capsys):
     assert done == {
         "trial": "0000",
         "kind": "search",
+        "method": "itrd",
         "status": DONE,
         "reason": "",
         "setting": {"weight": 1.0, "kernel": None},

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from golden_cases import Case, case_names, load_weights, make_batch, random_outputs, shapes
 from torch import Tensor
 
-from losses import MIMKD, LossError
+from losses import MIMKD, LossError, Objective
 from losses.critics import Convolve, Critic, ProjectAndDot, jsd_bound
 from losses.mimkd import Memory, in_batch_bound, rows_of, same_sized_pairs, shifted
 
@@ -16,8 +16,6 @@ SETTING = {
     "lambda_g": 0.2,
     "lambda_l": 0.8,
     "lambda_f": 0.8,
-    "alpha": 0.9,
-    "temperature": 4.0,
     "critic": "convolve",
     "shortcut": None,
     "width": 8,
@@ -152,8 +150,11 @@ def test_the_objective_matches_the_reference(reduction, field, monkeypatch):
     logits = case.leaf("y_s")
     student = random_outputs(network, 5, 0, train=False)._replace(logits=logits)
     teacher = student._replace(logits=case["y_t"])
-    terms = loss(student, teacher, make_batch(5))
-    total = loss.ce_weight * F.cross_entropy(logits, case["labels"]) + sum(terms.values())
+    given = case.hyperparameters
+    alpha, temperature = given["alpha"], given["T"]
+    objective = Objective(loss, ce_weight=alpha, kd_weight=1 - alpha, temperature=temperature)
+    batch = make_batch(5)._replace(labels=case["labels"])
+    total = sum(objective(student, teacher, batch).values())
     case.assert_close(total, field)
     total.backward()
     case.assert_gradients({"y_s": logits})
@@ -258,7 +259,7 @@ def test_mimkd_refuses_networks_without_a_pair_and_names_their_maps():
     )
     with pytest.raises(LossError, match=message):
         MIMKD(student, TEACHER, **SETTING)
-    assert MIMKD(student, TEACHER, **SETTING | {"lambda_f": 0.0}).needs == ("logits", "embedding")
+    assert MIMKD(student, TEACHER, **SETTING | {"lambda_f": 0.0}).needs == ("embedding",)
 
 
 @pytest.mark.parametrize(
@@ -267,10 +268,9 @@ def test_mimkd_refuses_networks_without_a_pair_and_names_their_maps():
         ({"critic": "dot"}, "mimkd: critic is 'dot'; use one of convolve, project_and_dot"),
         ({"critic": "project_and_dot"}, "mimkd: shortcut is None; use one of relu, linear"),
         ({"feature_reduction": "max"}, "feature_reduction is 'max'; use one of sum, mean"),
-        ({"alpha": 1.5}, r"alpha is 1.5; KD gets 1 - alpha, so give 0 to 1"),
         ({"num_locations": 0}, "num_locations is 0; give a number above 0"),
         ({"num_negatives": 0}, "num_negatives is 0; give a number above 0"),
-        ({"temperature": 0.0}, r"temperature is 0.0; give a number above 0"),
+        ({"width": 0}, "width is 0; give a number above 0"),
     ],
 )
 def test_mimkd_refuses(changes, message):
@@ -285,9 +285,9 @@ def test_mimkd_refuses_a_batch_of_one():
 
 def test_needs_follow_the_weights():
     maps = tuple(f"feature_maps.{name}" for name in TEACHER.feature_maps)
-    assert make().needs == ("logits", "embedding", *maps)
-    assert make(lambda_g=0.0, lambda_l=0.0).needs == ("logits", *maps)
-    assert make(lambda_f=0.0, alpha=1.0).needs == ("embedding",)
+    assert make().needs == ("embedding", *maps)
+    assert make(lambda_g=0.0, lambda_l=0.0).needs == maps
+    assert make(lambda_f=0.0).needs == ("embedding",)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_term_of_weight_zero_is_left_out(weight, term):
 
 
 def test_terms_scale_with_their_weights():
-    once, twice = run(make()), run(make(lambda_g=0.4, lambda_l=1.6, lambda_f=1.6, alpha=0.8))
+    once, twice = run(make()), run(make(lambda_g=0.4, lambda_l=1.6, lambda_f=1.6))
     for name, term in once.items():
         torch.testing.assert_close(twice[name], 2 * term)
 
@@ -334,12 +334,12 @@ def test_as_many_locations_as_a_map_has_are_all_of_them():
 
 
 def test_sampled_locations_are_unbiased():
-    loss = make(num_locations=4, lambda_g=0.0, lambda_l=0.0, alpha=1.0)
+    loss = make(num_locations=4, lambda_g=0.0, lambda_l=0.0)
     student = random_outputs(STUDENT, 5, 0, train=False)
     teacher = random_outputs(TEACHER, 5, 100, train=False)
     # 400 draws over 4 shifts each; the deviation of their mean is about 0.5 %.
     draws = [loss(student, teacher, make_batch(5, seed))["mi_feature"] for seed in range(400)]
-    every = make(lambda_g=0.0, lambda_l=0.0, alpha=1.0)
+    every = make(lambda_g=0.0, lambda_l=0.0)
     exact = [every(student, teacher, make_batch(5, seed))["mi_feature"] for seed in range(40)]
     torch.testing.assert_close(
         torch.stack(draws).mean(), torch.stack(exact).mean(), rtol=0.03, atol=0.0

@@ -45,7 +45,9 @@ def test_a_misspelt_name_is_refused_with_a_suggestion():
     assert str(error.value).startswith(
         "unknown model 'resnt20'; did you mean 'resnet20'? known: resnet8, resnet14, "
     )
-    assert str(error.value).endswith("conv4, conv4_mp, wrn_<depth>_<width>")
+    assert str(error.value).endswith(
+        "conv4, conv4_mp, wrn_<depth>_<width>; or FILE.py:FUNCTION, torchvision:NAME, timm:NAME"
+    )
 
 
 @pytest.mark.parametrize(

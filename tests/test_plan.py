@@ -241,3 +241,25 @@ def test_neither_failed_nor_running_nor_final_trials_win(record):
     begin(record, "0002")
     run(record, "0002", [0.0] * 3)
     assert winner(record, METRIC).trial == "0002"
+
+
+def test_a_final_training_that_is_known_is_not_made_again(tmp_path):
+    other = new_record(tmp_path / "other")
+    other.begin(
+        trial="plain-1",
+        kind=FINAL,
+        label="plain",
+        method="plain",
+        setting={},
+        seed=6,
+        num_epochs=3,
+    )
+    run(other, "plain-1", [40.0, 50.0, 60.0])
+    record = new_record(tmp_path / "ours")
+    plan = make_plan(record, known={"plain-1": other.trials["plain-1"]})
+    finish_search(plan)
+    begun = finish_finals(plan)
+    assert "plain-1" not in begun
+    assert "plain-2" in begun
+    assert record.trials["plain-1"] == other.trials["plain-1"]
+    assert plan.is_finished

@@ -178,3 +178,25 @@ def test_a_damaged_line_is_named(tmp_path):
     storage.write("journal.jsonl", b"".join([*lines[:3], b"{broken\n", *lines[3:]]))
     with pytest.raises(RequestError, match=r"journal\.jsonl line 4: is damaged; restore"):
         Record.load(storage)
+
+
+def test_initial_epochs_come_back_and_are_no_epochs(storage):
+    record = Record(storage)
+    begin(record, "0000", num_epochs=3)
+    record.initial_epoch("0000", {"initial_epoch": 1.0, "initial_loss": 2.0})
+    epoch(record, "0000", 1, 50.0)
+    record.end("0000", STOPPED, "scheduler")
+    trial = Record.load(storage).trials["0000"]
+    assert trial.initial_epochs == [{"initial_epoch": 1.0, "initial_loss": 2.0}]
+    assert len(trial.epochs) == 1
+
+
+def test_a_training_of_another_search_is_taken_over_with_its_times(tmp_path):
+    one, other = (Record(Storage(str(tmp_path / name))) for name in ("one", "other"))
+    begin(one, "plain-1", num_epochs=1)
+    one.initial_epoch("plain-1", {"initial_epoch": 1.0, "initial_seconds": 2.0})
+    epoch(one, "plain-1", 1, 50.0)
+    one.end("plain-1", DONE)
+    other.adopt(one.trials["plain-1"])
+    assert other.trials == one.trials
+    assert Record.load(Storage(str(tmp_path / "other"))).trials == one.trials

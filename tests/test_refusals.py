@@ -19,7 +19,7 @@ from models import Shapes, shapes_of
 from tuner.arguments import ENVIRONMENT
 from tuner.orchestration import prepare
 from tuner.orchestration.prepare import plan_search
-from tuner.orchestration.run import _search_yaml
+from tuner.orchestration.run import search_yaml
 from tuner.orchestration.sampler import space_hash
 from tuner.request import SearchRequest
 from tuner.workload import open_data
@@ -82,7 +82,7 @@ ITRD = ("--space", "itrd")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--space", "itdr"], "unknown space 'itdr'; did you mean 'itrd'? known: itrd, mimkd"),
+        (["--space", "itdr"], "unknown space 'itdr'; did you mean 'itrd'? known: "),
         ([], "space is missing; give --space"),
         (["--space", "none.py"], "none.py: No such file or directory; check the path"),
         ([*ITRD, "--student", "resnet9"], "unknown model 'resnet9'; did you mean 'resnet8'?"),
@@ -139,8 +139,8 @@ def test_a_search_that_cannot_be_carried_out_is_refused(refused, arguments, sent
             "Float('x', 0, 1, grid=(0,), published=0),",
             "itrd has no hyperparameter x; known: ",
         ),
-        ("itrd", "", "itrd also needs alpha, beta_corr, beta_mi, degree"),
-        ("itdr", "", "the method 'itdr' is unknown; use one of itrd, mimkd"),
+        ("itrd", "", "itrd also needs alpha, beta_corr, beta_mi, ce_weight, degree"),
+        ("itdr", "", "unknown method 'itdr'; did you mean 'itrd'? known: "),
         ("itrd", "Float('alpha', 2, 1, grid=(1,), published=1),", "the range 2.0:1.0 is reversed"),
         ("itrd", "Float('alpha', 1, 1, grid=(1,), published=1),", "the range 1.0:1.0 is empty"),
         ("itrd", "Choice('kernel', (), published=1),", "a choice of no options"),
@@ -238,8 +238,9 @@ def test_a_data_folder_that_cannot_be_written_is_refused(refused):
 @pytest.mark.parametrize(
     ("pin", "sentence"),
     [
-        ("alpha=2", "mimkd: alpha is 2.0; KD gets 1 - alpha, so give 0 to 1"),
-        ("temperature=0", "mimkd: temperature is 0.0; give a number above 0"),
+        ("num_negatives=0", "mimkd: num_negatives is 0; give a number above 0"),
+        ("kd_weight=-1", "kd_weight is -1.0; give 0 or more"),
+        ("temperature=0", "temperature is 0.0; give a number above 0"),
     ],
 )
 def test_a_pin_that_the_method_cannot_use_is_refused(refused, pin, sentence):
@@ -249,7 +250,7 @@ def test_a_pin_that_the_method_cannot_use_is_refused(refused, pin, sentence):
 def test_a_method_that_does_not_fit_the_networks_is_refused(refused, monkeypatch):
     """All known networks share some map's size; with a student of one small map they do not."""
     shapes = Shapes((10,), (4,), {"stage1": (4, 3, 3)})
-    monkeypatch.setattr(prepare, "shapes_of", lambda network, size: next(both))
+    monkeypatch.setattr(prepare, "shapes_of", lambda network, size, name: next(both))
     both = iter((shapes, shapes_of(models.build("resnet8", 10), (8, 8))))
     assert refused(tuner.search, "--space", "mimkd") == (
         "mimkd: no map of the student has the height and width of one of the teacher"
@@ -274,7 +275,7 @@ def search(data_dir) -> str:
         set={"lambda_g": "0.1:0.5"},
     )
     search = plan_search(request)
-    search.storage.write("search.yaml", _search_yaml(search))
+    search.storage.write("search.yaml", search_yaml(search.request))
     header = {"event": "open", "id": "1", "space": space_hash(search.space)}
     dataset, _ = open_data(search.workload)
     header |= {"data": dataset.fingerprint, "batch": None}

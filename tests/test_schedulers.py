@@ -422,3 +422,20 @@ def test_exploring_leaves_what_a_person_pinned():
 @pytest.mark.parametrize(("epochs", "interval"), [(240, 30), (8, 1), (6, 1), (1, 1)])
 def test_a_population_is_compared_eight_times(epochs, interval):
     assert perturbation_interval(epochs) == interval
+
+
+def test_no_scheduler_hears_of_an_initial_stage(tmp_path):
+    search = Search(new_record(tmp_path), "asha")
+    search.begin("0000")
+    initial = {"initial_epoch": 1.0, "initial_loss": 3.0, "initial_seconds": 1.0}
+    told = {**initial, "reported": list(initial)}
+    assert search.result("0000", told) == CONTINUE
+    assert search.result("0000", told) == CONTINUE  # told again after a restart
+    assert search.record.trials["0000"].initial_epochs == [initial]
+    assert not any(name == "on_trial_result" for name, *_ in search.inner.heard)
+    assert search.report("0000", 50.0) == CONTINUE
+    # The time may be over before a first epoch.
+    search.begin("0001")
+    search.scheduler.is_over_time = lambda: True
+    assert search.result("0001", told) == STOP
+    assert search.record.trials["0001"].status == STOPPED

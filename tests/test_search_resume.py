@@ -198,3 +198,18 @@ def test_a_disk_that_is_full_ends_the_search_instead_of_hanging_it(
     assert "No space left on device" in capsys.readouterr().err
     assert searches.resume("full", "--quiet") == 0
     same_results(searches, straight, "full")
+
+
+@pytest.mark.slow
+def test_a_process_that_is_not_done_with_the_trial_before_loses_none(
+    searches: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No time at all for a trial's thread to end: Tune gives the next trial up, silently.
+    monkeypatch.setenv("TUNE_FUNCTION_THREAD_TIMEOUT_S", "0")
+    options = {"space": "kd", "trials": 4, "epochs": 1, "scheduler": "none"}
+    driver = Driver(searches.arguments("busy", "--quiet", **options), tmp_path)
+    try:
+        assert driver.wait() == 0, driver.err
+    finally:
+        driver.reap()
+    assert [trial.status for trial in searches.record("busy").of(SEARCH)] == [DONE] * 4

@@ -1,6 +1,7 @@
 import pytest
 
-from search_spaces import SPACES, Choice, Fixed, Float, Int, Space, SpaceError, load_space
+from search_spaces import SPACES, Choice, Epochs, Fixed, Float, Int, Space, SpaceError, load_space
+from search_spaces.common import common
 from search_spaces.plain import SPACE as PLAIN
 
 ITRD = SPACES["itrd"]
@@ -11,7 +12,7 @@ def test_grids_have_the_sizes_of_the_papers():
     assert len(ITRD.grid()) == 7 * 7 * 7 * 3
     assert len(MIMKD.grid()) == 125
     assert ITRD.published() in ITRD.grid()
-    assert {setting["alpha"] for setting in MIMKD.grid()} == {1.0}
+    assert {(setting["ce_weight"], setting["kd_weight"]) for setting in MIMKD.grid()} == {(1, 0)}
 
 
 def test_the_published_settings():
@@ -27,10 +28,15 @@ def test_the_published_settings():
         "normalise": True,
         "log2": False,
         "form": "stable",
+        "ce_weight": 1.0,
+        "kd_weight": 0.0,
+        "temperature": 4.0,
     }
     published = MIMKD.published()
     assert [published[f"lambda_{letter}"] for letter in "glf"] == [0.2, 0.8, 0.8]
-    assert (published["alpha"], published["width"], published["shortcut"]) == (0.9, 512, None)
+    assert (published["width"], published["shortcut"]) == (512, None)
+    assert (published["ce_weight"], published["kd_weight"]) == (0.9, 0.1)
+    assert SPACES["kd"].published() == {"ce_weight": 0.1, "kd_weight": 0.9, "temperature": 4.0}
 
 
 def test_the_grid_is_in_order_and_follows_conditions():
@@ -176,23 +182,89 @@ def test_a_range_without_grid_values_has_its_ends_as_grid():
 
 
 def test_a_fixed_number_can_be_searched():
-    space = MIMKD.narrow({"temperature": "2:8", "num_locations": "8:64", "alpha": "0.5:1"})
+    space = MIMKD.narrow({"temperature": "2:8", "num_locations": "8:64", "ce_weight": "0.5:1"})
     params = {parameter.name: parameter for parameter in space.params}
     assert isinstance(params["temperature"], Float)
     assert params["temperature"].grid == (4.0,)
     assert isinstance(params["num_locations"], Int)
     assert params["num_locations"].grid == (8, 64)
-    assert (params["alpha"].published, params["alpha"].grid) == (0.9, (1.0,))
+    assert (params["ce_weight"].published, params["ce_weight"].grid) == (0.9, (1.0,))
     assert space.excludes_published() == ("num_locations",)
-    trial = Script(lambda_g=0, lambda_l=0, lambda_f=0, alpha=1.0, temperature=2.0, num_locations=9)
+    weights = {"lambda_g": 0, "lambda_l": 0, "lambda_f": 0, "ce_weight": 1.0}
+    trial = Script(**weights, temperature=2.0, num_locations=9)
     space.suggest(trial)
-    assert trial.asked[-1] == ("num_locations", 8, 64, False)
+    assert trial.asked[-3:] == [
+        ("num_locations", 8, 64, False),
+        ("ce_weight", 0.5, 1.0, False),
+        ("temperature", 2.0, 8.0, False),
+    ]
 
 
 def test_the_declared_space_stays_as_it_was():
     before = ITRD.table()
     ITRD.narrow({"beta_corr": "3"})
     assert ITRD.table() == before
+
+
+WARMUP = Space(
+    method="m",
+    params=(
+        Float("weight", 0, 1, grid=(0, 1), published=0.5),
+        Epochs("initial_epochs", 30),
+        Epochs("warmup_epochs", 20),
+        Epochs("off_epochs", 10, of=250),
+        Epochs("none_epochs", 0),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("num_epochs", "expected"),
+    [
+        (240, [30, 20, 10, 0]),
+        (480, [60, 40, 19, 0]),
+        (24, [3, 2, 1, 0]),
+        (2, [1, 1, 1, 0]),  # never none of what there was
+    ],
+)
+def test_epochs_follow_the_length_of_a_training(num_epochs, expected):
+    params = WARMUP.for_epochs(num_epochs).params
+    assert [parameter.published for parameter in params[1:]] == expected
+    assert [parameter.name for parameter in params] == [p.name for p in WARMUP.params]
+    assert params[0] == WARMUP.params[0]
+    assert all(parameter.kind is int for parameter in params[1:])
+
+
+def test_epochs_are_those_of_the_published_schedule_until_a_training_is_known():
+    assert WARMUP.published()["initial_epochs"] == 30
+    assert {setting["warmup_epochs"] for setting in WARMUP.grid()} == {20}
+    assert WARMUP.table()[1]["range"] == "fixed: 30"
+
+
+def test_a_space_for_a_shorter_training_excludes_nothing_published():
+    space = SPACES["itrd"].for_epochs(24)
+    assert space == SPACES["itrd"]
+    assert WARMUP.for_epochs(24).excludes_published() == ()
+
+
+def test_pinned_epochs_are_what_a_person_wrote():
+    short = WARMUP.for_epochs(24)
+    pinned = short.narrow({"initial_epochs": "7"})
+    assert pinned.published()["initial_epochs"] == 7
+    assert pinned.for_epochs(240).published()["initial_epochs"] == 7
+    assert pinned.excludes_published() == ("initial_epochs",)
+    (searched,) = [p for p in short.narrow({"off_epochs": "0:4"}).params if p.name == "off_epochs"]
+    assert isinstance(searched, Int)
+    assert (searched.low, searched.high, searched.published) == (0, 4, 1)
+
+
+def test_what_all_methods_have_in_common_is_fixed_until_a_person_searches_it():
+    space = Space(method="m", params=common(ce_weight=0.5, kd_weight_grid=(0, 1)))
+    assert space.published() == {"ce_weight": 0.5, "kd_weight": 0.0, "temperature": 4.0}
+    assert [setting["kd_weight"] for setting in space.grid()] == [0.0, 1.0]
+    trial = Script(kd_weight=1.5)
+    assert space.narrow({"kd_weight": "0:2"}).suggest(trial)["kd_weight"] == 1.5
+    assert trial.asked == [("kd_weight", 0.0, 2.0, False)]
 
 
 def test_narrowing_twice_remembers_the_first_declaration():
@@ -334,6 +406,10 @@ def test_a_relative_path_needs_only_its_suffix(tmp_path, monkeypatch):
         ),
         ("x = 1\n", "my_space.py defines no SPACE; add SPACE = Space(method=..., params=(...)"),
         ("SPACE = {}\n", "my_space.py has a SPACE of type dict; add SPACE = Space("),
+        (
+            f"{GOOD}LOSS = Space('x', ())\n",
+            "my_space.py has a LOSS of type Space; give the class itself, LOSS = MyLoss without",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(text, message, tmp_path):
@@ -344,11 +420,25 @@ def test_a_file_that_cannot_be_used_is_refused(text, message, tmp_path):
     assert message in str(error.value)
 
 
+def test_a_file_may_bring_the_loss_of_its_method(tmp_path):
+    path = tmp_path / "my_space.py"
+    path.write_text(f"{GOOD}class Mine:\n    pass\nLOSS = Mine\n")
+    space = load_space(str(path))
+    assert space.loss is not None
+    assert space.loss.__name__ == "Mine"
+    # However a person narrows it; and what is searched is not a matter of the class.
+    assert space.narrow({"beta_corr": "0.5"}).loss is space.loss
+    assert space.for_epochs(3).loss is space.loss
+    path.write_text(GOOD)
+    assert load_space(str(path)).loss is None
+    assert load_space(str(path)) == space
+
+
 def test_an_unknown_space_is_refused():
     with pytest.raises(SpaceError) as error:
         load_space("itdr")
     assert str(error.value) == (
-        "unknown space 'itdr'; did you mean 'itrd'? known: itrd, mimkd;"
+        f"unknown space 'itdr'; did you mean 'itrd'? known: {', '.join(SPACES)};"
         " or give the path of a .py file"
     )
 

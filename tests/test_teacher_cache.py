@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import models
+from losses import LOSSES
 from search_spaces import SPACES
 from tuner.data import Views, open_dataset, split
 from tuner.distillation import Distillation, frozen, seeded
@@ -183,7 +184,7 @@ def test_losses_with_the_cache_are_those_with_a_live_teacher(
     for plan in (OutputsPlan(), all_cached(precision)):
         training = train(
             *data,
-            method=method,
+            method=LOSSES[method],
             setting=SPACES[method].narrow(pins).published(),
             teacher=make_teacher(data, network, tmp_path, plan),
             epochs=1,
@@ -202,7 +203,13 @@ def test_half_precision_changes_accuracies_no_more_than_seeds_do(data, tmp_path,
     dataset = data[0]
     splits = split(dataset, validation_fraction=0.2, seed=0)
     taught = train(
-        dataset, splits, method="plain", setting={}, teacher=None, student="resnet20", epochs=8
+        dataset,
+        splits,
+        method=LOSSES["plain"],
+        setting={},
+        teacher=None,
+        student="resnet20",
+        epochs=8,
     )
     differences, live_ones = [], []
     for seed in range(5):
@@ -239,7 +246,7 @@ def test_half_precision_changes_accuracies_no_more_than_seeds_do(data, tmp_path,
 def train(dataset, splits, **changes) -> Distillation:
     options = {
         "student": "resnet8",
-        "method": "itrd",
+        "method": LOSSES["itrd"],
         "batch_size": 32,
         "lr": 0.05,
         "lr_decay_epochs": (),

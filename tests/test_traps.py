@@ -538,7 +538,7 @@ def test_trap_10_one_model_is_logged_a_search_with_requirements_that_are_given(
     requirements = (location / "requirements.txt").read_text().split()
     assert [line.partition("==")[0] for line in requirements] == ["torch", "mlflow"]
     for checkpoint in (searches.folder(watched.name) / "checkpoints").iterdir():
-        assert torch.load(checkpoint, weights_only=True)["format"] == 1
+        assert torch.load(checkpoint, weights_only=True)["format"] == 2
 
 
 def test_trap_11_one_space_serves_every_algorithm(searches: Searches, exploded: str) -> None:

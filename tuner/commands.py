@@ -44,6 +44,11 @@ def output_file(location: str) -> Path:
 
 def epoch_line(metrics: dict[str, Any]) -> str:
     """One epoch in one line."""
+    if "initial_epoch" in metrics:
+        return (
+            f"initial epoch {int(metrics['initial_epoch']):>3}  "
+            f"loss {metrics['initial_loss']:.4f}  {metrics['initial_seconds']:.1f} s"
+        )
     return (
         f"epoch {int(metrics['epoch']):>3}  loss {metrics['train_loss']:.4f}  "
         f"validation accuracy {metrics['val_accuracy']:.2f} %  {metrics['seconds']:.1f} s"

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from models import short_name
 from tuner.classifier import load_classifier, log_to_mlflow
 from tuner.orchestration.plan import winner
 from tuner.orchestration.prepare import Search
@@ -19,7 +20,7 @@ from tuner.reports.comparison import Accuracy, Row, compare, verdict
 from tuner.reports.formatting import accuracy_text, setting_text, value_text
 from tuner.reports.html import REPORT_FILE, write_report
 from tuner.reports.tables import EPOCHS_FILE, TRIALS_FILE
-from tuner.storage import SEARCH_FILE
+from tuner.storage import SEARCH_FILE, Storage
 from tuner.tracking import Tracking, ui_command
 from tuner.workload import open_data
 
@@ -32,20 +33,12 @@ PAPER_COMMANDS = {
 
 
 def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
-    """Writes everything that a finished search leaves behind, and returns the exit status."""
+    """Writes and prints what a finished search leaves behind, and returns the exit status."""
     search, record = run.search, run.record
-    best = winner(record, search.metric)
-    rows = compare(record)
-    if best is not None:
-        content = yaml.safe_dump(_best(search, record, best), sort_keys=False)
-        search.storage.write(BEST_FILE, content.encode())
-    report = write_report(search.storage)
-    for note in record.notes:
-        print(f"tuner: {note}", file=sys.stderr)  # noqa: T201
+    report = write_results(run, tracking)
+    best, rows = winner(record, search.metric), compare(record)
     if best is None:
-        tracking.finish(files=_files(search), metrics={}, note="", status="FAILED")
         return _nothing_finished(record, report)
-    _finish_tracking(run, tracking, rows)
     if as_json:
         print(json.dumps(_as_json(search, best, rows, report, tracking.problem)))  # noqa: T201
         return 0
@@ -54,24 +47,44 @@ def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
     return 0
 
 
-def print_interrupted(run: Run, tracking: Tracking) -> None:
+def write_results(run: Run, tracking: Tracking) -> str:
+    """Writes the best setting and the report, ends the run in MLflow; returns the report's path."""
+    search, record = run.search, run.record
+    best = winner(record, search.metric)
+    if best is not None:
+        content = yaml.safe_dump(_best(search, record, best), sort_keys=False)
+        search.storage.write(BEST_FILE, content.encode())
+    report = write_report(search.storage)
+    for note in record.notes:
+        print(f"tuner: {note}", file=sys.stderr)  # noqa: T201
+    if best is None:
+        tracking.finish(files=_files(search), metrics={}, note="", status="FAILED")
+    else:
+        _finish_tracking(run, tracking, compare(record))
+    return report
+
+
+def print_interrupted(run: Run, tracking: Tracking, command: str) -> None:
     """Says what is done and how to go on; on standard error, as the status is not 0."""
     tracking.finish(files={}, metrics={}, note="", status="KILLED")
     trials = run.record.of(SEARCH)
     ended = sum(trial.ended is not None for trial in trials)
     print(  # noqa: T201
         f"interrupted: {ended} trials have ended and are kept, {len(trials) - ended} go on from "
-        f"their last epoch; resume with\n  {resume_command(run.search)}",
+        f"their last epoch; resume with\n  {command}",
         file=sys.stderr,
     )
 
 
 def resume_command(search: Search) -> str:
     """What a person types to go on."""
-    words = ["python", "-m", "tuner.search", "--resume", search.name, "--runs-dir", search.runs.uri]
-    if search.request.address:
-        words += ["--address", search.request.address]
-    return shlex.join(words)
+    return resume_command_of(search.name, search.runs, search.request.address)
+
+
+def resume_command_of(name: str, runs: Storage, address: str | None) -> str:
+    """The same for a name."""
+    words = ["python", "-m", "tuner.search", "--resume", name, "--runs-dir", runs.uri]
+    return shlex.join(words + (["--address", address] if address else []))
 
 
 def _best(search: Search, record: Record, best: Trial) -> dict[str, Any]:
@@ -109,7 +122,7 @@ def _finish_tracking(run: Run, tracking: Tracking, rows: list[Row]) -> None:
         classifier = load_classifier(content, search.workload.student, dataset)
         tracking.register(
             lambda: log_to_mlflow(
-                classifier, dataset, f"{search.workload.student}-{search.space.method}"
+                classifier, dataset, f"{short_name(search.workload.student)}-{search.space.method}"
             )
         )
     note = verdict(rows, search.request.select_on)

@@ -1,11 +1,15 @@
 """`tuner distill`: trains a student with one setting, without Ray; takes a `best.yaml`."""
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 from tuner.arguments import parser_for, read_request
 from tuner.commands import epoch_line, output_file, run_command
 from tuner.errors import RequestError
 from tuner.request import DistillRequest
+
+if TYPE_CHECKING:
+    from losses import DistillationLoss
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.distill") -> int:
@@ -17,26 +21,15 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
     parser = parser_for(DistillRequest, prog, "Trains a student with one setting.")
     request = read_request(DistillRequest, vars(parser.parse_args(arguments)))
 
-    from losses import LOSSES
-    from search_spaces import SPACES, load_space
-    from search_spaces.parameters import suggestion
     from tuner.distillation import DivergedError
     from tuner.storage import Storage
     from tuner.teacher import write_teacher
     from tuner.training import distill
     from tuner.workload import Workload, resolve
 
-    space = load_space(request.space) if request.space else SPACES.get(request.method)
-    method = request.method if space is None else space.method
-    if method not in LOSSES:
-        raise RequestError(
-            f"unknown method {method!r}{suggestion(method, LOSSES)} known: {', '.join(LOSSES)}"
-        )
-    if space is None and request.set:
-        raise RequestError(f"{method} has no hyperparameters; leave out --set")
-    setting = {} if space is None else space.narrow(request.set).published()
-    output = output_file(request.output) if request.output else None
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
+    method, setting = _method(request, workload.epochs)
+    output = output_file(request.output) if request.output else None
     try:
         training = distill(
             workload,
@@ -53,6 +46,30 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
         write_teacher(Storage(str(output.parent)), training.student, output.name)
         print(f"student: {output}")  # noqa: T201
     return 0
+
+
+def _method(
+    request: DistillRequest, num_epochs: int
+) -> tuple["type[DistillationLoss]", dict[str, Any]]:
+    """The method and its setting: as published, but for what is set."""
+    from losses import Plain
+    from search_spaces import SPACES, load_space
+    from search_spaces.parameters import suggestion
+    from tuner.method import method_of
+
+    if request.method == "plain" and request.space is None:
+        if request.set:
+            raise RequestError("plain has no hyperparameters; leave out --set")
+        return Plain, {}
+    if request.space is None and request.method not in SPACES:
+        known = (*SPACES, "plain")
+        raise RequestError(
+            f"unknown method {request.method!r}{suggestion(request.method, known)} "
+            f"known: {', '.join(known)}"
+        )
+    place = request.space or request.method
+    space = load_space(place).for_epochs(num_epochs)
+    return method_of(space, place), space.narrow(request.set).published()
 
 
 if __name__ == "__main__":

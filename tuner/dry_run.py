@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tuner.orchestration.prepare import Search
+from tuner.reports.formatting import count_text
 from tuner.workload import DIGITS_SETTING
 
 
@@ -19,12 +20,14 @@ def print_heading(search: Search) -> None:
     )
     console.print(
         f"[bold]{escape(search.name)}[/]: {search.space.method} "
-        f"from {escape(teacher)} to {workload.student} "
+        f"from {escape(teacher)} to {escape(workload.student)} "
         f"on {escape(workload.data)}, {search.num_trials} trials of {workload.epochs} epochs "
         f"({request.algo}, {request.scheduler})"
     )
     reduced = {
-        name: value for name, value in DIGITS_SETTING.items() if request.set.get(name) == value
+        name: value
+        for name, value in DIGITS_SETTING.get(search.space.method, {}).items()
+        if request.set.get(name) == value
     }
     if workload.data == "digits" and reduced:
         pins = ", ".join(f"{name}={value}" for name, value in reduced.items())
@@ -34,6 +37,29 @@ def print_heading(search: Search) -> None:
         )
     if request.select_on == "test":
         console.print("[yellow]trials are ranked on the test set, as in the papers[/]")
+
+
+def print_searches(name: str, searches: Sequence[Search]) -> None:
+    """What each search of a comparison would vary, then the workload that all share."""
+    console = Console(highlight=False)
+    table = Table(title=f"{name}: a search for each", title_justify="left", box=None)
+    for heading in ("space", "trials", "searched"):
+        table.add_column(heading, overflow="fold")
+    for search in searches:
+        ranges = {row["name"]: row["range"] for row in search.space.table()}
+        searched = ", ".join(f"{name} {ranges[name]}" for name in search.searched)
+        table.add_row(
+            escape(search.request.space), str(search.num_trials), escape(searched) or "nothing"
+        )
+    console.print(table)
+    print_workload(searches[0])
+    num_seeds, num_epochs = searches[0].request.seeds, searches[0].workload.epochs
+    num_finals = (2 * len(searches) + 1) * num_seeds
+    console.print(
+        f"{sum(search.num_trials for search in searches)} trials of at most {num_epochs} epochs, "
+        f"then at most {num_finals} final trainings ({count_text(num_seeds, 'seed')} "
+        "of each method's tuned and published setting, and of plain)"
+    )
 
 
 def print_outputs(reasons: Sequence[str]) -> None:
@@ -47,10 +73,7 @@ def print_plan(search: Search) -> None:
     """The resolved workload, the space as a table, the number of trials and epochs."""
     console = Console(highlight=False)
     print_heading(search)
-    workload = Table("option", "value", title="workload", title_justify="left", box=None)
-    for name, value in search.workload.as_request().items():
-        workload.add_row(name, "" if value is None else escape(str(value)))
-    console.print(workload)
+    print_workload(search)
     space = Table(title=f"space of {search.space.method}", title_justify="left", box=None)
     for name in ("name", "range", "scale", "grid", "published", "when"):
         space.add_column(name, overflow="fold")
@@ -72,3 +95,11 @@ def print_plan(search: Search) -> None:
             f"[dim]--set excludes the published {names}: the published setting is no trial, "
             "it is compared at the end[/]"
         )
+
+
+def print_workload(search: Search) -> None:
+    """Data, networks and schedule, every value resolved."""
+    workload = Table("option", "value", title="workload", title_justify="left", box=None)
+    for name, value in search.workload.as_request().items():
+        workload.add_row(name, "" if value is None else escape(str(value)))
+    Console(highlight=False).print(workload)

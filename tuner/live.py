@@ -88,6 +88,7 @@ class LiveView(AbstractContextManager["LiveView"]):
             content = {
                 "trial": trial.trial,
                 "kind": trial.kind,
+                "method": trial.method,
                 "status": trial.status,
                 "reason": trial.reason,
                 "setting": trial.setting,
@@ -124,7 +125,7 @@ class LiveView(AbstractContextManager["LiveView"]):
             table.add_row(
                 trial.trial + (" *" if trial.label == "published" else ""),
                 Text(trial.status, style=COLOURS[trial.status]),
-                f"{len(trial.epochs)}/{trial.num_epochs}",
+                _epoch_text(trial),
                 "" if value is None else f"{value:.2f} %",
                 self._setting_text(trial) or trial.label,
             )
@@ -193,6 +194,12 @@ class LiveView(AbstractContextManager["LiveView"]):
         if made < 3:
             return fraction, None
         return fraction, max(0.0, left) * (time.monotonic() - self._began) / made
+
+
+def _epoch_text(trial: Trial) -> str:
+    if trial.initial_epochs and not trial.epochs and trial.status == RUNNING:
+        return f"init {len(trial.initial_epochs)}"
+    return f"{len(trial.epochs)}/{trial.num_epochs}"
 
 
 def _num_epochs(record: Record) -> int:

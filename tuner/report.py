@@ -1,4 +1,4 @@
-"""`tuner report NAME`: rebuilds a search's report from its tables."""
+"""`tuner report NAME`: rebuilds the report of a search, or of a comparison of methods."""
 
 import sys
 
@@ -13,22 +13,27 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report
 
 
 def _report(arguments: list[str] | None, prog: str) -> int:
-    parser = Parser(prog=prog, description="Rebuilds a search's report.")
-    parser.add_argument("name", help="name of the search")
+    parser = Parser(prog=prog, description="Rebuilds a search's report, or a comparison's.")
+    parser.add_argument("name", help="name of the search, or of the comparison of methods")
     parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
     options = parser.parse_args(arguments)
 
+    from tuner.comparison import ID_FILE, rebuild_report
     from tuner.orchestration.record import Record
     from tuner.reports.html import write_report
     from tuner.reports.tables import write_tables
     from tuner.storage import SEARCH_FILE, Storage
 
-    storage = Storage(options.runs_dir).sub(options.name)
+    runs = Storage(options.runs_dir)
+    storage = runs.sub(options.name)
     if not storage.exists(SEARCH_FILE):
         raise RequestError(
             f"there is no search named {options.name!r} in {options.runs_dir}; "
             "check the name and --runs-dir"
         )
+    if storage.exists(ID_FILE):
+        print(rebuild_report(options.name, runs))  # noqa: T201
+        return 0
     # The journal may know more than the tables of a search that was killed.
     if storage.exists("journal.jsonl"):
         write_tables(storage, Record.load(storage))

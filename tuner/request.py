@@ -123,7 +123,19 @@ class FillRequest(WorkloadRequest):
 
 
 class SearchRequest(FillRequest):
-    """One search."""
+    """One search, or one for each of several methods."""
+
+    set: dict[str, str] = Field(
+        default_factory=dict,
+        description="NAME=VALUE pins a hyperparameter, NAME=LOW:HIGH narrows it; METHOD.NAME=... "
+        "does so for one of several methods; repeatable",
+    )
+
+    space: str = Field(
+        ...,
+        description="name of a method, or a Python file that defines SPACE; several (kd,crd,itrd) "
+        "or all are searched one after the other and compared",
+    )
 
     algo: Algo = Field("tpe", description="how settings are chosen")
     scheduler: Scheduler = Field("asha", description="how hopeless trials are stopped early")

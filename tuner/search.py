@@ -1,7 +1,6 @@
 """`python -m tuner.search`: searches the hyperparameters of a distillation."""
 
 import sys
-from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from tuner.arguments import parser_for, read_request, read_yaml
@@ -42,55 +41,27 @@ def _search(given: dict[str, Any], mode: str) -> int:
     resume, dry_run = given.pop("resume", None), given.pop("dry_run", False)
     request = _resumed_request(resume, given) if resume else read_request(SearchRequest, given)
 
-    from tuner.conclusion import conclude, print_interrupted
-    from tuner.dry_run import print_heading, print_outputs, print_plan
-    from tuner.live import LiveView
-    from tuner.orchestration.plan import Plan
-    from tuner.orchestration.prepare import describe, plan_search
-    from tuner.orchestration.record import Record
-    from tuner.orchestration.run import run_search
-    from tuner.tracking import Tracking, default_tracking_uri
+    from tuner.comparison import is_comparison, plan_comparison, run_comparison
+    from tuner.conclusion import conclude, print_interrupted, resume_command
+    from tuner.dry_run import print_plan, print_searches
+    from tuner.orchestration.prepare import plan_search
+    from tuner.session import run_watched
 
+    if is_comparison(request):
+        comparison = plan_comparison(request)
+        if dry_run:
+            print_searches(comparison.name, comparison.searches)
+            return 0
+        return run_comparison(comparison, resume=bool(resume), mode=mode)
     search = plan_search(request)
     if dry_run:
         print_plan(search)
         return 0
-    tracked: list[Tracking] = []
-
-    def watch(record: Record, plan: Plan) -> AbstractContextManager[Any]:
-        if mode == "auto":
-            print_heading(search)
-            print_outputs(record.header["reasons"])
-        uri = request.tracking_uri or default_tracking_uri(search.runs, request.data_dir)
-        tracking = Tracking(
-            record,
-            tracking_uri=uri,
-            experiment=request.experiment or "tuner",
-            search_id=record.header["id"],
-            search_name=search.name,
-            searched=search.searched,
-            tags=describe(search) | {"teacher_outputs": "; ".join(record.header["reasons"])},
-        )
-        tracked.append(tracking)
-        stack = ExitStack()
-        stack.callback(tracking.close)
-        stack.enter_context(
-            LiveView(
-                record,
-                plan,
-                metric=search.metric,
-                searched=search.searched,
-                mode=mode,
-                problem=lambda: tracking.problem,
-            )
-        )
-        return stack
-
-    run = run_search(search, resume=bool(resume), watch=watch)
+    run, tracking = run_watched(search, resume=bool(resume), mode=mode)
     if run.interrupted:
-        print_interrupted(run, tracked[0])
+        print_interrupted(run, tracking, resume_command(search))
         return 130
-    return conclude(run, tracked[0], as_json=mode == "json")
+    return conclude(run, tracking, as_json=mode == "json")
 
 
 def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
@@ -109,14 +80,18 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     import yaml
 
     from search_spaces import SpaceError
+    from tuner.comparison import is_comparison, plan_comparison
     from tuner.orchestration.prepare import plan_search
+
+    def resolve(request: SearchRequest) -> SearchRequest:
+        return (plan_comparison if is_comparison(request) else plan_search)(request).request
 
     base = yaml.safe_load(storage.read(SEARCH_FILE)) | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, given, base=base)
     # Resolved, because there are several ways to write the same name or path.
-    began = plan_search(read_request(SearchRequest, {}, base=base)).request
+    began = resolve(read_request(SearchRequest, {}, base=base))
     try:
-        resolved = plan_search(request).request
+        resolved = resolve(request)
     except SpaceError:  # another space, which the pins of this one do not suit
         resolved = request
     for option in options:

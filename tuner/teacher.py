@@ -28,10 +28,11 @@ TEACHER_FILE = "teacher.pt"
 def kept_teacher(workload: Workload, dataset: Dataset) -> Path:
     """Where a teacher that is trained here is kept for later searches.
 
-    The name differs wherever the training would: network, data, split, schedule or seed.
+    The name differs wherever the training would: network (of a person's own: the code in its
+    file), data, split, schedule or seed.
     """
     determined_by = [
-        workload.teacher,
+        models.identity(models.without_layers(workload.teacher)),
         dataset.fingerprint,
         workload.limit,
         workload.validation_fraction,
@@ -39,7 +40,8 @@ def kept_teacher(workload: Workload, dataset: Dataset) -> Path:
         sorted(workload.teacher_schedule().items()),
     ]
     key = hashlib.sha256(json.dumps(determined_by).encode()).hexdigest()[:12]
-    return Path(workload.data_dir, "teachers", f"{workload.teacher}-{dataset.name}-{key}.pt")
+    name = f"{models.short_name(workload.teacher)}-{dataset.name}-{key}.pt"
+    return Path(workload.data_dir, "teachers", name)
 
 
 def find_teacher(workload: Workload, dataset: Dataset) -> nn.Module | None:
@@ -107,7 +109,7 @@ def teacher_of(
 ) -> Teacher:
     """A teacher for trainings on some data; `network` is called when it has to compute."""
     untrained = models.build_untrained(name, dataset.num_classes)
-    shapes = shapes_of(untrained, dataset.image_size)
+    shapes = shapes_of(untrained, dataset.image_size, name)
     return Teacher(name, network, shapes, device=device, **options)
 
 

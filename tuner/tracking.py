@@ -23,7 +23,7 @@ SYNC_SECONDS = 2.0
 RETRY_SECONDS = 15.0
 MAX_COMPARED = 100  # trials
 MAX_METRICS = 1000  # MLflow's limit for one request
-SEARCH_TAG, TRIAL_TAG = "tuner.search", "tuner.trial"
+SEARCH_TAG, TRIAL_TAG, COMPARISON_TAG = "tuner.search", "tuner.trial", "tuner.comparison"
 
 
 def default_tracking_uri(runs: Storage, data_dir: str) -> str:
@@ -54,18 +54,20 @@ class Tracking:
         search_name: str,
         searched: Sequence[str],
         tags: dict[str, str],
+        comparison: tuple[str, str] | None = None,
     ) -> None:
         """`search_id` is unique to the search and finds its runs again; `tags` describe it.
 
         Only the `searched` hyperparameters become parameters of a run: what is the same
-        everywhere would clutter the comparison, and is in `search.yaml`.
+        everywhere would clutter the comparison, and is in `search.yaml`. `comparison`: id and
+        name of the comparison of methods that the search belongs to, whose run is above it.
         """
         self.problem = ""
         self.parent_run_id: str | None = None
         self.experiment_id: str | None = None
         self._record, self.uri, self._experiment = record, tracking_uri, experiment
         self._search_id, self._search_name, self._tags = search_id, search_name, tags
-        self._searched = searched
+        self._searched, self._comparison = searched, comparison
         self._client: Any = None
         self._is_connected = False
         self._run_ids: dict[str, str] = {}
@@ -101,7 +103,7 @@ class Tracking:
                 note = f"{note}\n\n[Compare all trials]({self._compare_link()})"
                 self._client.set_tag(self.parent_run_id, "mlflow.note.content", note)
             if files:
-                self._log_files(files)
+                self._log_files(str(self.parent_run_id), files)
             now = int(time.time() * 1000)
             self._client.log_batch(
                 self.parent_run_id,
@@ -122,6 +124,27 @@ class Tracking:
 
             with _default_tracking_uri(self.uri), mlflow.start_run(run_id=self.parent_run_id):
                 log_model()
+
+    def finish_comparison(
+        self, *, files: dict[str, bytes], metrics: dict[str, float], note: str
+    ) -> str:
+        """Ends the run above all searches of a comparison of methods, with its table.
+
+        Returns the run's id, "" where the server cannot be reached. Call after `finish`.
+        """
+        assert self._comparison is not None
+        run_id = ""
+        with self._guarded():
+            self._connect()
+            run_id = self._run_of(*self._comparison)
+            now = int(time.time() * 1000)
+            self._client.log_batch(
+                run_id, metrics=[_metric(name, value, now, 0) for name, value in metrics.items()]
+            )
+            self._client.set_tag(run_id, "mlflow.note.content", note)
+            self._log_files(run_id, files)
+            self._client.set_terminated(run_id)
+        return run_id
 
     def _compare_link(self) -> str:
         """MLflow's page with parallel coordinates and contours over the search's trials.
@@ -189,8 +212,9 @@ class Tracking:
                 self._has_params.add(name)
             if run.info.status == "KILLED":  # by an interruption
                 self._client.update_run(run.info.run_id, status="RUNNING")
+        above = None if self._comparison is None else self._run_of(*self._comparison)
         self.parent_run_id = self._run_ids.get("") or self._create(
-            "", self._search_name, parent=None, tags=self._tags, started=time.time()
+            "", self._search_name, parent=above, tags=self._tags, started=time.time()
         )
         self._client.update_run(self.parent_run_id, status="RUNNING")
         self._is_connected = True
@@ -218,6 +242,17 @@ class Tracking:
             if not token:
                 return
 
+    def _run_of(self, comparison_id: str, name: str) -> str:
+        """The run of the comparison that the search belongs to; made if it is not there."""
+        found = self._client.search_runs(
+            [self.experiment_id], filter_string=f"tags.`{COMPARISON_TAG}` = '{comparison_id}'"
+        )
+        if found:
+            return str(found[0].info.run_id)
+        tags = {COMPARISON_TAG: comparison_id}
+        run = self._client.create_run(self.experiment_id, tags=tags, run_name=name)
+        return str(run.info.run_id)
+
     def _create(
         self, key: str, name: str, *, parent: str | None, tags: dict[str, str], started: float
     ) -> str:
@@ -241,18 +276,20 @@ class Tracking:
         if has_ended:
             tags = {"status": trial.status} | ({"reason": trial.reason} if trial.reason else {})
         num_logged = self._num_logged.get(trial.trial, 0)
-        epochs = trial.epochs.copy()
+        epochs = [*trial.initial_epochs, *trial.epochs]
         # Times are computed, not taken: what is sent again after a restart is the same
         # row again, which MLflow keeps once.
         seconds = trial.started
         metrics = []
         for number, epoch in enumerate(epochs):
-            seconds += epoch.get("seconds", 0.0)
+            prefix = "" if "epoch" in epoch else "initial_"
+            seconds += epoch.get(f"{prefix}seconds", 0.0)
             if number >= num_logged:
+                step = int(epoch[f"{prefix}epoch"])
                 metrics += [
-                    _metric(name, value, int(seconds * 1000), int(epoch["epoch"]))
+                    _metric(name, value, int(seconds * 1000), step)
                     for name, value in epoch.items()
-                    if name != "epoch"
+                    if name != f"{prefix}epoch"
                 ]
         # As few calls as can be: each is a transaction, or a request to a server.
         for start in range(0, len(metrics), MAX_METRICS) or (0,):
@@ -303,13 +340,13 @@ class Tracking:
                 self._client.set_tag(run_id, "status", DONE)
                 self._client.set_terminated(run_id)
 
-    def _log_files(self, files: dict[str, bytes]) -> None:
+    def _log_files(self, run_id: str, files: dict[str, bytes]) -> None:
         import tempfile
 
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
-            self._client.log_artifacts(self.parent_run_id, folder)
+            self._client.log_artifacts(run_id, folder)
 
 
 @contextmanager

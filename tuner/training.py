@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 import models
+from losses import DistillationLoss, Plain
 from tuner.data import Dataset, Splits, num_batches
 from tuner.distillation import Distillation, Metrics, frozen, seeded
 from tuner.execution import FLOAT32, choose_execution, device_for
@@ -34,7 +35,7 @@ def train_teacher(
     training = _run(
         Distillation(
             student=workload.teacher,
-            method="plain",
+            method=Plain,
             setting={},
             teacher=None,
             dataset=dataset,
@@ -53,7 +54,7 @@ def train_teacher(
 
 
 def distill(
-    workload: Workload, method: str, setting: dict[str, Any], report: Report
+    workload: Workload, method: type[DistillationLoss], setting: dict[str, Any], report: Report
 ) -> Distillation:
     """Trains the student with one setting, its teacher first if there is none yet.
 
@@ -62,7 +63,7 @@ def distill(
     device = default_device()
     dataset, splits = open_data(workload)
     teacher: Teacher | None = None
-    if method != "plain":
+    if method is not Plain:
         network = find_teacher(workload, dataset)
         if network is None:
             network = frozen(train_teacher(workload, dataset, splits, report).student)
@@ -98,6 +99,8 @@ def default_device() -> torch.device:
 
 
 def _run(training: Distillation, report: Report) -> Distillation:
+    while training.is_initial:
+        report(training.run_initial_epoch())
     while training.epoch < training.epochs:
         report(training.run_epoch())
     return training

@@ -133,7 +133,7 @@ class Views:
             stop = start + batch_size if step + 1 < num_steps else len(order)
             rows = order[start:stop]
             images = pixels.augmented(rows, drawn.rows(start, stop), self.padding)
-            yield _batch(images, self.dataset, rows, seed)
+            yield _batch(images, self.dataset, rows, seed)._replace(epoch=epoch)
 
     def _draw(self, rows: np.ndarray, pass_number: int) -> Augmentation:
         return draw_augmentation(

@@ -70,7 +70,7 @@ def with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchReque
         return search.request
     measure = ray.remote(num_gpus=1, max_calls=1)(measure_gpu_fraction)
     try:
-        fraction = ray.get(measure.remote(search.workload, search.space.method, search.published))
+        fraction = ray.get(measure.remote(search.workload, search.method, search.published))
     except ray.exceptions.RayTaskError:
         fraction = 1.0  # what cannot be measured gets a GPU of its own
     return search.request.model_copy(update={"gpus_per_trial": fraction})

@@ -17,6 +17,9 @@ _SETTINGS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours, see interruption.py
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial reports no accuracy
+    # How long a worker waits for a trial's thread to end before the next begins in it: on a
+    # busy machine two seconds, Tune's default, are too few.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "120",
     # Torch's large tensors on large pages: fewer faults, see docs/architecture.md.

@@ -5,6 +5,7 @@ import math
 import torch
 
 import models
+from losses import DistillationLoss
 from search_spaces import Setting
 from tuner.distillation import Distillation, frozen
 from tuner.execution import FLOAT32
@@ -22,7 +23,9 @@ def gpu_fraction(peak_bytes: int, total_bytes: int) -> float:
     return 1 / max(1, math.floor(total_bytes / needed))
 
 
-def measure_gpu_fraction(workload: Workload, method: str, setting: Setting) -> float:
+def measure_gpu_fraction(
+    workload: Workload, method: type[DistillationLoss], setting: Setting
+) -> float:
     """Trains one epoch of one batch on this process's GPU and says what share a trial needs.
 
     Runs as a Ray task that holds a whole GPU.

@@ -66,7 +66,7 @@ def plan_for(
         batch_size=workload.batch_size,
         max_concurrent=max_concurrent,
     )
-    shapes = shapes_of(models.build_untrained(name, num_classes), image_size)
+    shapes = shapes_of(models.build_untrained(name, num_classes), image_size, name)
     return plan_outputs(demand, shapes, request.cache_precision, speeds, room)
 
 

@@ -4,7 +4,9 @@ Plain Python over the record: no Ray here, so every rule can be tested alone.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from search_spaces import Space
 from tuner.orchestration.record import (
@@ -50,10 +52,13 @@ class Plan:
         metric: str,
         published: Setting,
         published_is_first: bool,
+        known: Mapping[str, Trial] = MappingProxyType({}),
     ) -> None:
+        """`known` are final trainings that another search has made already, by name."""
         self.record, self.budget = record, budget
         self._sampler, self._space, self._metric = sampler, space, metric
         self._published, self._published_is_first = published, published_is_first
+        self._known = known
         self._began = time.monotonic()
         self._unfinished = list(record.trials.values())
         self._live: set[str] = set()
@@ -68,6 +73,11 @@ class Plan:
         if trial is not None:
             self._live.add(trial.trial)
         return trial
+
+    @property
+    def live(self) -> list[Trial]:
+        """The trials that were handed out and have not ended."""
+        return [self.record.trials[name] for name in self._live]
 
     @property
     def is_searching(self) -> bool:
@@ -130,16 +140,20 @@ class Plan:
         if any(self.record.trials[trial].kind == SEARCH for trial in self._live):
             return None
         for name, label, method, setting, seed in self._finals():
-            if name not in self.record.trials:
-                return self.record.begin(
-                    trial=name,
-                    kind=FINAL,
-                    label=label,
-                    method=method,
-                    setting=setting,
-                    seed=seed,
-                    num_epochs=self.budget.num_epochs,
-                )
+            if name in self.record.trials:
+                continue
+            if name in self._known:
+                self.record.adopt(self._known[name])
+                continue
+            return self.record.begin(
+                trial=name,
+                kind=FINAL,
+                label=label,
+                method=method,
+                setting=setting,
+                seed=seed,
+                num_epochs=self.budget.num_epochs,
+            )
         return None
 
     def _new_trial(self) -> Trial | None:

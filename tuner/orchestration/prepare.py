@@ -12,17 +12,19 @@ from typing import Any
 import torch
 
 import models
-from losses import LOSSES, LossError
+from losses import COMMON, DistillationLoss, LossError, Objective, build_objective
 from models import shapes_of
 from search_spaces import Choice, Fixed, Float, Setting, Space, load_space
 from search_spaces.parameters import Parameter, Value, list_of
 from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.errors import RequestError
+from tuner.method import code_of, method_of
 from tuner.orchestration.record import Record
 from tuner.orchestration.sampler import space_hash
 from tuner.request import SearchRequest
 from tuner.storage import Storage
+from tuner.teacher_cache.named_outputs import of_images
 from tuner.workload import DIGITS_SETTING, Workload, num_cpus, resolve
 
 DEFAULT_TRIALS = 16
@@ -37,6 +39,7 @@ class Search:
     request: SearchRequest  # every value resolved, as `search.yaml` holds it
     workload: Workload
     space: Space  # as narrowed by the workload and by --set
+    method: type[DistillationLoss]
     published: Setting
     published_is_first: bool  # False: the person's ranges exclude it
     num_trials: int
@@ -73,13 +76,9 @@ def plan_search(request: SearchRequest) -> Search:
     """Resolves a request. Raises RequestError, SpaceError or UnknownModel; reads no data."""
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     find_source(workload.data, Path(workload.data_dir))
-    declared = load_space(request.space)
-    if declared.method not in LOSSES:
-        raise RequestError(
-            f"{request.space}: the method {declared.method!r} is unknown; "
-            f"use one of {', '.join(sorted(set(LOSSES) - {'plain'}))}"
-        )
-    _check_hyperparameters(request.space, declared)
+    declared = load_space(request.space).for_epochs(workload.epochs)
+    method = method_of(declared, request.space)
+    _check_hyperparameters(request.space, declared, method)
     cost = _setting_of_workload(workload, declared, request.set)
     space = declared.narrow(cost | request.set)
     # What a person fixes about the method's form is theirs; what is searched is compared
@@ -93,18 +92,15 @@ def plan_search(request: SearchRequest) -> Search:
     published = declared.narrow(cost | fixed).published()
     published_is_first = space.published() == published
     num_trials = request.trials or DEFAULT_TRIALS
-    if request.algo == "grid":
+    if all(isinstance(parameter, Fixed) for parameter in space.params):
+        num_trials = 1  # every other would be the same
+    elif request.algo == "grid":
         grid = space.grid()
         size = len(grid) + (published_is_first and published not in grid)
         num_trials = min(request.trials or size, size)
     _check_combination(request, num_trials, workload)
-    name = request.name or (
-        f"{declared.method}-{workload.data.partition(':')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
-    )
-    if not re.fullmatch(r"[\w+=@%][\w+=@% .,:-]{0,99}", name):
-        raise RequestError(
-            f"the name {name!r} is no good as a folder's; use up to 100 letters, digits, - and _"
-        )
+    name = request.name or default_name(declared.method, workload.data)
+    check_name(name)
     is_file = request.space.endswith(".py") or "/" in request.space
     resolved = request.model_copy(
         update=workload.as_request()
@@ -121,11 +117,25 @@ def plan_search(request: SearchRequest) -> Search:
         request=resolved,
         workload=workload,
         space=space,
+        method=method,
         published=published,
         published_is_first=published_is_first,
         num_trials=num_trials,
         runs=Storage(request.runs_dir),
     )
+
+
+def default_name(what: str, data: str) -> str:
+    """A search's name, where a person gave none: what is searched, the data, the time."""
+    return f"{what}-{data.partition(':')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def check_name(name: str) -> None:
+    """Raises RequestError for a name that could not be a folder's."""
+    if not re.fullmatch(r"[\w+=@%][\w+=@% .,:-]{0,99}", name):
+        raise RequestError(
+            f"the name {name!r} is no good as a folder's; use up to 100 letters, digits, - and _"
+        )
 
 
 def check_method(search: Search, dataset: Dataset) -> Needs:
@@ -135,18 +145,24 @@ def check_method(search: Search, dataset: Dataset) -> Needs:
     """
     workload, space = search.workload, search.space
     student, teacher = (
-        shapes_of(models.build_untrained(name, dataset.num_classes), dataset.image_size)
+        shapes_of(models.build_untrained(name, dataset.num_classes), dataset.image_size, name)
         for name in (workload.student, workload.teacher)
     )
 
-    def needs_of(setting: Setting) -> tuple[str, ...]:
-        return LOSSES[space.method](student, teacher, **setting).needs
+    def build(setting: Setting) -> Objective:
+        return build_objective(search.method, student, teacher, setting)
+
+    def needs_of(setting: Setting) -> dict[tuple[str, ...], None]:
+        objective = build(setting)
+        stage = objective.loss.initial_stage
+        together = [objective.needs] + ([] if stage is None else [stage.needs])
+        return {of_images(needs): None for needs in together}
 
     first = space.published()
     needs: dict[tuple[str, ...], None] = {}
     try:
         for setting in (search.published, first):
-            needs[needs_of(setting)] = None
+            needs |= needs_of(setting)
         # A weight may be zero at an end, and then need less; only grids go there.
         for setting in _varied(space, first, _ends):
             needs_of(setting)
@@ -155,8 +171,34 @@ def check_method(search: Search, dataset: Dataset) -> Needs:
     is_grid = search.request.algo == "grid"
     for setting in _varied(space, first, lambda p: _values(p, is_grid)):
         with suppress(LossError):  # of several options one may not suit: such a trial fails
-            needs[needs_of(setting)] = None
+            needs |= needs_of(setting)
+    if search.request.scheduler == "pbt":
+        _check_population(space, build)
     return tuple(needs)
+
+
+def _check_population(space: Space, build: Callable[[Setting], Objective]) -> None:
+    """In a population a trial goes on with the weights of another, the loss's own among them.
+
+    Raises RequestError where a hyperparameter that is searched changes their shapes.
+    """
+
+    def shapes_with(setting: Setting) -> dict[str, torch.Size]:
+        return {name: tensor.shape for name, tensor in build(setting).state_dict().items()}
+
+    first = space.published()
+    expected = shapes_with(first)
+    for parameter in space.params:
+        # Not the low end of a weight: at 0 it may need no weights at all, but no trial is there.
+        values = (parameter.high,) if isinstance(parameter, Float) else _values(parameter, False)
+        for value in values:
+            with suppress(LossError):  # such a trial fails by itself
+                if shapes_with(space.applicable(first | {parameter.name: value})) != expected:
+                    raise RequestError(
+                        f"pbt hands weights from trial to trial, but {parameter.name} changes "
+                        f"their shapes in {space.method}; pin it, as with --set "
+                        f"{parameter.name}={first[parameter.name]}, or choose another --scheduler"
+                    )
 
 
 def _varied(
@@ -224,6 +266,7 @@ def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
     """Raises RequestError where space or data are no longer what the search began with."""
     if not record.header:
         return
+    code = code_of(search.workload, search.request.space)
     for name, what, now in (
         ("space", search.request.space, space_hash(search.space)),
         ("data", search.workload.data, dataset.fingerprint),
@@ -233,7 +276,12 @@ def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
                 f"the {name} {what} has changed since {search.name} began; "
                 "restore it, or start a new search"
             )
-    if "outputs" not in record.header:
+    if record.header.get("code", code) != code:
+        raise RequestError(
+            f"a network's or method's own file has changed since {search.name} began; "
+            "restore it, or start a new search"
+        )
+    if "code" not in record.header:
         raise RequestError(
             f"{search.name} was begun with an earlier version, which cannot be resumed; "
             "start a new search"
@@ -253,15 +301,14 @@ def _setting_of_workload(workload: Workload, space: Space, given: dict[str, str]
     """The digits' cheap critics, for a method that has critics."""
     if workload.data != "digits":
         return {}
-    names = {parameter.name for parameter in space.params}
-    return {
-        name: value for name, value in DIGITS_SETTING.items() if name in names and name not in given
-    }
+    setting = DIGITS_SETTING.get(space.method, {})
+    return {name: value for name, value in setting.items() if name not in given}
 
 
-def _check_hyperparameters(place: str, space: Space) -> None:
+def _check_hyperparameters(place: str, space: Space, method: type[DistillationLoss]) -> None:
     """A loss has no defaults: its space declares each of its hyperparameters, and no other."""
-    known = set(inspect.signature(LOSSES[space.method]).parameters) - {"student", "teacher"}
+    own = list(inspect.signature(method).parameters)[2:]  # after student and teacher
+    known = {*own, *COMMON}
     declared = {parameter.name for parameter in space.params}
     if declared - known:
         raise RequestError(
@@ -271,7 +318,8 @@ def _check_hyperparameters(place: str, space: Space) -> None:
     if known - declared:
         raise RequestError(
             f"{place}: {space.method} also needs {list_of(sorted(known - declared))}; "
-            "declare it, as Fixed(NAME, VALUE) if it is not searched"
+            "declare it, as Fixed(NAME, VALUE) if it is not searched, "
+            "ce_weight, kd_weight and temperature with *common()"
         )
 
 

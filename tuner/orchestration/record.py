@@ -40,6 +40,8 @@ class Trial:
     reason: str = ""  # why it failed or was stopped
     ended: float | None = None
     epochs: list[dict[str, float]] = field(default_factory=list)
+    # Of the method's stage before the student's first epoch, where it has one.
+    initial_epochs: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def is_full_length(self) -> bool:
@@ -93,9 +95,24 @@ class Record:
         """A trial begins; see `Trial` for the fields."""
         return self._write({"event": "begin", **fields, "started": time.time()})
 
+    def adopt(self, trial: Trial) -> None:
+        """Takes over a training that another search has made and ended, with its times."""
+        fields = ("trial", "kind", "label", "method", "setting", "seed", "num_epochs", "started")
+        self._write({"event": "begin"} | {name: getattr(trial, name) for name in fields})
+        for metrics in trial.initial_epochs:
+            self.initial_epoch(trial.trial, metrics)
+        for metrics in trial.epochs:
+            self.epoch(trial.trial, metrics)
+        ended = {name: getattr(trial, name) for name in ("trial", "status", "reason", "ended")}
+        self._write({"event": "end", **ended})
+
     def epoch(self, trial: str, metrics: dict[str, float]) -> Trial:
         """A trial has finished an epoch; `metrics` holds "epoch", counted from 1."""
         return self._write({"event": "epoch", "trial": trial, "metrics": metrics})
+
+    def initial_epoch(self, trial: str, metrics: dict[str, float]) -> Trial:
+        """A trial has finished an epoch of its initial stage; `metrics` holds "initial_epoch"."""
+        return self._write({"event": "initial epoch", "trial": trial, "metrics": metrics})
 
     def change(self, trial: str, setting: Setting) -> Trial:
         """Population-based training gave a running trial another setting."""
@@ -143,6 +160,8 @@ class Record:
         trial = self.trials[event["trial"]]
         if kind == "epoch":
             trial.epochs.append(event["metrics"])
+        elif kind == "initial epoch":
+            trial.initial_epochs.append(event["metrics"])
         elif kind == "change":
             trial.setting = event["setting"]
         elif kind == "note":

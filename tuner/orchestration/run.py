@@ -4,7 +4,7 @@ import dataclasses
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tuner.execution import Execution
+from tuner.method import code_of
 from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run, with_gpu_share
 from tuner.orchestration.measurements import execution_for, plan_for
 from tuner.orchestration.plan import TEACHER_TRIAL, Budget, Plan
@@ -28,6 +29,7 @@ from tuner.orchestration.prepare import (
 from tuner.orchestration.record import DONE, FINAL, Event, Record, Trial
 from tuner.orchestration.sampler import Sampler, space_hash
 from tuner.reports.tables import write_tables
+from tuner.request import SearchRequest
 from tuner.storage import SEARCH_FILE, Storage
 from tuner.teacher import (
     TEACHER_FILE,
@@ -45,12 +47,20 @@ MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoin
 TABLES_PAUSE_SECONDS = 5.0
 
 
-def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], Any]) -> "Run":
+def run_search(
+    search: Search,
+    *,
+    resume: bool,
+    watch: Callable[[Record, Plan], Any],
+    earlier: tuple[Record, ...] = (),
+) -> "Run":
     """Runs or resumes a search until it is done or interrupted.
 
     `watch` is called once, when the search is about to begin, and returns a context
-    manager that is entered while it runs. Raises RequestError before anything is
-    written, where the request cannot be carried out.
+    manager that is entered while it runs. `earlier` are records of searches that this one is
+    compared with: its students are computed as theirs, and their plain trainings are taken
+    over. Raises RequestError before anything is written, where the request cannot be carried
+    out.
     """
     import ray
 
@@ -75,7 +85,7 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         request = with_gpu_share(search, nodes)
         gpus, max_concurrent = check_resources(request, nodes)
         if not resume:
-            search.storage.write(SEARCH_FILE, _search_yaml(search))
+            search.storage.write(SEARCH_FILE, search_yaml(search.request))
         if not record.header:
             measuring = where_trials_run(search, gpus)
             digest = None if teacher is None else weights_digest(teacher)
@@ -84,11 +94,16 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
             outputs, reasons = plan_for(
                 search, needs, dataset, digest, min(max_concurrent, together), gpus, measuring
             )
-            execution, reason = execution_for(search, dataset, gpus, measuring)
+            if earlier:
+                execution = Execution(**earlier[0].header["execution"])
+                reason = "as in the first search of the comparison"
+            else:
+                execution, reason = execution_for(search, dataset, gpus, measuring)
             record.open(
                 id=uuid.uuid4().hex,
                 space=space_hash(search.space),
                 data=dataset.fingerprint,
+                code=code_of(search.workload, request.space),
                 batch=max_concurrent if search.request.deterministic else None,
                 outputs=outputs.as_json(),
                 execution=dataclasses.asdict(execution),
@@ -102,7 +117,13 @@ def run_search(search: Search, *, resume: bool, watch: Callable[[Record, Plan], 
         record.listeners.append(partial(_delete_checkpoint, search.storage))
         record.listeners.append(_TableWriter(search.storage, record))
         needs_teacher = TEACHER_TRIAL in record.trials or not search.storage.exists(TEACHER_FILE)
-        trials, sampler = _plan(search, record, max_concurrent, needs_teacher=needs_teacher)
+        trials, sampler = _plan(
+            search,
+            record,
+            max_concurrent,
+            needs_teacher=needs_teacher,
+            known=_plain_trainings(earlier),
+        )
         sampler.recall(record)
         with watch(record, trials):
             interrupted = _tune(search, record, trials, gpus)
@@ -121,17 +142,22 @@ class Run:
     interrupted: bool
 
 
-def _search_yaml(search: Search) -> bytes:
+def search_yaml(request: SearchRequest) -> bytes:
     """The resolved request, to be fed back with --config; a folder's name is not in its files."""
     left_out = {"name", "runs_dir"}
-    if "@" in (search.request.tracking_uri or ""):
+    if "@" in (request.tracking_uri or ""):
         left_out.add("tracking_uri")  # it holds a password
-    content = search.request.model_dump(mode="json", exclude_none=True, exclude=left_out)
+    content = request.model_dump(mode="json", exclude_none=True, exclude=left_out)
     return yaml.safe_dump(content, sort_keys=False).encode()
 
 
 def _plan(
-    search: Search, record: Record, max_concurrent: int, *, needs_teacher: bool
+    search: Search,
+    record: Record,
+    max_concurrent: int,
+    *,
+    needs_teacher: bool,
+    known: Mapping[str, Trial],
 ) -> tuple[Plan, Sampler]:
     request, workload = search.request, search.workload
     # A population trains side by side; how many of it run at a time is up to the CPUs.
@@ -163,8 +189,19 @@ def _plan(
         metric=search.metric,
         published=search.published,
         published_is_first=search.published_is_first,
+        known=known,
     )
     return plan, sampler
+
+
+def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
+    """Finished final trainings without a teacher, which no later search has to repeat."""
+    return {
+        trial.trial: trial
+        for record in records
+        for trial in record.of(FINAL)
+        if trial.label == "plain" and trial.is_full_length
+    }
 
 
 def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
@@ -198,6 +235,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
     job = Job(
         workload=workload,
         fingerprint=record.header["data"],
+        code=tuple(record.header["code"]),
         storage_uri=search.storage.uri,
         ranks_on_test=request.select_on == "test",
         perturbation_interval=(
@@ -206,6 +244,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
         num_threads=max(1, int(request.cpus_per_trial)),
         execution=Execution(**record.header["execution"]),
         outputs=OutputsPlan.from_json(record.header["outputs"]),
+        space=request.space,
     )
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
     interruption = Interruption()

@@ -146,6 +146,10 @@ class RecordedScheduler(TrialScheduler):
         metrics = {
             name: float(value) for name, value in result.items() if name in result["reported"]
         }
+        if "initial_epoch" in metrics:
+            if metrics["initial_epoch"] > len(recorded.initial_epochs):
+                self._record.initial_epoch(recorded.trial, metrics)
+            return self._unless_over_time(recorded, TrialScheduler.CONTINUE)
         if metrics["epoch"] <= len(recorded.epochs):
             return TrialScheduler.CONTINUE  # told again after a restart
         setting = trial.config.get("setting")
@@ -201,9 +205,11 @@ class RecordedScheduler(TrialScheduler):
             known = self._known[trial.trial]
             # A copy: population-based training puts the config into it.
             decision = self._scheduler.on_trial_result(controller, known, metrics.copy())
-        if is_last or (trial.kind == SEARCH and self.is_over_time()):
-            return TrialScheduler.STOP
-        return decision
+        return TrialScheduler.STOP if is_last else self._unless_over_time(trial, decision)
+
+    def _unless_over_time(self, trial: Trial, decision: str) -> str:
+        is_over = trial.kind == SEARCH and self.is_over_time()
+        return TrialScheduler.STOP if is_over else decision
 
     def _end(self, trial: Trial) -> None:
         failure = self._failures.pop(trial.trial, None)
@@ -225,7 +231,8 @@ def record_name(trial_id: str) -> str:
 
 
 def _crash_reason(trial: TuneTrial) -> str:
-    lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
+    text = str(trial.get_error() or "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     # The last line of a traceback names the error; a process that just died has none.
     named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
     return f"crashed {trial.num_failures} times: {(named or lines or ['no reason is known'])[-1]}"

@@ -1,5 +1,6 @@
 """The plan of a search as Ray Tune's search algorithm."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from ray.tune.search import SearchAlgorithm
 
 from tuner.orchestration.plan import Plan
 from tuner.orchestration.record import FINAL, SEARCH, Trial
+from tuner.orchestration.schedulers import record_name
 
 
 class PlannedSearch(SearchAlgorithm):
@@ -23,6 +25,7 @@ class PlannedSearch(SearchAlgorithm):
         self._cpus, self._gpus, self._max_failures = cpus, gpus, max_failures
         self._experiment: Any = None
         self._alone: list[Trial] = []  # ran out of memory beside others
+        self._given: dict[str, TuneTrial] = {}  # by the record's name, the latest of each
         self.recalled: dict[str, TuneTrial] = {}
         self.on_ready: Callable[[], None] = lambda: None
 
@@ -43,8 +46,19 @@ class PlannedSearch(SearchAlgorithm):
         """
         if self._plan.record.failure is not None:
             raise self._plan.record.failure
+        tune_trial = self._next()
+        if tune_trial is not None:
+            self._given[record_name(tune_trial.trial_id)] = tune_trial
+        return tune_trial
+
+    def _next(self) -> TuneTrial | None:
         if self._alone:
             return self._tune_trial(self._alone.pop(), gpus=1, suffix="+alone")
+        for live in self._plan.live:
+            if self._given[live.trial].status == TuneTrial.ERROR:
+                # Tune gives a trial up, and tells nobody, if the process that it chose for it
+                # is not done with the one before. Other failures end in the record.
+                return self._tune_trial(live, suffix=f"+{uuid.uuid4().hex[:8]}")
         trial = self._plan.next()
         if trial is None:
             return None

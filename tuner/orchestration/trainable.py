@@ -21,6 +21,7 @@ from losses import LossError
 from tuner.data import Dataset, Splits
 from tuner.distillation import Distillation, DivergedError, Metrics
 from tuner.execution import FLOAT32, Execution, device_for
+from tuner.method import code_of, method_named
 from tuner.orchestration.record import FINAL, SEARCH, TEACHER
 from tuner.orchestration.schedulers import FAILURE, NOTES, OUT_OF_MEMORY, record_name
 from tuner.storage import Storage
@@ -35,12 +36,14 @@ class Job:
 
     workload: Workload
     fingerprint: str  # of the data that the search began with
+    code: tuple[str, ...]  # of a person's own networks and method, as they were then
     storage_uri: str  # of the search's own folder
     ranks_on_test: bool
     perturbation_interval: int | None  # epochs; population-based training only
     num_threads: int
     execution: Execution  # of the students
     outputs: OutputsPlan  # which of the teacher's outputs are cached, shared or live
+    space: str  # the name or the file of the search space, which may define a method
 
 
 def train(config: dict[str, Any], job: Job) -> None:
@@ -69,10 +72,12 @@ def _train(
     dataset, splits = _data(workload)
     if dataset.fingerprint != job.fingerprint:
         raise RuntimeError(f"{workload.data} has changed since the search began, or differs here")
+    if tuple(code_of(workload, job.space)) != job.code:
+        raise RuntimeError("a network's or method's own file has changed since the search began")
     teacher = None if config["method"] == "plain" else _teacher(job, device, kind == FINAL)
     training = Distillation(
         student=workload.teacher if kind == TEACHER else workload.student,
-        method=config["method"],
+        method=method_named(config["method"], job.space),
         setting=config["setting"],
         teacher=teacher,
         dataset=dataset,
@@ -87,8 +92,12 @@ def _train(
     if state is not None:
         training.restore(state)
         # What the driver had not yet heard when it, or this process, died.
-        for metrics in training.history:
+        for metrics in (*training.initial_history, *training.history):
             _report(metrics, [])
+    while training.is_initial:
+        metrics = training.run_initial_epoch()
+        storage.write(checkpoint, training.state(), sync=False)
+        _report(metrics, [] if teacher is None else teacher.take_notes())
     while training.epoch < training.epochs:
         metrics = training.run_epoch()
         is_last = training.epoch == training.epochs

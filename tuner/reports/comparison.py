@@ -83,8 +83,8 @@ def compare(record: Record) -> list[Row]:
                 setting=trials[0].setting,
                 num_seeds=len(finished),
                 num_failed=sum(trial.status == FAILED for trial in trials),
-                val_accuracy=_accuracy(finished, "val_accuracy"),
-                test_accuracy=_accuracy(finished, "test_accuracy"),
+                val_accuracy=accuracy_of(finished, "val_accuracy"),
+                test_accuracy=accuracy_of(finished, "test_accuracy"),
                 to_plain=(
                     difference(trials, groups.get("plain", []))
                     if is_student and label != "plain"
@@ -126,7 +126,7 @@ def verdict(rows: list[Row], select_on: str = "val") -> str:
     else:
         for other, found in (("plain", best.to_plain), ("published", best.to_published)):
             if found is not None:
-                sentences.append(_sentence(best.label, other, found))
+                sentences.append(sentence(best.label.capitalize(), other, found))
         if best.to_plain is None:
             sentences.append("No final training of the plain student has finished to compare with.")
     if select_on == "test":
@@ -134,8 +134,8 @@ def verdict(rows: list[Row], select_on: str = "val") -> str:
     return " ".join(sentences)
 
 
-def _sentence(label: str, other: str, found: Difference) -> str:
-    name = label.capitalize()
+def sentence(name: str, other: str, found: Difference) -> str:
+    """What the difference between two trainings says."""
     points = f"{abs(found.mean):.2f} points of test accuracy"
     if found.low is None or found.high is None:
         side = "above" if found.mean >= 0 else "below"
@@ -162,7 +162,8 @@ def _by_seed(trials: list[Trial]) -> dict[int, float]:
     }
 
 
-def _accuracy(trials: list[Trial], metric: str) -> Accuracy | None:
+def accuracy_of(trials: list[Trial], metric: str) -> Accuracy | None:
+    """Of each trial's last epoch, over the trials; None where none has the metric."""
     values = [value for trial in trials if (value := trial.last(metric)) is not None]
     if not values:
         return None

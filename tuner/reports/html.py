@@ -78,21 +78,7 @@ def _page(storage: Storage, record: Record, text: str, request: dict[str, Any]) 
     ]
     trials = record.of(SEARCH)
     varied, constant = _varied(trials)
-    environment = Environment(
-        loader=PackageLoader("tuner", "reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "accuracy": accuracy_text,
-        "difference": difference_text,
-        "duration": duration_text,
-        "percent": percent_text,
-        "value": lambda value: NOTHING if value is None else value_text(value),
-    }
-    template = environment.get_template("report.html")
+    template = page_environment().get_template("report.html")
     return template.render(
         name=request.get("name") or storage.base.rpartition("/")[2],
         selected_on_test=request.get("select_on") == "test",
@@ -119,10 +105,31 @@ def _page(storage: Storage, record: Record, text: str, request: dict[str, Any]) 
     )
 
 
+def page_environment() -> Environment:
+    """Jinja as our pages want it: everything escaped, nothing undefined."""
+    environment = Environment(
+        loader=PackageLoader("tuner", "reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "accuracy": accuracy_text,
+        "difference": difference_text,
+        "duration": duration_text,
+        "percent": percent_text,
+        "value": lambda value: NOTHING if value is None else value_text(value),
+    }
+    return environment
+
+
 def _space(request: dict[str, Any]) -> tuple[Space | None, str]:
     """The space that was searched, or why there is none any more."""
     try:
         space = load_space(str(request.get("space", "")))
+        if "epochs" in request:
+            space = space.for_epochs(request["epochs"])
         return space.narrow(request.get("set") or {}), ""
     except SpaceError as error:
         return None, f"The search space cannot be read any more: {error}."

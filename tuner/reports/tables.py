@@ -61,13 +61,22 @@ def trials_table(record: Record) -> pa.Table:
 
 
 def epochs_table(record: Record) -> pa.Table:
-    """One row per trial and epoch, with every metric as a float (null where it has none)."""
-    rows = [(trial, epoch) for trial in record.trials.values() for epoch in trial.epochs]
+    """One row per trial and epoch, with every metric as a float (null where it has none).
+
+    Epochs of an initial stage come before a trial's others; their "epoch" is null, and
+    "initial_epoch" counts them.
+    """
+    rows = [
+        (trial, epoch)
+        for trial in record.trials.values()
+        for epoch in (*trial.initial_epochs, *trial.epochs)
+    ]
     columns: dict[str, pa.Array] = {
         name: pa.array([getattr(trial, name) for trial, _ in rows], pa.string())
         for name in ("trial", "kind", "label")
     }
-    columns["epoch"] = pa.array([int(epoch["epoch"]) for _, epoch in rows], pa.int64())
+    numbers = [int(epoch["epoch"]) if "epoch" in epoch else None for _, epoch in rows]
+    columns["epoch"] = pa.array(numbers, pa.int64())
     for name in _names(epoch for _, epoch in rows):
         if name != "epoch":
             columns[name] = pa.array([epoch.get(name) for _, epoch in rows], pa.float64())
@@ -113,20 +122,23 @@ def read_tables(storage: Storage) -> Record:
         )
     for row in _read(storage, EPOCHS_FILE).to_pylist():
         trial = record.trials.get(row["trial"])
-        if trial is not None:  # the tables are written one after the other
-            trial.epochs.append(
-                {
-                    name: float(value)
-                    for name, value in row.items()
-                    if name not in ("trial", "kind", "label") and value is not None
-                }
-            )
+        if trial is None:  # the tables are written one after the other
+            continue
+        epochs = trial.initial_epochs if row["epoch"] is None else trial.epochs
+        epochs.append(
+            {
+                name: float(value)
+                for name, value in row.items()
+                if name not in ("trial", "kind", "label") and value is not None
+            }
+        )
     return record
 
 
 def seconds_of(trial: Trial) -> float:
-    """Time that a trial has trained for, all epochs together."""
-    return sum(epoch.get("seconds", 0.0) for epoch in trial.epochs)
+    """Time that a trial has trained for, all epochs together and its initial stage."""
+    initial = sum(epoch["initial_seconds"] for epoch in trial.initial_epochs)
+    return initial + sum(epoch.get("seconds", 0.0) for epoch in trial.epochs)
 
 
 def _read(storage: Storage, name: str) -> pa.Table:

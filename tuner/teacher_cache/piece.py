@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had maps as [rows, C, H, W]
 UNCHECKED = "unchecked"  # in place of the checksum: memory is not torn by a power cut
 _METADATA_KEY = b"tuner.teacher_cache"
 
@@ -38,7 +38,7 @@ def write_piece(folder: Path, number: str, name: str, values: np.ndarray, *, che
 
     Not synced: what a power cut tears, the checksum finds, and it can be computed again.
     """
-    metadata = {"format_version": FORMAT_VERSION, "shape": values.shape}
+    metadata = {"shape": values.shape}
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
     column = pa.FixedSizeListArray.from_arrays(flat, math.prod(values.shape[1:]))
     batch = pa.record_batch({name: column})

@@ -3,7 +3,7 @@
 import numpy as np
 
 from models import Shapes
-from tuner.teacher_cache.named_outputs import shape_of
+from tuner.teacher_cache.named_outputs import ROTATIONS, are_rotated, shape_of
 
 COMPUTE_BATCH_SIZE = 64  # images that the teacher sees at a time when it fills the cache
 MAX_PIECE_ROWS = 4096
@@ -22,11 +22,18 @@ def cached_piece_rows(
 ) -> int:
     """Rows of a piece: few enough to share a pass's work and to fit in memory, whole batches.
 
-    The same for all losses that need maps, and for all that need none: they read each other's.
+    The same for all losses that need maps, for all that need none, and for all that rotate
+    images: they read each other's.
     """
-    whole_maps = tuple(f"feature_maps.{name}" for name in shapes.feature_maps)
-    small = ("logits", "embedding", *(f"attention_maps.{name}" for name in shapes.feature_maps))
-    kind = small if set(small).issuperset(names) else (*small, *whole_maps)
+    rotated = ROTATIONS if are_rotated(names) else ""
+    small = ["logits", "embedding", *(f"attention_maps.{name}" for name in shapes.feature_maps)]
+    maps = [
+        *(f"feature_maps.{name}" for name in shapes.feature_maps),
+        *(f"pre_activation_maps.{name}" for name in shapes.pre_activation_maps),
+    ]
+    kind = tuple(f"{rotated}{name}" for name in small)
+    if not set(kind).issuperset(names):
+        kind += tuple(f"{rotated}{name}" for name in maps)
     rows = min(
         num_images // NUM_PIECES,
         MAX_PIECE_ROWS,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from models import identity
 from tuner.data import Views
 from tuner.storage import Storage
 from tuner.teacher_cache.claim import claimed
@@ -44,10 +45,13 @@ def window_folder() -> Path:
 
 
 def describe_entry(teacher: str, digest: str, views: Views) -> dict[str, Any]:
-    """Everything that a teacher's outputs for all passes are determined by."""
+    """Everything that a teacher's outputs for all passes are determined by.
+
+    Of a network in a person's own file that is its code too, beside name and weights.
+    """
     return {
         "format_version": FORMAT_VERSION,
-        "teacher": teacher,
+        "teacher": identity(teacher),
         "weights": digest,
         "data": views.dataset.name,
         "fingerprint": views.dataset.fingerprint,

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from models import Outputs, Shapes
+from models.outputs import rotations
 from tuner.data import Views
-from tuner.teacher_cache.named_outputs import assemble, select
+from tuner.teacher_cache.named_outputs import are_rotated, assemble, of_images, select
 from tuner.teacher_cache.plan import LIVE, OutputsPlan
 from tuner.teacher_cache.sizes import COMPUTE_BATCH_SIZE, cached_piece_rows
 from tuner.teacher_cache.store import Entry, cache_folder, describe_entry, window_folder
@@ -64,6 +65,7 @@ class Teacher:
         self, names: tuple[str, ...], views: Views, epoch: int, batch_size: int
     ) -> AbstractContextManager[TeacherPass]:
         """The teacher's answers to one epoch; `names` are the outputs that the loss needs."""
+        names = of_images(names)
         road = self.plan.road(names, views.pass_of(epoch), final=self._final)
         if road == "live" or not names:
             return nullcontext(LivePass(partial(self.run, names=names)))
@@ -107,14 +109,26 @@ class Teacher:
         """The named outputs [B, ...] for normalised images [B, 3, H, W]."""
         if not names:
             return {}
+        if are_rotated(names):
+            images = rotations(images)
+        # no_grad, not inference_mode: the loss saves the teacher's maps for backward.
+        with torch.no_grad():
+            tensors = select(self._load()(images), names)
+        # In one layout by every road, because sums depend on it in their last bits: channels
+        # last, as the network has computed them.
+        return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+    def classifier(self) -> Tensor | None:
+        """The weight [classes, D] of its linear classifier; None where it has none."""
+        with torch.no_grad():
+            outputs: Outputs = self._load()(torch.zeros(1, *self.shapes.image, device=self.device))
+        return outputs.classifier
+
+    def _load(self) -> nn.Module:
         if self._loaded is None:
             self._loaded = self._network().to(memory_format=torch.channels_last)
             self._loaded.to(self.device)
-        # no_grad, not inference_mode: the loss saves the teacher's maps for backward.
-        with torch.no_grad():
-            tensors = select(self._loaded(images), names)
-        # In one layout by every road, because sums depend on it in their last bits.
-        return {name: tensor.contiguous() for name, tensor in tensors.items()}
+        return self._loaded
 
     def take_notes(self) -> list[str]:
         """What a person should know, each thing once: a cache that is full or damaged."""

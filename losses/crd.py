@@ -1,0 +1,93 @@
+"""Contrastive representation distillation (CRD).
+
+Source: "Contrastive Representation Distillation", arXiv:1910.10699, section 3, and
+its official code, github.com/HobbitLong/RepDistiller, which is followed in what the paper
+leaves open: the two banks, Z, and the loss in both directions.
+"""
+
+from torch import Tensor
+
+from losses.batch import Batch, Training
+from losses.loss import DistillationLoss, require_positive
+from losses.memory_bank import MemoryBanks, UnitEmbedding, at_once, row_products
+from losses.nce import NCE
+from losses.negatives import Negatives
+from models.outputs import Outputs, Shapes
+
+
+class CRD(DistillationLoss):
+    """Tells an image's embedding by the other network from those of other images.
+
+    Heads: one linear map to unit rows of `width` for student and teacher each. Memory: two
+    banks of [N, width]. Terms: "crd".
+    """
+
+    needs = ("embedding",)
+
+    def __init__(
+        self,
+        student: Shapes,
+        teacher: Shapes,
+        *,
+        weight: float,
+        num_negatives: int,
+        nce_temperature: float,
+        negatives: str,
+        momentum: float,
+        width: int,
+    ) -> None:
+        super().__init__()
+        require_positive("crd: weight", weight)
+        require_positive("crd: nce_temperature", nce_temperature)
+        require_positive("crd: width", width)
+        self.weight = weight
+        self.student_head = UnitEmbedding(student.embedding[0], width)
+        self.teacher_head = UnitEmbedding(teacher.embedding[0], width)
+        self.negatives = Negatives("crd", negatives, num_negatives)
+        self.banks = MemoryBanks(width, momentum=momentum)
+        self.student_nce = NCE(nce_temperature)
+        self.teacher_nce = NCE(nce_temperature)
+
+    def start(self, training: Training) -> None:
+        """Makes the banks; their rows begin random and only about as long as 1."""
+        device = self.student_head.weight.device
+        self.negatives.start(training, device)
+        self.banks.start(len(training.rows), device, unit=False)
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Returns {"crd": scalar >= 0}, weighted. In training mode the banks take up the batch."""
+        rows = self.negatives.rows_of(batch.indices)
+        loss = self.contrast(
+            self.student_head(student.embedding),
+            self.teacher_head(teacher.embedding),
+            rows,
+            self.negatives.draw(rows, batch.seed),
+        )
+        return {"crd": self.weight * loss}
+
+    def contrast(self, student: Tensor, teacher: Tensor, rows: Tensor, negatives: Tensor) -> Tensor:
+        """Both directions, of unit embeddings [B, width]; in the banks the images have the
+        rows [B] and their negatives [B, K].
+        """
+        loss = contrast_with_bank(student, self.banks.teacher, rows, negatives, self.student_nce)
+        loss = loss + contrast_with_bank(
+            teacher, self.banks.student, rows, negatives, self.teacher_nce
+        )
+        if self.training:
+            self.banks.take_up(rows, student, teacher)
+        return loss
+
+
+def contrast_with_bank(
+    embedding: Tensor, bank: Tensor, rows: Tensor, negatives: Tensor, nce: NCE
+) -> Tensor:
+    """One direction: embeddings [B, width] against their rows [B] and negatives [B, K] of a bank.
+
+    Returns a scalar that no longer depends on the bank.
+    """
+
+    def loss(embedding: Tensor) -> Tensor:
+        matching = (embedding * bank[rows]).sum(dim=1)
+        return nce(matching, row_products(embedding, bank, negatives), len(bank))
+
+    return at_once(loss, embedding)

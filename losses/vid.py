@@ -1,0 +1,89 @@
+"""Variational information distillation (VID): the teacher's maps, predicted from the student's.
+
+Source: "Variational Information Distillation for Knowledge Transfer", arXiv:1904.05835,
+section 2.1, between the maps of each pair of stages.
+Departure: the CRD framework's form (arXiv:1910.10699), to which the published weight
+belongs: three 1x1 convolutions without batch norm, and a mean over all elements.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from losses.batch import Batch
+from losses.loss import DistillationLoss, LossError, require_positive
+from losses.pooling import pool_to_match
+from losses.stages import paired_stages
+from models.outputs import Outputs, Shapes
+
+EPSILON = 1e-5  # the smallest variance
+
+
+class VID(DistillationLoss):
+    """Negative log-likelihood of the teacher's maps given the student's.
+
+    Heads: for each pair of stages a `GaussianPrediction`. Terms: "vid".
+    """
+
+    def __init__(
+        self, student: Shapes, teacher: Shapes, *, weight: float, initial_variance: float
+    ) -> None:
+        super().__init__()
+        require_positive("vid: weight", weight)
+        if not initial_variance > EPSILON:
+            raise LossError(
+                f"vid: initial_variance is {initial_variance}; give a number above {EPSILON}"
+            )
+        self.weight = weight
+        self.pairs = paired_stages("vid", student, teacher)
+        self.predictions = nn.ModuleList(
+            GaussianPrediction(
+                student.feature_maps[s][0], teacher.feature_maps[t][0], initial_variance
+            )
+            for s, t in self.pairs
+        )
+        self.needs = tuple(f"feature_maps.{t}" for _, t in self.pairs)
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Returns {"vid": scalar}, weighted and summed over the pairs of stages.
+
+        It is negative where the predicted variances are small and right.
+        """
+        losses = [
+            prediction(*pool_to_match(student.feature_maps[s], teacher.feature_maps[t]))
+            for prediction, (s, t) in zip(self.predictions, self.pairs, strict=True)
+        ]
+        return {"vid": self.weight * torch.stack(losses).sum()}
+
+
+class GaussianPrediction(nn.Module):
+    """A teacher's map as a Gaussian: its mean from the student's map, a variance per channel."""
+
+    def __init__(
+        self, student_channels: int, teacher_channels: int, initial_variance: float
+    ) -> None:
+        super().__init__()
+        self.mean = nn.Sequential(
+            nn.Conv2d(student_channels, teacher_channels, 1, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False),
+        )
+        # The inverse of softplus, in a form that does not overflow.
+        variance = initial_variance - EPSILON
+        scale = variance + math.log(-math.expm1(-variance))
+        self.log_scale = nn.Parameter(torch.full((teacher_channels,), scale))
+
+    def variance(self) -> Tensor:
+        """Of each of the teacher's channels, [C]; above 0."""
+        return F.softplus(self.log_scale) + EPSILON
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Mean negative log-likelihood, without its constant, of two maps [B, C, H, W]."""
+        # A channel has one variance, so the mean over its elements is taken before it.
+        errors = (self.mean(student) - teacher).square().mean(dim=(0, 2, 3))
+        variance = self.variance()
+        return 0.5 * (errors / variance + variance.log()).mean()

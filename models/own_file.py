@@ -1,0 +1,142 @@
+"""A person's own Python file: run as a module of its own, and hashed with what it imports.
+
+Its imports are looked for beside it, as in a script; for a file in a package (a folder with an
+`__init__.py`) beside the outermost package, and relative imports work.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from models.errors import UnknownModel, said
+
+Result = TypeVar("Result")
+
+
+def load_file(path: Path) -> ModuleType:
+    """The module in a file, run once for each content. Raises UnknownModel for what fails."""
+    root, parts = _place(path)
+    # A name that nothing else has: neither a package called "models" nor an earlier edition.
+    name = re.sub(r"\W", "_", parts[0]) + f"_{source_digest(path)[:12]}"
+    full_name = ".".join((name, *parts[1:]))
+    if full_name not in sys.modules:
+        # Of a package the outermost one is run first, and the others by their relative names.
+        top = path if len(parts) == 1 else root / parts[0] / "__init__.py"
+        run_theirs(path, lambda: _run(top, name, full_name))
+    return sys.modules[full_name]
+
+
+def run_theirs(path: Path, call: Callable[[], Result]) -> Result:
+    """What `call` returns, which runs the code of a file; UnknownModel where that fails."""
+    try:
+        with _imports_from(_place(path)[0]):
+            return call()
+    except UnknownModel:
+        raise
+    except SyntaxError as error:
+        place = f"{error.filename} line {error.lineno}" if error.lineno else str(path)
+        raise UnknownModel(f"{place}: {error.msg}; fix it and run again") from error
+    # Anything can go wrong in a person's code, and all of it is theirs to mend.
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        place = f"{path} line {lines[-1]}" if lines else str(path)
+        raise UnknownModel(f"{place}: {said(error)}; fix it and run again") from error
+
+
+def source_digest(path: Path) -> str:
+    """Hash of what the code of a file says, and of the files beside it that it imports.
+
+    Comments and layout do not count, nor does the folder.
+    """
+    root, parts = _place(path)
+    texts = {}
+    waiting = [path, *_files(root, parts)]
+    while waiting:
+        file = waiting.pop()
+        if file in texts:
+            continue
+        try:
+            tree = ast.parse(file.read_bytes())
+        except (SyntaxError, ValueError):  # is refused when it is run
+            texts[file] = file.read_text(errors="replace")
+            continue
+        texts[file] = ast.unparse(tree)
+        waiting += (found for found in _imported(tree, file, root) if found.is_relative_to(root))
+    digest = hashlib.sha256(f"{path.relative_to(root)}\n".encode())
+    for file in sorted(texts):
+        digest.update(f"{file.relative_to(root)}\n{texts[file]}\n".encode())
+    return digest.hexdigest()
+
+
+def _place(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder that a file's imports start from, and its dotted name from there in parts."""
+    root, parts = path.parent, () if path.name == "__init__.py" else (path.stem,)
+    while (root / "__init__.py").is_file() and root != root.parent:
+        root, parts = root.parent, (root.name, *parts)
+    return root, parts
+
+
+def _run(top: Path, name: str, full_name: str) -> None:
+    """Runs the file `top` as the module `name`, and imports `full_name`, which is in it."""
+    is_package = top.name == "__init__.py"
+    folders = [str(top.parent)] if is_package else None
+    spec = importlib.util.spec_from_file_location(name, top, submodule_search_locations=folders)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    importlib.invalidate_caches()  # of what was beside it at another time
+    try:
+        spec.loader.exec_module(module)
+        importlib.import_module(full_name)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+@contextmanager
+def _imports_from(root: Path) -> Iterator[None]:
+    """Imports look in the folder first; nothing compiled is left there."""
+    writes_bytecode = sys.dont_write_bytecode
+    sys.path.insert(0, str(root))
+    # Python tells editions of a file apart by the second only, and would run an older one.
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
+        with suppress(ValueError):  # their code may change the list too
+            sys.path.remove(str(root))
+
+
+def _imported(tree: ast.AST, file: Path, root: Path) -> Iterator[Path]:
+    """The files below the folder that a module imports anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _files(root, tuple(alias.name.split(".")))
+        elif isinstance(node, ast.ImportFrom):
+            base = file.parents[node.level - 1] if node.level else root
+            module = tuple((node.module or "").split(".")) if node.module else ()
+            for alias in node.names:
+                yield from _files(base, (*module, alias.name))
+
+
+def _files(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+    """The files that importing folder/part/part/... runs; what is not there is elsewhere."""
+    for part in parts:
+        if (folder / f"{part}.py").is_file():
+            yield folder / f"{part}.py"
+        folder = folder / part
+        if (folder / "__init__.py").is_file():
+            yield folder / "__init__.py"

@@ -1,0 +1,156 @@
+"""Every method on real images: its loss falls, and a training goes on from a checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import models
+from losses import LOSSES, LossError, build_objective
+from models import shapes_of
+from search_spaces import SPACES
+from tuner.data import Dataset, Splits, open_dataset, split
+from tuner.distillation import Distillation, frozen
+from tuner.execution import FLOAT32
+from tuner.teacher import teacher_of
+from tuner.teacher_cache import Teacher
+
+CPU = torch.device("cpu")
+EPOCHS = 2
+PAIRS = {
+    "same family": ("resnet20", "resnet8"),
+    "cross family": ("resnet20", "ShuffleV2"),
+}
+# FSP compares maps channel by channel, so it has no cross-family pair.
+CASES = [
+    (method, kind)
+    for method in SPACES
+    for kind in PAIRS
+    if not (method == "fsp" and kind == "cross family")
+]
+# They compare with a memory bank. In the first epoch it is noise, which is easy to tell
+# from a match, so their own terms are smallest there.
+BANKED = ("crcd", "crd")
+SCHEDULE: dict[str, Any] = {
+    "batch_size": 64,
+    "lr_decay_rate": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "crop_padding": 4,
+    "flip": True,
+    "seed": 0,
+    "data_seed": 0,
+    "device": CPU,
+    "execution": FLOAT32,
+}
+
+
+@pytest.fixture(scope="module")
+def data(cifar10: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Splits]:
+    dataset = open_dataset(cifar10, Path(tmp_path_factory.mktemp("cifar10")))
+    splits = split(dataset, validation_fraction=0.1, seed=0, limit=1000)
+    # What is tested here is the loss: few images to validate on.
+    return dataset, splits._replace(validation=splits.validation[:200])
+
+
+@pytest.fixture(scope="module")
+def taught(data: tuple[Dataset, Splits]) -> torch.nn.Module:
+    dataset, splits = data
+    training = Distillation(
+        student="resnet20",
+        method=LOSSES["plain"],
+        setting={},
+        teacher=None,
+        dataset=dataset,
+        splits=splits,
+        epochs=6,
+        passes=6,
+        lr=0.05,
+        lr_decay_epochs=(4,),
+        **SCHEDULE,
+    )
+    run(training)
+    return frozen(training.student)
+
+
+@pytest.fixture(scope="module")
+def teacher(data: tuple[Dataset, Splits], taught: torch.nn.Module) -> Teacher:
+    return teacher_of("resnet20", lambda: taught, data[0], CPU)
+
+
+def make(data: tuple[Dataset, Splits], teacher: Teacher, method: str, student: str) -> Distillation:
+    dataset, splits = data
+    return Distillation(
+        student=student,
+        method=LOSSES[method],
+        setting=SPACES[method].for_epochs(EPOCHS).published(),
+        teacher=teacher,
+        dataset=dataset,
+        splits=splits,
+        epochs=EPOCHS,
+        passes=EPOCHS,
+        lr=0.01 if student == "ShuffleV2" else 0.05,
+        lr_decay_epochs=(),
+        **SCHEDULE,
+    )
+
+
+def run(training: Distillation, stop_after: int | None = None) -> None:
+    """Trains to the end, or for so many epochs, those of the initial stage included."""
+    num_epochs = 0
+    while training.epoch < training.epochs and num_epochs != stop_after:
+        training.run_initial_epoch() if training.is_initial else training.run_epoch()
+        num_epochs += 1
+
+
+def without_seconds(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: v for k, v in epoch.items() if "seconds" not in k} for epoch in history]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "kind"), CASES)
+def test_the_loss_falls_and_a_checkpoint_continues_bit_identically(
+    data, teacher, method, kind, capsys
+):
+    _, student = PAIRS[kind]
+    training = make(data, teacher, method, student)
+    states = []
+    while training.epoch < EPOCHS:
+        run(training, stop_after=1)
+        states.append(training.state())
+    first, second = training.history
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"\n{method:<9} {student:<10} initial epochs {training.initial_epochs}"
+            f"  loss {first['train_loss']:10.4f} -> {second['train_loss']:10.4f}"
+            f"  ce {first['train_ce']:.3f} -> {second['train_ce']:.3f}"
+            f"  {second['seconds']:.1f} s an epoch"
+        )
+    falling = "train_ce" if method in BANKED else "train_loss"
+    assert second[falling] < first[falling]
+    # From the first checkpoint, which lies in the initial stage where there is one, and
+    # from the last but one.
+    for state in dict.fromkeys((states[0], states[-2])):
+        resumed = make(data, teacher, method, student)
+        resumed.restore(state)
+        run(resumed)
+        for ours, theirs in (
+            (resumed.history, training.history),
+            (resumed.initial_history, training.initial_history),
+        ):
+            assert without_seconds(ours) == without_seconds(theirs)
+        for ours, theirs in (
+            (resumed.student.state_dict(), training.student.state_dict()),
+            (resumed.objective.state_dict(), training.objective.state_dict()),
+        ):
+            assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_fsp_is_refused_for_a_cross_family_pair():
+    teacher, student = (
+        shapes_of(models.build_untrained(name, 10), (32, 32), name)
+        for name in PAIRS["cross family"]
+    )
+    with pytest.raises(LossError, match="fsp"):
+        build_objective(LOSSES["fsp"], student, teacher, SPACES["fsp"].published())

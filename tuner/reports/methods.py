@@ -1,0 +1,164 @@
+"""Which method is best, each with the setting that its own search chose?
+
+All searches of a comparison share data, splits, seeds and budgets, so two methods are
+compared by the differences within each seed, as `comparison` does with settings.
+"""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tuner.orchestration.record import FINAL, SEARCH, Record, Setting, Trial
+from tuner.reports.comparison import (
+    SELECTED_ON_TEST,
+    Accuracy,
+    Difference,
+    accuracy_of,
+    difference,
+    sentence,
+)
+from tuner.reports.tables import seconds_of
+
+PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """The final trainings of a method's best setting; what has no finished training is None."""
+
+    method: str
+    setting: Setting  # what was searched, and what differs from the published setting
+    is_published: bool  # whether the published setting won its search
+    num_seeds: int
+    val_accuracy: Accuracy | None
+    test_accuracy: Accuracy | None
+    to_plain: Difference | None  # this minus plain
+    to_best: Difference | None  # this minus the best method; of the best itself None
+    cost: float | None  # time of an epoch relative to plain training, see `_cost`
+
+
+def compare_methods(records: Mapping[str, Record]) -> list[MethodRow]:
+    """A row a method, best validation accuracy first, then plain training, which has no method.
+
+    The best method is chosen by validation accuracy; differences are of test accuracy.
+    """
+    trainings = {method: _chosen(record) for method, record in records.items()}
+    plain = next((found for r in records.values() if (found := _finals(r, PLAIN))), [])
+    ranked = sorted(trainings, key=lambda method: -_validation(trainings[method]))
+    best = trainings[ranked[0]]
+    rows = [
+        _row(
+            method,
+            trainings[method],
+            records[method],
+            plain,
+            None if method == ranked[0] else best,
+        )
+        for method in ranked
+    ]
+    return [*rows, _row(PLAIN, plain, None, plain, best)]
+
+
+def methods_verdict(rows: list[MethodRow], select_on: str = "val") -> str:
+    """What the table says, in a few plain sentences."""
+    best, *others = (row for row in rows if row.method != PLAIN)
+    if best.num_seeds == 0:
+        return "No method has a finished final training, so nothing is compared."
+    sentences = [f"{best.method} has the highest validation accuracy of the methods."]
+    if best.to_plain is not None:
+        sentences.append(sentence(best.method, PLAIN, best.to_plain))
+    compared = [(row.method, row.to_best) for row in others if row.to_best is not None]
+    within = [method for method, found in compared if found.is_noise]
+    behind = [method for method, found in compared if not found.is_noise and found.mean < 0]
+    ahead = [method for method, found in compared if not found.is_noise and found.mean > 0]
+    if behind:
+        sentences.append(f"It beats {', '.join(behind)} on the test set.")
+    if ahead:
+        sentences.append(f"It loses to {', '.join(ahead)} on the test set.")
+    if within:
+        one_seed = best.num_seeds == 1
+        what = "One seed cannot tell it from" if one_seed else "Within noise of it"
+        sentences.append(f"{what}: {', '.join(within)}.")
+    unfinished = [row.method for row in others if row.num_seeds == 0]
+    if unfinished:
+        sentences.append(f"Without a finished final training: {', '.join(unfinished)}.")
+    if others:
+        sentences.append(
+            "Each interval covers 95 % by itself; of many, one in twenty misses by chance."
+        )
+    if select_on == "test":
+        sentences.append(SELECTED_ON_TEST)
+    return " ".join(sentences)
+
+
+def _row(
+    method: str,
+    trials: list[Trial],
+    record: Record | None,
+    plain: list[Trial],
+    best: list[Trial] | None,
+) -> MethodRow:
+    finished = [trial for trial in trials if trial.is_full_length]
+    setting = trials[0].setting if trials else {}
+    shown = [] if record is None else _shown(record, setting)
+    return MethodRow(
+        method=method,
+        setting={name: setting[name] for name in shown if setting.get(name) is not None},
+        is_published=bool(trials) and trials[0].label == "published",
+        num_seeds=len(finished),
+        val_accuracy=accuracy_of(finished, "val_accuracy"),
+        test_accuracy=accuracy_of(finished, "test_accuracy"),
+        to_plain=None if method == PLAIN else difference(trials, plain),
+        to_best=None if best is None else difference(trials, best),
+        cost=_cost(finished, plain, record),
+    )
+
+
+def _finals(record: Record, label: str) -> list[Trial]:
+    return [trial for trial in record.of(FINAL) if trial.label == label]
+
+
+def _chosen(record: Record) -> list[Trial]:
+    """The final trainings of the setting that won the search."""
+    return _finals(record, "tuned") or _finals(record, "published")
+
+
+def _shown(record: Record, setting: Setting) -> list[str]:
+    """The hyperparameters that the trials of a search vary, or that a person has pinned."""
+    published = [trial.setting for trial in _finals(record, "published")]
+    settings = [setting, *published, *(trial.setting for trial in record.of(SEARCH))]
+    return [name for name in setting if len({one.get(name) for one in settings}) > 1]
+
+
+def _validation(trials: list[Trial]) -> float:
+    found = accuracy_of([trial for trial in trials if trial.is_full_length], "val_accuracy")
+    return -1.0 if found is None else found.mean
+
+
+def _cost(trials: list[Trial], plain: list[Trial], record: Record | None) -> float | None:
+    """Seconds an epoch relative to plain training, an initial stage included.
+
+    The teacher's share is that of a usual epoch of the search: a final training is mostly
+    the first with its seed, so that it fills the cache for those after it.
+    """
+    seconds, plain_seconds = _epoch_seconds(trials), _epoch_seconds(plain)
+    if seconds is None or not plain_seconds:
+        return None
+    teacher = [
+        epoch["teacher_seconds"]
+        for trial in ([] if record is None else record.trials.values())
+        for epoch in trial.epochs
+        if "teacher_seconds" in epoch
+    ]
+    return (seconds + (statistics.median(teacher) if teacher else 0.0)) / plain_seconds
+
+
+def _epoch_seconds(trials: list[Trial]) -> float | None:
+    """The median over the finished trainings, without what the teacher took."""
+    seconds = [
+        (seconds_of(trial) - sum(epoch.get("teacher_seconds", 0.0) for epoch in trial.epochs))
+        / len(trial.epochs)
+        for trial in trials
+        if trial.is_full_length
+    ]
+    return statistics.median(seconds) if seconds else None

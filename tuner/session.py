@@ -1,0 +1,61 @@
+"""One search with what surrounds it: somebody watches, MLflow mirrors it."""
+
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+from tuner.dry_run import print_heading, print_outputs
+from tuner.live import LiveView
+from tuner.orchestration.plan import Plan
+from tuner.orchestration.prepare import Search, describe
+from tuner.orchestration.record import Record
+from tuner.orchestration.run import Run, run_search
+from tuner.tracking import Tracking, default_tracking_uri
+
+
+def run_watched(
+    search: Search,
+    *,
+    resume: bool,
+    mode: str,
+    earlier: tuple[Record, ...] = (),
+    comparison: tuple[str, str] | None = None,
+) -> tuple[Run, Tracking]:
+    """Runs a search; `mode` is "auto", "json" or "quiet".
+
+    In a comparison of methods (id, name), `earlier` are the records of the searches before it.
+    """
+    request = search.request
+    tracked: list[Tracking] = []
+
+    def watch(record: Record, plan: Plan) -> AbstractContextManager[Any]:
+        if mode == "auto":
+            print_heading(search)
+            print_outputs(record.header["reasons"])
+        tracking = Tracking(
+            record,
+            tracking_uri=request.tracking_uri
+            or default_tracking_uri(search.runs, request.data_dir),
+            experiment=request.experiment or "tuner",
+            search_id=record.header["id"],
+            search_name=search.name,
+            searched=search.searched,
+            tags=describe(search) | {"teacher_outputs": "; ".join(record.header["reasons"])},
+            comparison=comparison,
+        )
+        tracked.append(tracking)
+        stack = ExitStack()
+        stack.callback(tracking.close)
+        stack.enter_context(
+            LiveView(
+                record,
+                plan,
+                metric=search.metric,
+                searched=search.searched,
+                mode=mode,
+                problem=lambda: tracking.problem,
+            )
+        )
+        return stack
+
+    run = run_search(search, resume=resume, watch=watch, earlier=earlier)
+    return run, tracked[0]
