@@ -8,39 +8,19 @@ import argparse
 import sys
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import models
 from benchmarks.floor import Floor
 from benchmarks.methods import published
-from models import Outputs, Shapes, shapes_of
-from tuner.data import evaluation_batches
+from benchmarks.pairs import first_batches
+from models import Outputs, shapes_of
 from tuner.execution import FLOAT32
 from tuner.workload import open_data, resolve
 
 METHOD = "itrd"
 NUM_READY_BATCHES = 4
 NUM_STEPS = 60  # a few seconds, for whoever looks at the process meanwhile
-
-
-class RandomTeacher(nn.Module):
-    """Answers of the right shapes without a network behind them."""
-
-    def __init__(self, shapes: Shapes) -> None:
-        super().__init__()
-        self.shapes = shapes
-        self.device_marker = nn.Parameter(torch.empty(0), requires_grad=False)
-
-    def forward(self, images: Tensor) -> Outputs:
-        """Takes images [B, 3, H, W]."""
-        shapes = self.shapes
-        logits, embedding = (
-            torch.randn(len(images), *shape) for shape in (shapes.logits, shapes.embedding)
-        )
-        maps = {
-            name: torch.randn(len(images), *shape) for name, shape in shapes.feature_maps.items()
-        }
-        return Outputs(logits, embedding, maps, {})
 
 
 def main(arguments: list[str]) -> int:
@@ -59,23 +39,26 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(given.pop("threads"))
     workload = resolve(given | {"seed": 0})
     dataset, splits = open_data(workload)
-    rows = splits.train[: NUM_READY_BATCHES * workload.batch_size]
-    batches = evaluation_batches(
-        dataset, rows, batch_size=workload.batch_size, device=torch.device("cpu")
-    )
-    with torch.device("meta"):
-        shapes = shapes_of(models.build(workload.teacher, dataset.num_classes), dataset.image_size)
+    untrained = models.build_untrained(workload.teacher, dataset.num_classes)
+    shapes = shapes_of(untrained, dataset.image_size, workload.teacher)
+    del untrained
+
+    def random_answer(images: Tensor) -> Outputs:
+        """What the method reads, of the right shapes, without a network behind it."""
+        logits, embedding = (
+            torch.randn(len(images), *shape) for shape in (shapes.logits, shapes.embedding)
+        )
+        return Outputs(logits, embedding, {}, {})
+
     floor = Floor(
-        student=workload.student,
+        workload,
+        dataset,
+        splits,
         method=METHOD,
-        setting=published(METHOD),
-        teacher=RandomTeacher(shapes),
-        dataset=dataset,
-        batches=list(batches),
-        lr=workload.lr,
-        momentum=workload.momentum,
-        weight_decay=workload.weight_decay,
-        seed=workload.seed,
+        setting=published(METHOD, workload),
+        teacher=random_answer,
+        teacher_shapes=shapes,
+        batches=first_batches(workload, dataset, splits, NUM_READY_BATCHES),
         execution=FLOAT32,
     )
     for _ in range(num_steps):

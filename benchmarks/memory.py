@@ -2,24 +2,17 @@
 
 import argparse
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks.pairs import PAIRS, untrained_teacher
+from benchmarks.pairs import PAIRS, write_untrained_teacher
 from benchmarks.processes import Mapping, Memory, mapped, samples
-from benchmarks.search import as_flags, run_process
+from benchmarks.search import as_flags, run_process, search_flags
 from benchmarks.timing import Row, compare_all
-from tuner.data import evaluation_batches
-from tuner.storage import Storage
-from tuner.teacher import TEACHER_FILE, write_teacher
 from tuner.teacher_cache.store import cache_folder
-from tuner.workload import open_data, resolve
 
 NUM_IMAGES, NUM_EPOCHS, NUM_TRIALS = 1000, 2, 2
 NO_MEMORY, NO_FILES = Memory(0, 0, 0), Mapping(0, 0, 0)
@@ -48,11 +41,11 @@ def run(arguments: argparse.Namespace) -> Iterator[list[Row]]:
         with tempfile.TemporaryDirectory() as folder:
             data = {"data": arguments.data, "data_dir": Path(folder, "data")}
             options = {**data, "limit": arguments.limit, "epochs": arguments.epochs, "seed": 0}
-            checkpoint = _write_teacher(options | pair._asdict(), Path(folder))
+            checkpoint = write_untrained_teacher(options | pair._asdict(), Path(folder))
             floor = _floor_peak(data | pair._asdict(), Path(folder))
             options |= {"student": pair.student, "teacher": f"{pair.teacher}@{checkpoint}"}
             # Fills the cache, so that no trial has to load the teacher.
-            run_process("tuner.search", _search_flags(options, Path(folder), 1), Path(folder))
+            run_process("tuner.search", _flags(options, Path(folder), 1), Path(folder))
             one, two = (_search_peak(options, Path(folder), number) for number in (1, 2))
         yield from _rows(str(pair), floor, one, two)
 
@@ -91,7 +84,7 @@ def _floor_peak(options: dict[str, Any], folder: Path) -> Memory:
 
 def _search_peak(options: dict[str, Any], folder: Path, num_concurrent: int) -> Peak:
     peak = Peak()
-    flags = _search_flags(options, folder, num_concurrent)
+    flags = _flags(options, folder, num_concurrent)
     for sample in samples("tuner.search", flags, folder):
         # Before and after the trials the driver does what no trial adds to.
         if len(sample.trials) < num_concurrent:
@@ -108,19 +101,8 @@ def _search_peak(options: dict[str, Any], folder: Path, num_concurrent: int) -> 
     return peak
 
 
-def _search_flags(options: dict[str, Any], folder: Path, num_concurrent: int) -> list[str]:
-    return as_flags(
-        {
-            **options,
-            "space": Path(__file__).with_name("search_space.py"),
-            "runs_dir": folder / f"runs-{uuid.uuid4().hex}",
-            "algo": "grid",
-            "scheduler": "none",
-            "trials": NUM_TRIALS,
-            "seeds": 0,
-            "max_concurrent": num_concurrent,
-        }
-    )
+def _flags(options: dict[str, Any], folder: Path, num_concurrent: int) -> list[str]:
+    return search_flags(options | {"trials": NUM_TRIALS, "max_concurrent": num_concurrent}, folder)
 
 
 def _larger(one: Memory, other: Memory) -> Memory:
@@ -129,14 +111,3 @@ def _larger(one: Memory, other: Memory) -> Memory:
 
 def _more(one: Mapping, other: Mapping) -> Mapping:
     return max(one, other, key=lambda mapping: mapping.resident)
-
-
-def _write_teacher(options: dict[str, Any], folder: Path) -> Path:
-    """A checkpoint with random weights."""
-    workload = resolve(options)
-    dataset, splits = open_data(workload)
-    rows = splits.train[: workload.batch_size]
-    (batch,) = evaluation_batches(dataset, rows, batch_size=len(rows), device=torch.device("cpu"))
-    teacher = untrained_teacher(workload.teacher, dataset.num_classes, batch)
-    write_teacher(Storage(str(folder)), teacher)
-    return folder / TEACHER_FILE

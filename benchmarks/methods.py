@@ -1,64 +1,90 @@
-"""The methods that are measured, with their published settings, and what they minimise."""
+"""The methods that are measured, and what a training with one of them consists of."""
 
+import argparse
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch.nn.functional as F
-from torch import Tensor
+import torch
+from rich.console import Console
+from torch import Tensor, nn
 
-from losses import LOSSES, Batch, DistillationLoss
-from losses.kd import kd_divergence
-from models import Outputs, Shapes
-from search_spaces import SPACES
+import models
+from losses import LOSSES, LossError, Objective, build_objective
+from models import Outputs, Shapes, shapes_of
+from models.outputs import rotations
+from search_spaces import SPACES, Setting, Space, plain
+from tuner.data import Dataset, Splits
+from tuner.distillation import seeded, training_of
+from tuner.teacher_cache.named_outputs import assemble, of_images, select
+from tuner.workload import Workload
 
-METHODS = ("plain", "kd", "itrd", "mimkd")
-# The CRD framework's weights for KD alone: 0.1 cross-entropy + 0.9 KD at T = 4.
-OWN_SETTINGS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "kd": {"temperature": 4.0, "weight": 0.9, "ce_weight": 0.1},
-}
+METHODS: dict[str, Space] = {"plain": plain.SPACE, **SPACES}
+ALL = "all"
 
-
-class KD(DistillationLoss):
-    """The softened predictions alone. Heads: none. Terms: "kd"."""
-
-    needs = ("logits",)
-
-    def __init__(
-        self,
-        student: Shapes,
-        teacher: Shapes,
-        *,
-        temperature: float,
-        weight: float,
-        ce_weight: float,
-    ) -> None:
-        super().__init__()
-        self.temperature, self.weight, self.ce_weight = temperature, weight, ce_weight
-
-    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns {"kd": scalar >= 0}, weighted."""
-        divergence = kd_divergence(student.logits, teacher.logits, self.temperature)
-        return {"kd": self.weight * divergence}
+# Images [B, 3, H, W] to outputs: a network, or what stands in for one.
+AnyTeacher = Callable[[Tensor], Outputs]
 
 
-def published(method: str) -> dict[str, Any]:
-    """The published setting of a method."""
-    return SPACES[method].published() if method in SPACES else OWN_SETTINGS[method]
+def published(method: str, workload: Workload) -> Setting:
+    """The published setting of a method, its epochs in proportion to the workload's."""
+    return METHODS[method].for_epochs(workload.epochs).published()
 
 
-def build_loss(
-    method: str, setting: dict[str, Any], student: Shapes, teacher: Shapes
-) -> DistillationLoss:
-    """The method's loss; where `losses` has a KD of its own, that one."""
-    known: dict[str, type[DistillationLoss]] = {"kd": KD} | LOSSES
-    return known[method](student, teacher, **setting)
+def student_and_objective(
+    workload: Workload,
+    dataset: Dataset,
+    splits: Splits,
+    *,
+    method: str,
+    setting: dict[str, Any],
+    teacher_shapes: Shapes,
+) -> tuple[nn.Module, Objective]:
+    """A student with fresh weights and what it minimises. Raises losses.LossError."""
+    student = seeded(workload.seed, lambda: models.build(workload.student, dataset.num_classes))
+    student_shapes = shapes_of(student, dataset.image_size, workload.student)
+
+    def build() -> Objective:
+        objective = build_objective(LOSSES[method], student_shapes, teacher_shapes, setting)
+        objective.start(training_of(dataset, splits, workload.epochs))
+        return objective
+
+    return student, seeded(workload.seed + 1, build)
 
 
-def objective(
-    loss: DistillationLoss, student: Outputs, teacher: Outputs | None, batch: Batch
-) -> Tensor:
-    """The scalar that is minimised; the teacher may be None for the method "plain"."""
-    total = loss.ce_weight * F.cross_entropy(student.logits, batch.labels)
-    for term in loss(student, teacher, batch).values():
-        total = total + term
-    return total
+def images_for(objective: Objective, images: Tensor) -> Tensor:
+    """What both networks see of images [B, 3, H, W]: these, or each in four rotations."""
+    return rotations(images) if objective.loss.rotates else images
+
+
+def only(outputs: Outputs, needs: tuple[str, ...]) -> Outputs:
+    """Of a teacher's outputs those that a loss needs, and its classifier."""
+    answer = assemble(select(outputs, of_images(needs)))
+    return answer._replace(classifier=outputs.classifier)
+
+
+def ask(teacher: AnyTeacher, objective: Objective, images: Tensor) -> Outputs:
+    """What the objective needs to know of the teacher about images [B, 3, H, W]."""
+    with torch.no_grad():
+        return only(teacher(images_for(objective, images)), objective.needs)
+
+
+def add_methods_argument(parser: argparse.ArgumentParser, default: Sequence[str]) -> None:
+    """--methods METHOD ..., or all; to be read by `methods_of`."""
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=[*METHODS, ALL],
+        default=default,
+        metavar="METHOD",
+        help=f"of {', '.join(METHODS)}, or {ALL}; default: {' '.join(default)}",
+    )
+
+
+def methods_of(arguments: argparse.Namespace) -> list[str]:
+    """The names that were asked for."""
+    return list(METHODS) if ALL in arguments.methods else arguments.methods
+
+
+def leave_out(pair: object, error: LossError) -> None:
+    """Says on stderr why a method is not measured."""
+    Console(stderr=True).print(f"left out: {pair}: {error}", highlight=False, soft_wrap=True)

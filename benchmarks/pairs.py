@@ -1,13 +1,18 @@
-"""The pairs of networks that are measured, and teachers for them."""
+"""The pairs of networks that are measured, teachers for them, and the first batches they see."""
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 import models
 from losses import Batch
+from tuner.data import Dataset, Splits, evaluation_batches
 from tuner.distillation import frozen, seeded
+from tuner.storage import Storage
+from tuner.teacher import TEACHER_FILE, write_teacher
+from tuner.workload import Workload, open_data, resolve
 
 
 class Pair(NamedTuple):
@@ -28,17 +33,37 @@ PAIRS = {
 }
 
 
-def untrained_teacher(name: str, num_classes: int, batch: Batch) -> nn.Module:
+def first_batches(
+    workload: Workload, dataset: Dataset, splits: Splits, number: int
+) -> tuple[Batch, ...]:
+    """The first training images, not augmented, as so many batches."""
+    rows = splits.train[: number * workload.batch_size]
+    device = torch.device("cpu")
+    return tuple(evaluation_batches(dataset, rows, batch_size=workload.batch_size, device=device))
+
+
+def untrained_teacher(workload: Workload, dataset: Dataset, splits: Splits) -> nn.Module:
     """A frozen network with random weights, normalised by one batch: as fast as a trained one.
 
     Without the batch's statistics activations would grow with depth, and logits in the
     hundreds make softened probabilities so small that the processor slows down.
     """
-    teacher = seeded(0, lambda: models.build(name, num_classes))
+    teacher = seeded(0, lambda: models.build(workload.teacher, dataset.num_classes))
     for layer in teacher.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 1.0  # the batch's own statistics, no running mean
     teacher.train()
+    (batch,) = first_batches(workload, dataset, splits, 1)
     with torch.no_grad():
         teacher(batch.images)
     return frozen(teacher)
+
+
+def write_untrained_teacher(options: dict[str, Any], folder: Path) -> Path:
+    """The checkpoint of an untrained teacher; `options` as `resolve` takes them.
+
+    Opens the data, so that no candidate pays for the first time.
+    """
+    workload = resolve(options)
+    write_teacher(Storage(str(folder)), untrained_teacher(workload, *open_data(workload)))
+    return folder / TEACHER_FILE

@@ -6,23 +6,21 @@ size, schedule and transforms are the CRD framework's (arXiv:1910.10699); the co
 ours.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-import models
-from benchmarks.methods import build_loss, objective
+from benchmarks.methods import AnyTeacher, ask, images_for, student_and_objective
 from losses import Batch
-from models import shapes_of
+from models import Shapes
 from tuner.data import Dataset, Splits
-from tuner.distillation import seeded
 from tuner.workload import Workload
 
 
@@ -33,15 +31,16 @@ class PilImages(torch.utils.data.Dataset):
         # PIL has channels last, so the copy is made once, here.
         self.images = np.ascontiguousarray(dataset.images[rows].transpose(0, 2, 3, 1))
         self.labels = dataset.labels[rows].tolist()
+        self.rows = rows.tolist()
         self.transform = transform
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, position: int) -> tuple[Tensor, int, int]:
-        """Image float32 [3, H, W], label, position."""
+        """Image float32 [3, H, W], label, row in the data set."""
         image = Image.fromarray(self.images[position])
-        return self.transform(image), self.labels[position], position
+        return self.transform(image), self.labels[position], self.rows[position]
 
 
 class Averages:
@@ -66,56 +65,45 @@ class PlainLoop:
 
     def __init__(
         self,
-        *,
-        student: str,
-        method: str,
-        setting: dict[str, Any],
-        teacher: nn.Module | None,
+        workload: Workload,
         dataset: Dataset,
         splits: Splits,
-        epochs: int,
-        batch_size: int,
-        lr: float,
-        lr_decay_epochs: Sequence[int],
-        lr_decay_rate: float,
-        momentum: float,
-        weight_decay: float,
-        crop_padding: int,
-        flip: bool,
-        seed: int,
+        *,
+        method: str,
+        setting: dict[str, Any],
+        teacher: AnyTeacher | None,
+        teacher_shapes: Shapes,
     ) -> None:
-        """Named as in tuner.distillation.Distillation; `seed` gives the initial weights."""
-        self.epochs = epochs
         self.teacher = teacher
-        self.student = seeded(seed, lambda: models.build(student, dataset.num_classes))
-        student_shapes = shapes_of(self.student, dataset.image_size)
-        teacher_shapes = student_shapes
-        if teacher is not None:
-            teacher_shapes = shapes_of(teacher, dataset.image_size)
-        self.loss = seeded(
-            seed + 1, lambda: build_loss(method, setting, student_shapes, teacher_shapes)
+        self.student, self.objective = student_and_objective(
+            workload,
+            dataset,
+            splits,
+            method=method,
+            setting=setting,
+            teacher_shapes=teacher_shapes,
         )
         self.optimizer = torch.optim.SGD(
-            [*self.student.parameters(), *self.loss.parameters()],
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
+            [*self.student.parameters(), *self.objective.parameters()],
+            lr=workload.lr,
+            momentum=workload.momentum,
+            weight_decay=workload.weight_decay,
         )
         self.schedule = torch.optim.lr_scheduler.MultiStepLR(
-            self.optimizer, milestones=list(lr_decay_epochs), gamma=lr_decay_rate
+            self.optimizer,
+            milestones=list(workload.lr_decay_epochs),
+            gamma=workload.lr_decay_rate,
         )
         as_tensor = [transforms.ToTensor(), transforms.Normalize(dataset.mean, dataset.std)]
-        augmentation: list[Any] = [transforms.RandomCrop(dataset.image_size, padding=crop_padding)]
-        if flip:
-            augmentation.append(transforms.RandomHorizontalFlip())
-        self.train_loader = _loader(
-            dataset, splits.train, transforms.Compose(augmentation + as_tensor), batch_size, True
-        )
-        self.validation_loader = _loader(
-            dataset, splits.validation, transforms.Compose(as_tensor), batch_size, False
-        )
+        crop = transforms.RandomCrop(dataset.image_size, padding=workload.crop_padding)
+        flip = [transforms.RandomHorizontalFlip()] if workload.flip else []
+        augmentation = transforms.Compose([crop, *flip, *as_tensor])
+        images = PilImages(dataset, splits.train, augmentation)
+        self.train_loader = DataLoader(images, workload.batch_size, shuffle=True)
+        images = PilImages(dataset, splits.validation, transforms.Compose(as_tensor))
+        self.validation_loader = DataLoader(images, workload.batch_size)
         self._endless = self._batches_without_end()
-        self._num_steps = 0
+        self._num_steps, self._epoch = 0, 1
 
     def step(self) -> dict[str, float]:
         """One step, its batch's loading included; returns what is logged."""
@@ -127,6 +115,7 @@ class PlainLoop:
         for batch in self.train_loader:
             averages.update(self._train_on(batch), len(batch[0]))
         self.schedule.step()
+        self._epoch += 1
         validation = {f"val_{name}": value for name, value in self._validate().items()}
         return averages.means() | validation
 
@@ -137,18 +126,17 @@ class PlainLoop:
     def _train_on(self, loaded: list[Tensor]) -> dict[str, float]:
         self._num_steps += 1
         self.student.train()
-        images, labels, positions = loaded
-        batch = Batch(images, labels, positions, seed=self._num_steps)
-        outputs = self.student(batch.images)
-        teacher_outputs = None
-        if self.teacher is not None:
-            with torch.no_grad():
-                teacher_outputs = self.teacher(batch.images)
-        loss = objective(self.loss, outputs, teacher_outputs, batch)
+        images, labels, rows = loaded
+        batch = Batch(images, labels, rows, self._num_steps, self._epoch)
+        student_images = images_for(self.objective, images)
+        outputs = self.student(student_images)
+        answer = None if self.teacher is None else ask(self.teacher, self.objective, images)
+        loss = torch.stack(list(self.objective(outputs, answer, batch).values())).sum()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return {"loss": loss.item(), **_accuracies(outputs.logits, batch.labels)}
+        upright = outputs.logits[:: len(student_images) // len(images)]
+        return {"loss": loss.item(), **_accuracies(upright, labels)}
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
@@ -159,35 +147,6 @@ class PlainLoop:
             loss = F.cross_entropy(logits, labels).item()
             averages.update({"loss": loss, **_accuracies(logits, labels)}, len(images))
         return averages.means()
-
-
-def schedule_of(workload: Workload) -> dict[str, Any]:
-    """The arguments that come from a workload; what only our own loop knows is left out."""
-    return {
-        name: getattr(workload, name)
-        for name in (
-            "epochs",
-            "batch_size",
-            "lr",
-            "lr_decay_epochs",
-            "lr_decay_rate",
-            "momentum",
-            "weight_decay",
-            "crop_padding",
-            "flip",
-        )
-    }
-
-
-def _loader(
-    dataset: Dataset,
-    rows: np.ndarray,
-    transform: transforms.Compose,
-    batch_size: int,
-    shuffle: bool,
-) -> DataLoader:
-    images = PilImages(dataset, rows, transform)
-    return DataLoader(images, batch_size=batch_size, shuffle=shuffle, num_workers=0)
 
 
 def _accuracies(logits: Tensor, labels: Tensor) -> dict[str, float]:

@@ -21,7 +21,8 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 from ray import tune
 
 import models
-from benchmarks.plain_loop import PlainLoop, schedule_of
+from benchmarks.plain_loop import PlainLoop
+from models import shapes_of
 from tuner.distillation import frozen
 from tuner.workload import Workload, open_data, resolve
 
@@ -35,16 +36,15 @@ def train(config: dict[str, Any]) -> None:
         workload.teacher_checkpoint, workload.teacher, dataset.num_classes
     )
     training = PlainLoop(
-        student=workload.student,
+        workload,
+        dataset,
+        splits,
         method="itrd",
         setting=config["setting"],
         teacher=frozen(teacher),
-        dataset=dataset,
-        splits=splits,
-        seed=workload.seed,
-        **schedule_of(workload),
+        teacher_shapes=shapes_of(teacher, dataset.image_size, workload.teacher),
     )
-    for _ in range(training.epochs):
+    for _ in range(workload.epochs):
         tune.report(training.run_epoch())
 
 

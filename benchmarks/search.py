@@ -13,16 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks.pairs import PAIRS, untrained_teacher
+from benchmarks.pairs import PAIRS, write_untrained_teacher
 from benchmarks.search_space import SPACE
 from benchmarks.timing import Row, compare_all, measure
-from tuner.data import evaluation_batches
-from tuner.storage import Storage
-from tuner.teacher import write_teacher
 from tuner.teacher_cache.store import cache_folder
-from tuner.workload import open_data, resolve
 
 ROUNDS = 2
 NUM_IMAGES, NUM_EPOCHS = 1000, 3
@@ -69,17 +63,8 @@ def ours_warm(case: Case) -> Run:
 
 
 def _our_search(case: Case, data_dir: Path) -> None:
-    options = {
-        **case.workload,
-        "data_dir": data_dir,
-        "space": Path(__file__).with_name("search_space.py"),
-        "runs_dir": case.folder / f"runs-{uuid.uuid4().hex}",
-        # The same trials in full, and no others.
-        "algo": "grid",
-        "scheduler": "none",
-        "seeds": 0,
-    }
-    run_process("tuner.search", as_flags(options), case.folder)
+    flags = search_flags(case.workload | {"data_dir": data_dir}, case.folder)
+    run_process("tuner.search", flags, case.folder)
 
 
 # In the order of the table.
@@ -114,7 +99,7 @@ def run(arguments: argparse.Namespace) -> Iterator[list[Row]]:
                 "seed": 0,
                 **pair._asdict(),
             }
-            checkpoint = _write_teacher(options, Path(folder))
+            checkpoint = write_untrained_teacher(options, Path(folder))
             options["teacher"] = f"{pair.teacher}@{checkpoint}"
             case = Case(options, SPACE.grid(), Path(folder))
             seconds = measure(
@@ -145,20 +130,23 @@ def run_process(module: str, arguments: list[str], folder: Path) -> None:
         raise RuntimeError(f"{module} failed ({process.returncode}):\n{log.read_text()[-4000:]}")
 
 
+def search_flags(options: dict[str, Any], folder: Path) -> list[str]:
+    """The flags of `tuner.search` for the settings of `search_space.py` in full, and no others."""
+    return as_flags(
+        {
+            **options,
+            "space": Path(__file__).with_name("search_space.py"),
+            "runs_dir": folder / f"runs-{uuid.uuid4().hex}",
+            "algo": "grid",
+            "scheduler": "none",
+            "seeds": 0,
+        }
+    )
+
+
 def as_flags(options: dict[str, Any]) -> list[str]:
     """{"data_dir": "x"} as --data-dir x."""
     flags = []
     for name, value in options.items():
         flags += [f"--{name.replace('_', '-')}", str(value)]
     return flags
-
-
-def _write_teacher(options: dict[str, Any], folder: Path) -> Path:
-    """A checkpoint with random weights; the data is opened here, so no candidate pays for it."""
-    workload = resolve(options)
-    dataset, splits = open_data(workload)
-    rows = splits.train[: workload.batch_size]
-    (batch,) = evaluation_batches(dataset, rows, batch_size=len(rows), device=torch.device("cpu"))
-    teacher = untrained_teacher(workload.teacher, dataset.num_classes, batch)
-    write_teacher(Storage(str(folder)), teacher)
-    return folder / "teacher.pt"

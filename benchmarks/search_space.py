@@ -5,6 +5,7 @@ plain Ray Tune as a list.
 """
 
 from search_spaces import Choice, Fixed, Float, Space
+from search_spaces.common import common
 
 SPACE = Space(
     method="itrd",
@@ -20,5 +21,6 @@ SPACE = Space(
         Fixed("normalise", True),
         Fixed("log2", False),
         Fixed("form", "stable", options=("stable", "official")),
+        *common(),
     ),
 )

@@ -12,8 +12,9 @@ import torch
 
 from benchmarks.pairs import PAIRS, untrained_teacher
 from benchmarks.timing import Row, compare_all
+from losses import LOSSES
 from search_spaces import SPACES
-from tuner.data import Dataset, Splits, evaluation_batches
+from tuner.data import Dataset, Splits
 from tuner.distillation import Distillation
 from tuner.execution import FLOAT32
 from tuner.teacher import teacher_of, weights_digest
@@ -26,6 +27,7 @@ NUM_IMAGES = 640
 NUM_STEPS = 8
 WINDOW_BYTES = 2 * 2**30
 CPU = torch.device("cpu")
+METHOD = "mimkd"
 # Maps of every size and critics that cost little: the teacher is what the step is made of.
 CHEAP = {"critic": "project_and_dot", "shortcut": "linear", "width": "64", "num_locations": "16"}
 
@@ -43,9 +45,7 @@ def run(arguments: argparse.Namespace) -> Iterator[list[Row]]:
         given = {"data": arguments.data, "data_dir": arguments.data_dir, "limit": NUM_IMAGES}
         workload = resolve(given | {"seed": 0, "epochs": arguments.rounds + 1} | pair._asdict())
         dataset, splits = open_data(workload)
-        few = splits.train[: workload.batch_size]
-        (batch,) = evaluation_batches(dataset, few, batch_size=len(few), device=CPU)
-        network = untrained_teacher(workload.teacher, dataset.num_classes, batch)
+        network = untrained_teacher(workload, dataset, splits)
         seconds: dict[str, list[float]] = {"one alone": [], "each its own": [], "sharing": []}
         several = arguments.processes
         for epoch in range(1, arguments.rounds + 1):
@@ -81,8 +81,8 @@ def _train(
 ) -> None:
     training = Distillation(
         student=workload.student,
-        method="mimkd",
-        setting=SPACES["mimkd"].narrow(CHEAP).published(),
+        method=LOSSES[METHOD],
+        setting=SPACES[METHOD].narrow(CHEAP).published(),
         # Another digest each round, so that no round reads what an earlier one left.
         teacher=teacher_of(
             workload.teacher,

@@ -12,25 +12,34 @@ from torch import nn
 
 import models
 from benchmarks.floor import Floor
-from benchmarks.methods import KD, METHODS, published
-from benchmarks.pairs import PAIRS, Pair, untrained_teacher
-from benchmarks.plain_loop import PlainLoop, schedule_of
+from benchmarks.methods import (
+    add_methods_argument,
+    leave_out,
+    methods_of,
+    published,
+    student_and_objective,
+)
+from benchmarks.pairs import PAIRS, first_batches, untrained_teacher
+from benchmarks.plain_loop import PlainLoop
 from benchmarks.timing import Row, compare, compare_all, measure
-from losses import LOSSES, Batch
-from models import shapes_of
-from tuner.data import Dataset, Splits, Views, evaluation_batches
+from losses import LOSSES, Batch, LossError, Plain
+from models import Shapes, shapes_of
+from search_spaces import Setting
+from tuner.data import Dataset, Splits
 from tuner.distillation import Distillation, seeded
 from tuner.distillation import Step as DistillationStep
-from tuner.execution import Execution, StepTimer, choose_precision
+from tuner.execution import Execution, StepTimer, WantedPrecision, choose_precision
 from tuner.teacher import teacher_of, weights_digest
 from tuner.teacher_cache import OutputsPlan, Teacher
+from tuner.teacher_cache.named_outputs import of_images
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.stored_pass import StoredPass
 from tuner.workload import Workload, open_data, resolve
 
 ROUNDS, WARMUP_ROUNDS = 15, 2
-# The published critics see every location of every map: 15 seconds a step on one core.
-MIMKD_ROUNDS = 3
+# MIMKD's published critics see every location of every map: 15 seconds a step on one core.
+FEWER_ROUNDS = {"mimkd": 3}
+SHORT_LIST = ("plain", "kd", "itrd", "mimkd")  # no map, logits, an embedding, maps of every size
 NUM_READY_BATCHES = 4
 NUM_IMAGES = 640  # ten steps an epoch: the teacher has to fill the cache first
 CPU = torch.device("cpu")
@@ -40,12 +49,14 @@ CPU = torch.device("cpu")
 class Case:
     """One pair and method, and what all candidates share."""
 
-    pair: Pair
-    method: str
     workload: Workload
     dataset: Dataset
     splits: Splits
+    method: str
+    setting: Setting
+    needs: tuple[str, ...]  # of the teacher's outputs
     teacher: nn.Module | None  # None for the method "plain"
+    teacher_shapes: Shapes
     batches: tuple[Batch, ...]  # for who needs no views
     execution: Execution  # of our steps and of the floor; the plain loop is in float32
     cache: Path
@@ -57,16 +68,14 @@ Step = Callable[[], object]
 def floor(case: Case) -> Step:
     """The student with this loss on ready-made tensors."""
     training = Floor(
-        student=case.pair.student,
+        case.workload,
+        case.dataset,
+        case.splits,
         method=case.method,
-        setting=published(case.method),
+        setting=case.setting,
         teacher=case.teacher,
-        dataset=case.dataset,
+        teacher_shapes=case.teacher_shapes,
         batches=case.batches,
-        lr=case.workload.lr,
-        momentum=case.workload.momentum,
-        weight_decay=case.workload.weight_decay,
-        seed=case.workload.seed,
         execution=case.execution,
     )
     return training.step
@@ -74,7 +83,8 @@ def floor(case: Case) -> Step:
 
 def cached(case: Case) -> Step:
     """Our step; every output that the loss needs is in the cache, filled before."""
-    return _ours(case, cached_everywhere(case))
+    outputs = tuple(CachedOutput(name, 1, 1) for name in of_images(case.needs))
+    return _ours(case, OutputsPlan(outputs))
 
 
 def live(case: Case) -> Step:
@@ -87,7 +97,7 @@ def _ours(case: Case, plan: OutputsPlan) -> Step:
     if case.teacher is not None:
         network = case.teacher
         teacher = teacher_of(
-            case.pair.teacher,
+            case.workload.teacher,
             lambda: network,
             case.dataset,
             CPU,
@@ -96,9 +106,9 @@ def _ours(case: Case, plan: OutputsPlan) -> Step:
             data_dir=str(case.cache),
         )
     training = Distillation(
-        student=case.pair.student,
-        method=case.method,
-        setting=published(case.method),
+        student=case.workload.student,
+        method=LOSSES[case.method],
+        setting=case.setting,
         teacher=teacher,
         dataset=case.dataset,
         splits=case.splits,
@@ -109,7 +119,7 @@ def _ours(case: Case, plan: OutputsPlan) -> Step:
         **case.workload.schedule(),
     )
     if teacher is not None and plan.cached:
-        _fill(teacher, training.loss.needs, case)
+        _fill(teacher, case)
     # An epoch again and again: opening it and checking its pieces is a part of its steps.
     return _Ours(chain.from_iterable(training.steps(1) for _ in count()))
 
@@ -125,35 +135,25 @@ class _Ours:
         self.teacher_seconds.append(next(self._steps).teacher_seconds)
 
 
-def _fill(teacher: Teacher, names: tuple[str, ...], case: Case) -> None:
+def _fill(teacher: Teacher, case: Case) -> None:
     """Computes the first pass of the teacher's outputs."""
-    w = case.workload
-    views = Views(case.dataset, case.splits.train, w.seed, w.passes, w.crop_padding, w.flip)
-    with teacher.open(names, views, 1, w.batch_size) as answers:
+    views = case.workload.views(case.dataset, case.splits, case.workload.seed)
+    with teacher.open(case.needs, views, 1, case.workload.batch_size) as answers:
         if isinstance(answers, StoredPass):
             for _ in answers.fill():
                 pass
 
 
-def cached_everywhere(case: Case) -> OutputsPlan:
-    """The plan of a search with room for everything."""
-    shapes = shapes_of(case.teacher, case.dataset.image_size) if case.teacher else None
-    names = ["logits", "embedding"]
-    names += [f"feature_maps.{name}" for name in shapes.feature_maps] if shapes else []
-    return OutputsPlan(tuple(CachedOutput(name, 1, 1) for name in names))
-
-
 def plain_loop(case: Case) -> Step:
     """PIL, a live teacher, and logging in every step."""
     training = PlainLoop(
-        student=case.pair.student,
+        case.workload,
+        case.dataset,
+        case.splits,
         method=case.method,
-        setting=published(case.method),
+        setting=case.setting,
         teacher=case.teacher,
-        dataset=case.dataset,
-        splits=case.splits,
-        seed=case.workload.seed,
-        **schedule_of(case.workload),
+        teacher_shapes=case.teacher_shapes,
     )
     return training.step
 
@@ -171,7 +171,7 @@ CANDIDATES: dict[str, Callable[[Case], Step]] = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What only this benchmark takes."""
     parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=list(PAIRS))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    add_methods_argument(parser, SHORT_LIST)
     parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES))
     parser.add_argument(
         "--precision",
@@ -180,7 +180,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of our steps and of the floor; default: the faster one, as in a long search",
     )
     parser.add_argument(
-        "--rounds", type=int, help=f"default: {ROUNDS}, for mimkd {MIMKD_ROUNDS}; a step each"
+        "--rounds", type=int, help=f"default: {ROUNDS}, fewer for mimkd; a step each"
     )
 
 
@@ -193,39 +193,44 @@ def run(arguments: argparse.Namespace) -> Iterator[list[Row]]:
 def _run(arguments: argparse.Namespace, cache: Path) -> Iterator[list[Row]]:
     names = [name for name in CANDIDATES if name in {BASELINE, *arguments.candidates}]
     for pair in (PAIRS[name] for name in arguments.pairs):
-        given = {
-            "data": arguments.data,
-            "data_dir": arguments.data_dir,
-            "seed": 0,
-            "limit": NUM_IMAGES,
-        }
-        workload = resolve(given | pair._asdict())
+        given = {"data": arguments.data, "data_dir": arguments.data_dir, "limit": NUM_IMAGES}
+        workload = resolve(given | {"seed": 0} | pair._asdict())
         dataset, splits = open_data(workload)
-        batches = _first_batches(workload, dataset, splits)
-        teacher = untrained_teacher(pair.teacher, dataset.num_classes, batches[0])
+        teacher = untrained_teacher(workload, dataset, splits)
+        shapes = shapes_of(teacher, dataset.image_size, pair.teacher)
+        batches = first_batches(workload, dataset, splits, NUM_READY_BATCHES)
         execution = _execution(arguments.precision, workload, dataset)
-        for method in arguments.methods:
-            # The loop knows methods by name; kd gets its own file in `losses` one day.
-            LOSSES.setdefault("kd", KD)
+        for method in methods_of(arguments):
+            setting = published(method, workload)
+            try:
+                _, objective = student_and_objective(
+                    workload,
+                    dataset,
+                    splits,
+                    method=method,
+                    setting=setting,
+                    teacher_shapes=shapes,
+                )
+            except LossError as error:
+                leave_out(pair, error)
+                continue
             case = Case(
-                pair=pair,
-                method=method,
                 workload=workload,
                 dataset=dataset,
                 splits=splits,
-                teacher=None if method == "plain" else teacher,
+                method=method,
+                setting=setting,
+                needs=objective.needs,
+                teacher=None if LOSSES[method] is Plain else teacher,
+                teacher_shapes=shapes,
                 batches=batches,
                 execution=execution,
                 cache=cache,
             )
-            is_slow = method == "mimkd"
-            rounds = arguments.rounds or (MIMKD_ROUNDS if is_slow else ROUNDS)
+            rounds = arguments.rounds or FEWER_ROUNDS.get(method, ROUNDS)
+            warmup_rounds = WARMUP_ROUNDS if rounds >= ROUNDS else 1
             candidates = {name: CANDIDATES[name](case) for name in names}
-            seconds = measure(
-                candidates,
-                rounds=rounds,
-                warmup_rounds=1 if is_slow else WARMUP_ROUNDS,
-            )
+            seconds = measure(candidates, rounds=rounds, warmup_rounds=warmup_rounds)
             labels = {"pair": f"{pair} ({execution.precision})", "method": method}
             rows = compare_all(seconds, BASELINE, labels)
             for name, candidate in candidates.items():
@@ -236,9 +241,9 @@ def _run(arguments: argparse.Namespace, cache: Path) -> Iterator[list[Row]]:
             yield rows
 
 
-def _execution(precision: str, workload: Workload, dataset: Dataset) -> Execution:
-    if precision != "auto":
-        return Execution(precision)
+def _execution(wanted: WantedPrecision, workload: Workload, dataset: Dataset) -> Execution:
+    if wanted != "auto":
+        return Execution(wanted)
     timer = StepTimer(
         lambda: seeded(0, lambda: models.build(workload.student, dataset.num_classes)),
         dataset.image_size,
@@ -246,12 +251,3 @@ def _execution(precision: str, workload: Workload, dataset: Dataset) -> Executio
         CPU,
     )
     return choose_precision(timer)[0]
-
-
-def _first_batches(workload: Workload, dataset: Dataset, splits: Splits) -> tuple[Batch, ...]:
-    rows = splits.train[: NUM_READY_BATCHES * workload.batch_size]
-    return tuple(
-        evaluation_batches(
-            dataset, rows, batch_size=workload.batch_size, device=torch.device("cpu")
-        )
-    )
