@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from searching import Searches, local_ray
+from test_bring_your_own import FILES
 
 from search_spaces import SPACES
 from tuner.orchestration.record import DONE, FINAL, RUNNING, SEARCH, STOPPED
@@ -112,3 +113,31 @@ def test_deterministic_gives_the_same_settings_twice_with_two_at_a_time(
         event["event"] for event in searches.record("one").events if event["event"] != "epoch"
     ]
     assert "begin begin end" in " ".join(events)
+
+
+@pytest.mark.slow
+def test_networks_and_a_method_of_ones_own(
+    searches: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """The files of docs/bring-your-own.md, in another folder than the workers'."""
+    for name, code in FILES.items():
+        (tmp_path / name).write_text(code)
+    monkeypatch.chdir(tmp_path)
+    options = {
+        "space": "./my_method.py",
+        "teacher": "my_net:small",
+        "student": "./my_net.py:small#layer1,layer3",
+        "epochs": 1,
+        "trials": 2,
+    }
+    assert searches.run("own", "--quiet", **options) == 0
+    assert {trial.status for trial in searches.record("own").of(SEARCH)} == {DONE}
+    client = searches.client()
+    assert any(
+        model.name.startswith("my_net-small-") for model in client.search_registered_models()
+    )
+    # What the search began with is not there any more.
+    with (tmp_path / "my_net.py").open("a") as file:
+        file.write("\nEXTRA = 1\n")
+    assert searches.resume("own") == 2
+    assert "own file has changed since own began" in capsys.readouterr().err
