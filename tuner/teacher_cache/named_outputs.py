@@ -29,7 +29,10 @@ def are_rotated(names: Iterable[str]) -> bool:
 
 
 def select(outputs: Outputs, names: Iterable[str]) -> dict[str, Tensor]:
-    """The named outputs, [B, ...] each; of rotated images, outputs are of [4B, ...]."""
+    """The named outputs, [B, ...] each; of rotated images, outputs are of [4B, ...].
+
+    In one layout wherever they come from, because sums depend on it in their last bits.
+    """
     selected = {}
     for name in names:
         tensor = _output(outputs, name.removeprefix(ROTATIONS))
@@ -37,7 +40,7 @@ def select(outputs: Outputs, names: Iterable[str]) -> dict[str, Tensor]:
             tensor = tensor.permute(0, 2, 3, 1)
         if name.startswith(ROTATIONS):
             tensor = tensor.unflatten(0, (-1, NUM_ROTATIONS))
-        selected[name] = tensor
+        selected[name] = tensor.contiguous()
     return selected
 
 

@@ -113,10 +113,7 @@ class Teacher:
             images = rotations(images)
         # no_grad, not inference_mode: the loss saves the teacher's maps for backward.
         with torch.no_grad():
-            tensors = select(self._load()(images), names)
-        # In one layout by every road, because sums depend on it in their last bits: channels
-        # last, as the network has computed them.
-        return {name: tensor.contiguous() for name, tensor in tensors.items()}
+            return select(self._load()(images), names)
 
     def classifier(self) -> Tensor | None:
         """The weight [classes, D] of its linear classifier; None where it has none."""
