@@ -26,7 +26,10 @@ def statuses(searches: Searches, name: str) -> list[str]:
 
 
 # tpe is in the test of --deterministic.
-@pytest.mark.parametrize("algo", ["random", "grid", "gp", "cmaes", "qmc"])
+@pytest.mark.parametrize(
+    "algo",
+    ["random", "grid", *(pytest.param(a, marks=pytest.mark.slow) for a in ("gp", "cmaes", "qmc"))],
+)
 def test_every_algorithm_runs_all_trials_to_the_end(searches: Searches, algo: str) -> None:
     # Six trials: GP and CMA-ES propose settings themselves from the fifth on.
     assert searches.run(algo, "--quiet", algo=algo, scheduler="none", epochs=1, trials=6) == 0

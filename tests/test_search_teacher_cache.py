@@ -60,7 +60,8 @@ def test_a_second_search_computes_nothing(searches: Searches, cold: str) -> None
     assert epochs_of(searches, "warm") == epochs_of(searches, cold)
 
 
-@pytest.mark.parametrize("space", ["itrd", pytest.param("mimkd", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("space", ["itrd", "mimkd"])
 def test_trials_that_share_the_teacher_are_what_each_would_be_alone(
     searches: Searches, space: str
 ) -> None:
