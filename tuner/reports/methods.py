@@ -138,8 +138,8 @@ def _validation(trials: list[Trial]) -> float:
 def _cost(trials: list[Trial], plain: list[Trial], record: Record | None) -> float | None:
     """Seconds an epoch relative to plain training, an initial stage included.
 
-    The teacher's share is that of a usual epoch of the search: a final training is mostly
-    the first with its seed, so that it fills the cache for those after it.
+    The teacher's share is the least that an epoch of the search had: many fill the cache for
+    those after them, final trainings above all, whose seeds are new.
     """
     seconds, plain_seconds = _epoch_seconds(trials), _epoch_seconds(plain)
     if seconds is None or not plain_seconds:
@@ -150,7 +150,7 @@ def _cost(trials: list[Trial], plain: list[Trial], record: Record | None) -> flo
         for epoch in trial.epochs
         if "teacher_seconds" in epoch
     ]
-    return (seconds + (statistics.median(teacher) if teacher else 0.0)) / plain_seconds
+    return (seconds + min(teacher, default=0.0)) / plain_seconds
 
 
 def _epoch_seconds(trials: list[Trial]) -> float | None:
