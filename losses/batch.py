@@ -23,3 +23,8 @@ class Training(NamedTuple):
     rows: Tensor  # [N], int64: the training images' rows in the data set, ascending
     labels: Tensor  # [N], int64: theirs
     num_epochs: int
+
+
+def ramp(epoch: int, num_epochs: int) -> float:
+    """What a weight is multiplied by in an epoch, counted from 1: 1 from `num_epochs` on."""
+    return min(epoch / num_epochs, 1.0) if num_epochs else 1.0

@@ -11,7 +11,7 @@ from the other classes' logits. The values are equal wherever the code's are fin
 import torch
 from torch import Tensor
 
-from losses.batch import Batch
+from losses.batch import Batch, ramp
 from losses.kd import kd_divergence
 from losses.logits import require_same_classes
 from losses.loss import DistillationLoss, require_not_negative, require_positive
@@ -48,7 +48,7 @@ class DKD(DistillationLoss):
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Returns {"tckd": scalar >= 0, "nckd": scalar >= 0}, weighted."""
-        ramp = min(batch.epoch / self.warmup_epochs, 1.0) if self.warmup_epochs else 1.0
+        scale = ramp(batch.epoch, self.warmup_epochs)
         terms: dict[str, Tensor] = {}
         if not self.needs:
             return terms
@@ -56,10 +56,10 @@ class DKD(DistillationLoss):
         wanted, wanted_others = split(teacher.logits, batch.labels)
         if self.alpha:
             loss = target_divergence(own, own_others, wanted, wanted_others, self.temperature)
-            terms["tckd"] = ramp * self.alpha * loss
+            terms["tckd"] = scale * self.alpha * loss
         if self.beta:
             loss = kd_divergence(own_others, wanted_others, self.temperature)
-            terms["nckd"] = ramp * self.beta * loss
+            terms["nckd"] = scale * self.beta * loss
         return terms
 
 

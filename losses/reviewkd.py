@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from losses.batch import Batch
+from losses.batch import Batch, ramp
 from losses.loss import DistillationLoss, LossError, require_not_negative, require_positive
 from losses.pooling import Size, pool_to
 from losses.pre_activation import pre_activation_stages
@@ -76,8 +76,8 @@ class ReviewKD(DistillationLoss):
         for fusion, student_map, teacher_map in zip(self.fusions, students, teachers, strict=True):
             prediction, fused = fusion(student_map, fused, _size(teacher_map))
             losses.append(hierarchical_context_loss(prediction, teacher_map))
-        ramp = min(batch.epoch / self.warmup_epochs, 1.0) if self.warmup_epochs else 1.0
-        return {"reviewkd": self.weight * ramp * torch.stack(losses).sum()}
+        weight = self.weight * ramp(batch.epoch, self.warmup_epochs)
+        return {"reviewkd": weight * torch.stack(losses).sum()}
 
 
 class Fusion(nn.Module):

@@ -13,10 +13,15 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from search_spaces import SPACES, SpaceError, load_space
+from search_spaces import SPACES, Space, SpaceError, load_space
 from search_spaces.parameters import list_of, suggestion
 from tuner.arguments import read_request
-from tuner.conclusion import print_interrupted, resume_command_of, write_results
+from tuner.conclusion import (
+    mlflow_hint,
+    print_interrupted,
+    resume_command_of,
+    write_results,
+)
 from tuner.errors import RequestError
 from tuner.orchestration.cluster import ray_for
 from tuner.orchestration.prepare import (
@@ -35,7 +40,7 @@ from tuner.reports.methods_page import print_methods, row_as_dict, write_methods
 from tuner.request import SearchRequest
 from tuner.session import run_watched
 from tuner.storage import SEARCH_FILE, Storage
-from tuner.tracking import Tracking, default_tracking_uri, ui_command
+from tuner.tracking import Tracking, default_tracking_uri
 from tuner.workload import open_data
 
 ALL = "all"
@@ -83,9 +88,10 @@ def plan_comparison(request: SearchRequest) -> Comparison:
     }
     searches: list[Search] = []
     refusals: list[RequestError] = []
-    for space, parameters in spaces.items():
-        method = load_space(space).method
-        pins = {key: value for key, value in request.set.items() if key in parameters}
+    for space, declared in spaces.items():
+        method = declared.method
+        names = {parameter.name for parameter in declared.params}
+        pins = {key: value for key, value in request.set.items() if key in names}
         # METHOD.NAME=VALUE is for one method, and wins over NAME=VALUE, which is for all.
         pins |= {
             key.removeprefix(f"{method}."): value
@@ -167,7 +173,7 @@ def rebuild_report(name: str, runs: Storage) -> str:
     storage = runs.sub(name)
     base = yaml.safe_load(storage.read(SEARCH_FILE)) | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, {}, base=base)
-    methods = [load_space(space).method for space in _spaces(request.space)]
+    methods = [space.method for space in _spaces(request.space).values()]
     begun = [method for method in methods if storage.sub(method).exists(SEARCH_FILE)]
     if not begun:
         raise RequestError(f"no search of {name!r} has begun; start it with --resume {name}")
@@ -218,11 +224,7 @@ def _print(
     if tracking.problem:
         console.print(f"MLflow:  [red]{escape(tracking.problem)}[/]", soft_wrap=True)
         return
-    console.print(f"MLflow:  {escape(ui_command(tracking.uri))}", soft_wrap=True)
-    console.print(
-        f"         then http://127.0.0.1:5000/#/experiments/{tracking.experiment_id}/runs/{run_id}",
-        soft_wrap=True,
-    )
+    console.print(mlflow_hint(tracking, run_id), soft_wrap=True)
 
 
 def fitting(comparison: Comparison) -> Comparison:
@@ -253,22 +255,20 @@ def _names(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
 
 
-def _spaces(text: str) -> dict[str, set[str]]:
-    """The spaces that are asked for, and the names of each one's hyperparameters."""
-    spaces: dict[str, set[str]] = {}
-    methods: set[str] = set()
+def _spaces(text: str) -> dict[str, Space]:
+    """The spaces that are asked for, by the names that they are asked for by."""
+    spaces: dict[str, Space] = {}
     for name in list(SPACES) if text == ALL else _names(text):
         space = load_space(name)
-        if space.method in methods:
+        if space.method in {other.method for other in spaces.values()}:
             raise RequestError(f"space has {space.method} twice; name each method once")
-        methods.add(space.method)
-        spaces[name] = {parameter.name for parameter in space.params}
+        spaces[name] = space
     return spaces
 
 
-def _check_pins(request: SearchRequest, spaces: dict[str, set[str]]) -> None:
-    known = set().union(*spaces.values())
-    methods = {load_space(space).method for space in spaces}
+def _check_pins(request: SearchRequest, spaces: dict[str, Space]) -> None:
+    known = {parameter.name for space in spaces.values() for parameter in space.params}
+    methods = {space.method for space in spaces.values()}
     for name in request.set:
         if name.partition(".")[0] in methods and "." in name:
             continue  # the method's own space checks it

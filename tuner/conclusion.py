@@ -180,6 +180,14 @@ def _print_result(search: Search, record: Record, best: Trial, rows: list[Row]) 
     console.print(escape(verdict(rows, search.request.select_on)))
 
 
+def mlflow_hint(tracking: Tracking, run_id: str | None) -> str:
+    """How a person gets to see a run in MLflow, as rich markup."""
+    return (
+        f"MLflow:  {escape(ui_command(tracking.uri))}\n"
+        f"         then http://127.0.0.1:5000/#/experiments/{tracking.experiment_id}/runs/{run_id}"
+    )
+
+
 def _print_hints(search: Search, tracking: Tracking, report: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\nreport:  {escape(report)}")
@@ -189,12 +197,7 @@ def _print_hints(search: Search, tracking: Tracking, report: str) -> None:
             f"send them again with\n         {escape(resume_command(search))}"
         )
     else:
-        uri = tracking.uri
-        console.print(f"MLflow:  {escape(ui_command(uri))}")
-        console.print(
-            f"         then http://127.0.0.1:5000/#/experiments/{tracking.experiment_id}"
-            f"/runs/{tracking.parent_run_id}"
-        )
+        console.print(mlflow_hint(tracking, tracking.parent_run_id))
     method = search.space.method
     if search.workload.data == "digits" and method in PAPER_COMMANDS:
         console.print(f"paper:   python -m tuner.search --space {method} {PAPER_COMMANDS[method]}")

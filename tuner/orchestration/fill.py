@@ -98,7 +98,7 @@ def fill(
             digest=digest,
             plan=plan,
             passes=_passes(search, needs, plan),
-            num_threads=max(1, int(search.request.cpus_per_trial)),
+            num_threads=search.num_threads,
             gpus=gpus,
         )
         machines = [

@@ -48,7 +48,7 @@ def plan_for(
             own.add(entry_key(describe_entry(workload.teacher, digest, views)))
     name, num_classes, image_size = workload.teacher, dataset.num_classes, dataset.image_size
     folder, budget = cache_folder(workload.data_dir), request.cache_budget
-    num_threads, precision = max(1, int(request.cpus_per_trial)), request.cache_precision
+    num_threads, precision = search.num_threads, request.cache_precision
 
     def measure() -> tuple[Speeds, Room]:
         with _threads(num_threads):
@@ -77,7 +77,7 @@ def execution_for(
     workload = search.workload
     _, splits = open_data(workload)
     student, num_classes, image_size = workload.student, dataset.num_classes, dataset.image_size
-    num_threads = max(1, int(search.request.cpus_per_trial))
+    num_threads = search.num_threads
     steps_per_trial = workload.epochs * num_batches(len(splits.train), workload.batch_size)
     num_trials = search.num_trials
 

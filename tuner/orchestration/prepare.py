@@ -51,6 +51,11 @@ class Search:
         return self.runs.sub(self.name)
 
     @property
+    def num_threads(self) -> int:
+        """Of a trial's process: as many as it has whole cores."""
+        return max(1, int(self.request.cpus_per_trial))
+
+    @property
     def metric(self) -> str:
         """What trials are ranked on, in percent."""
         return f"{self.request.select_on}_accuracy"

@@ -241,7 +241,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
         perturbation_interval=(
             perturbation_interval(workload.epochs) if request.scheduler == "pbt" else None
         ),
-        num_threads=max(1, int(request.cpus_per_trial)),
+        num_threads=search.num_threads,
         execution=Execution(**record.header["execution"]),
         outputs=OutputsPlan.from_json(record.header["outputs"]),
         space=request.space,
