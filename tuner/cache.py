@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tuner.arguments import Parser, parser_for, read_request
+from tuner.arguments import Parser, Request, parser_for, read_request
 from tuner.commands import run_command
 from tuner.errors import RequestError
 from tuner.request import CacheRequest, FillRequest, PruneRequest, SearchRequest
@@ -47,9 +47,7 @@ def _cache(arguments: list[str], prog: str) -> int:
 def _list(arguments: list[str], prog: str, description: str) -> int:
     parser = parser_for(CacheRequest, prog, description)
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    given = vars(parser.parse_args(arguments))
-    as_json = given.pop("json", False)
-    request = read_request(CacheRequest, given)
+    request, as_json = _read(CacheRequest, parser, arguments, "json")
 
     from rich.console import Console
     from rich.filesize import decimal
@@ -88,6 +86,15 @@ def _list(arguments: list[str], prog: str, description: str) -> int:
     return 0
 
 
+def _read(
+    model: type[Request], parser: argparse.ArgumentParser, arguments: list[str], flag: str
+) -> tuple[Request, bool]:
+    """The request, and whether the parser's own flag was given."""
+    given = vars(parser.parse_args(arguments))
+    is_given: bool = given.pop(flag, False)
+    return read_request(model, given), is_given
+
+
 def _alike(outputs: Iterable["KeptOutput"]) -> dict[tuple[str, str], list[str]]:
     """Names of outputs by (precision, passes), which are mostly the same for all."""
     names: dict[tuple[str, str], list[str]] = {}
@@ -102,9 +109,7 @@ def _alike(outputs: Iterable["KeptOutput"]) -> dict[tuple[str, str], list[str]]:
 def _check(arguments: list[str], prog: str, description: str) -> int:
     parser = parser_for(CacheRequest, prog, description)
     parser.add_argument("--dry-run", action="store_true", help="delete nothing")
-    given = vars(parser.parse_args(arguments))
-    dry_run = given.pop("dry_run", False)
-    request = read_request(CacheRequest, given)
+    request, dry_run = _read(CacheRequest, parser, arguments, "dry_run")
 
     from rich.filesize import decimal
 
@@ -135,9 +140,7 @@ def _check(arguments: list[str], prog: str, description: str) -> int:
 def _prune(arguments: list[str], prog: str, description: str) -> int:
     parser = parser_for(PruneRequest, prog, description)
     parser.add_argument("--dry-run", action="store_true", help="say what would be deleted")
-    given = vars(parser.parse_args(arguments))
-    dry_run = given.pop("dry_run", False)
-    request = read_request(PruneRequest, given)
+    request, dry_run = _read(PruneRequest, parser, arguments, "dry_run")
     wanted = [request.keep is not None, request.older_than is not None, request.all]
     if sum(wanted) != 1:
         raise RequestError(
