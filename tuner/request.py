@@ -63,7 +63,9 @@ class TeacherRequest(BaseModel):
         None, gt=0, lt=1, description="share of the training set that trials are ranked on"
     )
     teacher: str | None = Field(
-        None, description="NAME[@CHECKPOINT]; without a checkpoint it is trained once and kept"
+        None,
+        description="NAME[@CHECKPOINT]; without a checkpoint it is trained once and kept; NAME may "
+        "be FILE.py:FUNCTION, torchvision:NAME or timm:NAME",
     )
     teacher_epochs: Int | None = Field(None, ge=1, description="epochs to train a teacher for")
     teacher_lr: Number | None = Field(
@@ -81,7 +83,7 @@ class TeacherRequest(BaseModel):
 class WorkloadRequest(TeacherRequest):
     """The same with a student."""
 
-    student: str | None = Field(None, description="name of the student network")
+    student: str | None = Field(None, description="name of the student network, as for a teacher")
     epochs: Int | None = Field(None, ge=1, description="epochs of a full-length training")
     lr: Number | None = Field(None, gt=0, description="initial learning rate")
     lr_decay_epochs: EpochList | None = Field(
@@ -139,7 +141,11 @@ class SearchRequest(FillRequest):
 
     algo: Algo = Field("tpe", description="how settings are chosen")
     scheduler: Scheduler = Field("asha", description="how hopeless trials are stopped early")
-    trials: Int | None = Field(None, ge=1, description="trials (default: 16; grid: the whole grid)")
+    trials: Int | None = Field(
+        None,
+        ge=1,
+        description="trials of each method (default: 16; grid: the whole grid of one method)",
+    )
     select_on: Literal["val", "test"] = Field(
         "val", description="what trials are ranked on; test repeats the papers' protocol"
     )
@@ -155,7 +161,7 @@ class SearchRequest(FillRequest):
     time_budget: Annotated[Number, BeforeValidator(_seconds)] | None = Field(
         None,
         gt=0,
-        description="stop searching after this long: 90s, 30m, 8h (final trainings follow)",
+        description="stop searching a method after so long: 90s, 30m, 8h (final trainings follow)",
     )
     name: str | None = Field(None, description="name of the search (default: space, data, time)")
     runs_dir: str = Field("runs", description="folder or URI that searches are written to")
