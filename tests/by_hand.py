@@ -54,8 +54,8 @@ def new_record(folder: object) -> Record:
 
 def reloaded(record: Record) -> Record:
     """The record as the next session finds it; a process that dies closes its files."""
-    if record._journal._file is not None:
-        record._journal._file.close()
+    if record._journal._files:
+        record._journal.close()
     return Record.load(record._journal._storage)
 
 

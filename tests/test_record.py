@@ -106,6 +106,7 @@ def test_a_journal_cut_anywhere_keeps_every_whole_line(tmp_path):
     ends = [size for size in range(len(content) + 1) if content[:size].endswith(b"\n")]
     for size in sorted({max(0, end - before) for end in ends for before in (-1, 0, 1, 20)}):
         storage.write("journal.jsonl", content[:size], sync=False)
+        storage.delete("journal.copy")  # which is never longer
         loaded = Record.load(storage)
         num_whole = content[:size].count(b"\n")
         assert loaded.events == events[: max(0, num_whole - 1)]
@@ -119,6 +120,7 @@ def test_a_line_after_a_torn_one_is_whole(storage):
     flush(fill(Record(storage)))
     content = storage.read("journal.jsonl")
     storage.write("journal.jsonl", content[:-7])
+    storage.delete("journal.copy")  # which is written after it
     loaded = Record.load(storage)
     assert "9999" not in loaded.trials
     begin(loaded, "0003")
@@ -169,15 +171,6 @@ def test_of_two_writers_the_second_is_refused(tmp_path):
     assert storage.read("journal.jsonl") == content
     record.close()
     Record.load(storage, lock=True).close()
-
-
-def test_a_damaged_line_is_named(tmp_path):
-    storage = Storage(str(tmp_path))
-    flush(fill(Record(storage)))
-    lines = storage.read("journal.jsonl").splitlines(keepends=True)
-    storage.write("journal.jsonl", b"".join([*lines[:3], b"{broken\n", *lines[3:]]))
-    with pytest.raises(RequestError, match=r"journal\.jsonl line 4: is damaged; restore"):
-        Record.load(storage)
 
 
 def test_initial_epochs_come_back_and_are_no_epochs(storage):

@@ -1,6 +1,5 @@
 """What a person can get wrong, through the commands: one sentence, status 2, nothing written."""
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from models import Shapes, shapes_of
 from tuner.arguments import ENVIRONMENT
 from tuner.orchestration import prepare
 from tuner.orchestration.prepare import plan_search
+from tuner.orchestration.record import Record
 from tuner.orchestration.run import search_yaml
 from tuner.orchestration.sampler import space_hash
 from tuner.request import SearchRequest
@@ -276,10 +276,10 @@ def search(data_dir) -> str:
     )
     search = plan_search(request)
     search.storage.write("search.yaml", search_yaml(search.request))
-    header = {"event": "open", "id": "1", "space": space_hash(search.space)}
     dataset, _ = open_data(search.workload)
-    header |= {"data": dataset.fingerprint, "batch": None}
-    search.storage.write("journal.jsonl", json.dumps(header).encode() + b"\n")
+    record = Record(search.storage)
+    record.open(id="1", space=space_hash(search.space), data=dataset.fingerprint, batch=None)
+    record.close()
     return "mine"
 
 

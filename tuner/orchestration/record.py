@@ -5,22 +5,17 @@ state of a search (sampler, scheduler, tables, the live view) is a function of
 these lines, so a search that was killed anywhere goes on as if it had not been.
 """
 
-import fcntl
-import json
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from tuner.errors import RequestError
+from tuner.orchestration.journal import Event, Journal
 from tuner.storage import Storage
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
 TEACHER, SEARCH, FINAL = "teacher", "search", "final"
 
-Event = dict[str, Any]
 Setting = dict[str, Any]
 
 
@@ -63,7 +58,7 @@ class Record:
         self.notes: list[str] = []  # what trials said that a person should know
         self.listeners: list[Callable[[Event, Trial], None]] = []
         self.failure: Exception | None = None  # of writing it: a disk that is full, and the like
-        self._journal = _Journal(storage)
+        self._journal = Journal(storage)
 
     @classmethod
     def load(cls, storage: Storage, *, lock: bool = False) -> "Record":
@@ -171,75 +166,3 @@ class Record:
             trial.status, trial.reason = event["status"], event["reason"]
             trial.ended = event["ended"]
         return trial
-
-
-class _Journal:
-    """Appends JSON lines: to a local file, or by replacing an object whose store cannot append."""
-
-    # An object store is written whole each time; epochs may wait this long, ends may not.
-    _REMOTE_PAUSE_SECONDS = 5.0
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._lines: list[bytes] = []
-        self._was_read = False
-        self._written = 0.0
-        self._file: Any = None
-
-    def read(self) -> Iterator[Event]:
-        if not self._storage.exists("journal.jsonl"):
-            return
-        lines = self._storage.read("journal.jsonl").split(b"\n")
-        # What follows the last newline is being written, or was when the process died.
-        self._lines = [line + b"\n" for line in lines[:-1]]
-        self._was_read = True
-        self._cut_off_torn_line()
-        for number, line in enumerate(lines[:-1], start=1):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                raise RequestError(
-                    f"{self._storage.path('journal.jsonl')} line {number}: is damaged; "
-                    "restore the file from a copy, or start a new search"
-                ) from None
-
-    def open(self) -> None:
-        """Takes the journal for this process, without a torn last line.
-
-        Raises RequestError while another process writes it. (An object store has no locks.)
-        """
-        if not self._storage.is_local or self._file is not None:
-            return
-        path = Path(self._storage.base, "journal.jsonl")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RequestError(
-                f"{path.parent.name} is running in another process; "
-                "wait for its end, or stop it first"
-            ) from None
-        self._cut_off_torn_line()
-
-    def _cut_off_torn_line(self) -> None:
-        if self._file is not None and self._was_read:
-            self._file.truncate(sum(map(len, self._lines)))
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()  # for good: opened again, it would be cut to what was read
-
-    def append(self, event: Event, *, sync: bool) -> None:
-        line = json.dumps(event).encode() + b"\n"
-        if self._storage.is_local:
-            self.open()
-            self._file.write(line)
-            self._file.flush()
-            if sync:
-                os.fsync(self._file.fileno())
-            return
-        self._lines.append(line)
-        if sync or time.monotonic() - self._written > self._REMOTE_PAUSE_SECONDS:
-            self._storage.write("journal.jsonl", b"".join(self._lines))
-            self._written = time.monotonic()
