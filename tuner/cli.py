@@ -7,6 +7,8 @@ from tuner import __version__
 
 COMMANDS = {
     "search": "search the hyperparameters of a distillation",
+    "status": "say how far a search is, from any machine that sees its storage",
+    "stop": "stop a search that runs somewhere; it can be resumed",
     "teach": "train a teacher, or check one from a checkpoint",
     "distill": "train a student with one setting, without Ray",
     "report": "rebuild a search's report",

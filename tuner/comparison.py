@@ -39,12 +39,11 @@ from tuner.reports.methods import PLAIN, MethodRow, compare_methods, methods_ver
 from tuner.reports.methods_page import print_methods, row_as_dict, write_methods_report
 from tuner.request import SearchRequest
 from tuner.session import run_watched
-from tuner.storage import SEARCH_FILE, Storage
+from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage
 from tuner.tracking import Tracking, default_tracking_uri
 from tuner.workload import open_data
 
 ALL = "all"
-ID_FILE = "id"  # what MLflow finds the comparison's run by
 
 
 @dataclass(frozen=True)
@@ -143,9 +142,9 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
     records: dict[str, Record] = {}
     with ray_for(comparison.searches[0]):
         if not resume:
-            storage.write(ID_FILE, uuid.uuid4().hex.encode())
+            storage.write(COMPARISON_FILE, uuid.uuid4().hex.encode())
             storage.write(SEARCH_FILE, search_yaml(comparison.request))
-        identity = (storage.read(ID_FILE).decode(), comparison.name)
+        identity = (storage.read(COMPARISON_FILE).decode(), comparison.name)
         for search in comparison.searches:
             run, tracking = run_watched(
                 search,

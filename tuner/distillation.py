@@ -4,7 +4,6 @@ A training is a pure function of its arguments. Nothing is drawn from hidden
 state, so it can be saved after any epoch and goes on bit-identically elsewhere.
 """
 
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from losses import DistillationLoss, Objective, Training, build_objective
 from losses.batch import Batch
 from models import Outputs, shapes_of
 from models.outputs import NUM_ROTATIONS, in_float32, rotations
+from tuner import checkpoint
 from tuner.data import Dataset, Splits, Views, evaluation_batches, num_batches
 from tuner.execution import Execution, autocast
 from tuner.teacher_cache import Teacher, TeacherPass
@@ -194,8 +194,7 @@ class Distillation:
 
     def state(self) -> bytes:
         """Everything that a later process needs to go on; loads with weights_only."""
-        buffer = io.BytesIO()
-        torch.save(
+        return checkpoint.dump(
             {
                 "format": 2,
                 "model": self.student.state_dict(),
@@ -204,15 +203,12 @@ class Distillation:
                 "initial_history": self.initial_history,
                 "history": self.history,
                 "setting": self.setting,
-            },
-            buffer,
+            }
         )
-        return buffer.getvalue()
 
     def restore(self, state: bytes) -> None:
-        """Takes over what `state` returned."""
-        # Arrived as bytes, so nothing on the device is shared with the file.
-        saved = torch.load(io.BytesIO(state), map_location=self._device, weights_only=True)
+        """Takes over what `state` returned. Raises DamagedCheckpointError, and changes nothing."""
+        saved = checkpoint.load(state, self._device)
         self.student.load_state_dict(saved["model"])
         self.objective.load_state_dict(saved["objective"])
         self._optimizer.load_state_dict(saved["optimizer"])

@@ -18,11 +18,11 @@ def _report(arguments: list[str] | None, prog: str) -> int:
     parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
     options = parser.parse_args(arguments)
 
-    from tuner.comparison import ID_FILE, rebuild_report
+    from tuner.comparison import rebuild_report
     from tuner.orchestration.record import Record
     from tuner.reports.html import write_report
     from tuner.reports.tables import write_tables
-    from tuner.storage import SEARCH_FILE, Storage
+    from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage
 
     runs = Storage(options.runs_dir)
     storage = runs.sub(options.name)
@@ -31,7 +31,7 @@ def _report(arguments: list[str] | None, prog: str) -> int:
             f"there is no search named {options.name!r} in {options.runs_dir}; "
             "check the name and --runs-dir"
         )
-    if storage.exists(ID_FILE):
+    if storage.exists(COMPARISON_FILE):
         print(rebuild_report(options.name, runs))  # noqa: T201
         return 0
     # The journal may know more than the tables of a search that was killed.

@@ -163,6 +163,12 @@ class SearchRequest(FillRequest):
         gt=0,
         description="stop searching a method after so long: 90s, 30m, 8h (final trainings follow)",
     )
+    hang_timeout: Annotated[Number, BeforeValidator(_seconds)] | None = Field(
+        None,
+        gt=0,
+        description="begin a trial again that has told nothing for so long (default: 20 times the "
+        "longest epoch, 10m at least)",
+    )
     name: str | None = Field(None, description="name of the search (default: space, data, time)")
     runs_dir: str = Field("runs", description="folder or URI that searches are written to")
     tracking_uri: str | None = Field(

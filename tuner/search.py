@@ -13,6 +13,7 @@ OPERATIONAL = (
     "address",
     "data_dir",
     "experiment",
+    "hang_timeout",
     "max_concurrent",
     "runs_dir",
     "time_budget",

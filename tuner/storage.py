@@ -2,6 +2,9 @@
 
 import os
 import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyarrow import fs
@@ -9,6 +12,7 @@ from pyarrow import fs
 from tuner.errors import RequestError
 
 SEARCH_FILE = "search.yaml"  # in a search's folder: the request that it began with
+COMPARISON_FILE = "id"  # in a comparison's folder: what MLflow finds its run by
 
 
 class Storage:
@@ -44,6 +48,11 @@ class Storage:
     def exists(self, name: str = "") -> bool:
         """Whether `name` (a file or folder; by default this folder itself) is there."""
         return self._info(name).type != fs.FileType.NotFound
+
+    def folders(self) -> list[str]:
+        """Names of the folders inside this one."""
+        found = self.filesystem.get_file_info(fs.FileSelector(self.base))
+        return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
 
     def read(self, name: str) -> bytes:
         """The content of a file. Raises FileNotFoundError."""
@@ -84,17 +93,30 @@ class Storage:
 
     def check_writable(self) -> None:
         """Raises RequestError where nothing can be written; leaves no folder that was not there."""
+        with self.probe():
+            pass
+
+    @contextmanager
+    def probe(self) -> Iterator[str]:
+        """Yields the name of a file that is there for the moment; leaves nothing behind.
+
+        Raises RequestError where nothing can be written.
+        """
+        name = f".probe-{uuid.uuid4().hex}"
         try:
             is_new = not self.exists()
             self.filesystem.create_dir(self.base, recursive=True)
-            self.write(".writable", b"", sync=False)
-            self.delete(".writable")
-            if is_new:
-                self.filesystem.delete_dir(self.base)
+            self.write(name, b"", sync=False)
         except OSError as error:
             raise RequestError(
                 f"cannot write to {self.uri} ({error}); choose another with --runs-dir"
             ) from error
+        try:
+            yield name
+        finally:
+            self.delete(name)
+            if is_new:
+                self.filesystem.delete_dir(self.base)
 
     def _info(self, name: str) -> fs.FileInfo:
         try:

@@ -1,11 +1,8 @@
 """Teachers: trained once for a data set and kept, or imported from a checkpoint."""
 
 import hashlib
-import io
 import json
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from torch import nn
 import models
 from models import shapes_of
 from models.checkpoint import COUNTER
+from tuner import checkpoint
 from tuner.data import Dataset
 from tuner.distillation import frozen
 from tuner.errors import RequestError
@@ -47,12 +45,16 @@ def kept_teacher(workload: Workload, dataset: Dataset) -> Path:
 def find_teacher(workload: Workload, dataset: Dataset) -> nn.Module | None:
     """The teacher of a given checkpoint, else one trained earlier, else None.
 
-    Raises models.CheckpointError.
+    One that was kept but is damaged is trained again. Raises models.CheckpointError.
     """
-    path = workload.teacher_checkpoint or kept_teacher(workload, dataset)
-    if workload.teacher_checkpoint is None and not Path(path).exists():
+    name, num_classes = workload.teacher, dataset.num_classes
+    if workload.teacher_checkpoint is not None:
+        return frozen(models.load_checkpoint(workload.teacher_checkpoint, name, num_classes))
+    path = kept_teacher(workload, dataset)
+    try:
+        return read_teacher(Storage(str(path.parent)), name, num_classes, path.name)
+    except (FileNotFoundError, checkpoint.DamagedCheckpointError):
         return None
-    return frozen(models.load_checkpoint(path, workload.teacher, dataset.num_classes))
 
 
 def check_can_keep(workload: Workload, dataset: Dataset) -> None:
@@ -72,22 +74,36 @@ def write_teacher(storage: Storage, network: nn.Module, name: str = TEACHER_FILE
         key: value.cpu().contiguous(memory_format=torch.contiguous_format)
         for key, value in network.state_dict().items()
     }
-    buffer = io.BytesIO()
-    torch.save({"model": weights, "digest": weights_digest(network)}, buffer)
-    storage.write(name, buffer.getvalue())
+    content = checkpoint.dump({"model": weights, "digest": weights_digest(network)})
+    storage.write(name, content)
 
 
-def read_teacher(storage: Storage, name: str, num_classes: int) -> nn.Module:
-    """The teacher in a search's folder, frozen. Raises models.CheckpointError."""
-    with _local_file(storage) as path:
-        return frozen(models.load_checkpoint(path, name, num_classes))
+def read_teacher(
+    storage: Storage, name: str, num_classes: int, file: str = TEACHER_FILE
+) -> nn.Module:
+    """A teacher that `write_teacher` wrote, frozen.
+
+    Raises FileNotFoundError and DamagedCheckpointError.
+    """
+    network = models.build(name, num_classes)
+    network.load_state_dict(checkpoint.load(storage.read(file))["model"])
+    return frozen(network)
 
 
 def read_digest(storage: Storage) -> str:
-    """What `weights_digest` says of the teacher in a search's folder, without reading all of it."""
-    with _local_file(storage) as path:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return str(content["digest"])
+    """What `weights_digest` says of the teacher in a search's folder.
+
+    Raises FileNotFoundError and DamagedCheckpointError.
+    """
+    return str(checkpoint.load(storage.read(TEACHER_FILE))["digest"])
+
+
+def is_whole(storage: Storage) -> bool:
+    """Whether a search's folder has its teacher, undamaged."""
+    try:
+        return bool(read_digest(storage))
+    except (FileNotFoundError, checkpoint.DamagedCheckpointError):
+        return False
 
 
 def weights_digest(network: nn.Module) -> str:
@@ -111,14 +127,3 @@ def teacher_of(
     untrained = models.build_untrained(name, dataset.num_classes)
     shapes = shapes_of(untrained, dataset.image_size, name)
     return Teacher(name, network, shapes, device=device, **options)
-
-
-@contextmanager
-def _local_file(storage: Storage) -> Iterator[str]:
-    if storage.is_local:
-        yield storage.path(TEACHER_FILE)
-        return
-    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
-        file.write(storage.read(TEACHER_FILE))
-        file.flush()
-        yield file.name

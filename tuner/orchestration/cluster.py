@@ -5,12 +5,19 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
+import losses
+import models
+import search_spaces
+import tuner
 from tuner.errors import RequestError
+from tuner.orchestration.environment import settings_of_workers
 from tuner.orchestration.prepare import Search, machine_resources
 from tuner.request import SearchRequest
 
+Result = TypeVar("Result")
 Measuring = Callable[[Callable[[], Any]], Any]  # calls a function on a machine that trains
 
 
@@ -32,12 +39,9 @@ def ray_for(search: Search) -> Iterator[None]:
     }
     if request.address:
         try:
-            ray.init(address=request.address, **options)
+            ray.init(address=request.address, runtime_env=_runtime_env(), **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RequestError(
-                f"no Ray cluster answers at {request.address!r} ({str(error).splitlines()[0]}); "
-                "start one with `ray up cluster.yaml`, or leave out --address"
-            ) from error
+            raise RequestError(_refusal(request.address, error)) from error
     else:
         # Our own cluster listens on the loopback address only; Ray's new tokens would
         # stay behind in the home directory and change how later clusters start.
@@ -57,6 +61,29 @@ def ray_for(search: Search) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _runtime_env() -> dict[str, Any]:
+    """Workers elsewhere run the driver's own code, with its settings of the libraries."""
+    packages = (losses, models, search_spaces, tuner)
+    return {
+        "py_modules": [str(Path(str(package.__file__)).parent) for package in packages],
+        "env_vars": settings_of_workers(),
+    }
+
+
+def _refusal(address: str, error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if "ersion mismatch" in str(error):
+        found = "; ".join(line for line in lines if line.startswith(("Ray:", "Python:")))
+        return (
+            f"the cluster at {address!r} runs other versions than this driver "
+            f"({found or lines[0]}); install the same Python and Ray on both"
+        )
+    return (
+        f"no Ray cluster answers at {address!r} ({lines[0] if lines else type(error).__name__}); "
+        "start one with `ray up cluster.yaml`, or leave out --address"
+    )
 
 
 def with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchRequest:
@@ -79,20 +106,37 @@ def with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchReque
 def on_every_machine(search: Search, function: Callable[[], object]) -> None:
     """Calls a function here, or once on each machine of the cluster."""
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     if search.request.address is None:
         function()
         return
-    places = [
-        NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
-    calls = [
-        ray.remote(num_cpus=0, scheduling_strategy=place)(function).remote() for place in places
-    ]
-    ray.wait(calls, num_returns=len(calls), timeout=60)
+    on_machines([node for node in ray.nodes() if node["Alive"]], function)
+
+
+def on_machines(nodes: list[dict[str, Any]], function: Callable[[], Result]) -> list[Result]:
+    """What a function returns on each of some machines, all at the same time.
+
+    Raises RequestError, naming the machine on which it cannot be called.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    calls = {}
+    for node in nodes:
+        place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        remote = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(function)
+        calls[node["NodeManagerHostname"]] = remote.remote()
+    results = []
+    for host, call in calls.items():
+        try:
+            results.append(ray.get(call))
+        except ray.exceptions.RayError as error:
+            lines = str(getattr(error, "cause", None) or error).strip().splitlines()
+            raise RequestError(
+                f"{host} cannot run the driver's code ({lines[-1]}); "
+                "see that it has the same packages, or take it out of the cluster"
+            ) from error
+    return results
 
 
 def where_trials_run(search: Search, gpus: float) -> Measuring:

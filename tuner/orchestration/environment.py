@@ -39,3 +39,8 @@ def prepare() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+
+
+def settings_of_workers() -> dict[str, str]:
+    """What processes on other machines need of them: all but MLflow's, which only the driver uses."""
+    return {name: os.environ[name] for name in _SETTINGS if not name.startswith("MLFLOW")}

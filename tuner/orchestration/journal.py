@@ -1,4 +1,4 @@
-"""The journal of a search: an event a line, in a file that a crash, a full disk or a bad sector spares.
+"""The journal of a search: an event a line, kept twice.
 
 `journal.jsonl` is what a person reads; `journal.copy` has the same lines again, each with its
 checksum and number. What is damaged in one is read from the other, and mended when the

@@ -8,9 +8,11 @@ these lines, so a search that was killed anywhere goes on as if it had not been.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tuner.orchestration.journal import Event, Journal
+from tuner.patient_storage import PatientStorage
 from tuner.storage import Storage
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
@@ -58,6 +60,7 @@ class Record:
         self.notes: list[str] = []  # what trials said that a person should know
         self.listeners: list[Callable[[Event, Trial], None]] = []
         self.failure: Exception | None = None  # of writing it: a disk that is full, and the like
+        self._storage = storage
         self._journal = Journal(storage)
 
     @classmethod
@@ -136,7 +139,7 @@ class Record:
 
     def _write(self, event: Event) -> Trial:
         try:
-            self._journal.append(event, sync=event["event"] in ("begin", "end"))
+            self._append(event)
             trial = self._apply(event)
             for listener in self.listeners:
                 listener(event, trial)
@@ -144,6 +147,13 @@ class Record:
             self.failure = error  # Tune only logs what its scheduler raises, and waits for ever
             raise
         return trial
+
+    def _append(self, event: Event) -> None:
+        append = partial(self._journal.append, event, sync=event["event"] in ("begin", "end"))
+        if isinstance(self._storage, PatientStorage):
+            self._storage.patiently(append)
+        else:
+            append()
 
     def _apply(self, event: Event) -> Trial:
         self.events.append(event)

@@ -17,6 +17,7 @@ from tuner.method import code_of
 from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run, with_gpu_share
 from tuner.orchestration.measurements import execution_for, plan_for
 from tuner.orchestration.plan import TEACHER_TRIAL, Budget, Plan
+from tuner.orchestration.preflight import check_machines
 from tuner.orchestration.prepare import (
     Search,
     check_method,
@@ -26,8 +27,10 @@ from tuner.orchestration.prepare import (
     fit,
     machine_resources,
 )
+from tuner.orchestration.presence import Presence, check_not_running
 from tuner.orchestration.record import DONE, FINAL, Event, Record, Trial
 from tuner.orchestration.sampler import Sampler, space_hash
+from tuner.patient_storage import PatientStorage
 from tuner.reports.tables import write_tables
 from tuner.request import SearchRequest
 from tuner.storage import SEARCH_FILE, Storage
@@ -35,6 +38,7 @@ from tuner.teacher import (
     TEACHER_FILE,
     check_can_keep,
     find_teacher,
+    is_whole,
     kept_teacher,
     weights_digest,
     write_teacher,
@@ -71,19 +75,24 @@ def run_search(
     dataset, _ = open_data(search.workload)
     needs = check_method(search, dataset)
     # A search that is resumed has its teacher with it, wherever that came from.
-    has_teacher = resume and search.storage.exists(TEACHER_FILE)
+    has_teacher = resume and is_whole(search.storage)
     teacher = None if has_teacher else find_teacher(search.workload, dataset)
     if teacher is None and not has_teacher:
         check_can_keep(search.workload, dataset)
+    storage = PatientStorage(search.storage.uri)
     if resume:
-        record = Record.load(search.storage, lock=True)
+        check_not_running(search.storage)
+        record = Record.load(storage, lock=True)
         check_resumed(search, record, dataset)
     else:
-        record = Record(search.storage)
-    with closing(record), ray_for(search):
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        record = Record(storage)
+    with closing(record), ray_for(search), Presence(search.storage) as presence:
+        machines = [node for node in ray.nodes() if node["Alive"]]
+        nodes = [node["Resources"] for node in machines]
         request = with_gpu_share(search, nodes)
         gpus, max_concurrent = check_resources(request, nodes)
+        if request.address is not None:
+            check_machines(search, dataset, gpus, machines)
         if not resume:
             search.storage.write(SEARCH_FILE, search_yaml(search.request))
         if not record.header:
@@ -111,12 +120,12 @@ def run_search(
                 time=time.time(),
             )
         if teacher is not None:
-            write_teacher(search.storage, teacher)
+            write_teacher(storage, teacher)
         kept = kept_teacher(search.workload, dataset)
-        record.listeners.append(partial(_keep_teacher, search.storage, kept))
-        record.listeners.append(partial(_delete_checkpoint, search.storage))
-        record.listeners.append(_TableWriter(search.storage, record))
-        needs_teacher = TEACHER_TRIAL in record.trials or not search.storage.exists(TEACHER_FILE)
+        record.listeners.append(partial(_keep_teacher, storage, kept))
+        record.listeners.append(partial(_delete_checkpoint, storage))
+        record.listeners.append(_TableWriter(storage, record))
+        needs_teacher = TEACHER_TRIAL in record.trials or not storage.exists(TEACHER_FILE)
         trials, sampler = _plan(
             search,
             record,
@@ -126,10 +135,11 @@ def run_search(
         )
         sampler.recall(record)
         with watch(record, trials):
-            interrupted = _tune(search, record, trials, gpus)
+            interrupted = _tune(search, record, trials, gpus, presence)
+        presence.outcome = "interrupted" if interrupted else "done"
         if record.header["outputs"]["window_bytes"]:
             on_every_machine(search, empty_window)
-    write_tables(search.storage, record)
+        write_tables(storage, record)
     return Run(search, record, interrupted)
 
 
@@ -204,7 +214,7 @@ def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
     }
 
 
-def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
+def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Presence) -> bool:
     """Lets Ray Tune train what the plan says; returns whether it was interrupted."""
     from ray import tune
 
@@ -216,6 +226,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
     )
     from tuner.orchestration.search_algorithm import PlannedSearch
     from tuner.orchestration.trainable import Job, train
+    from tuner.orchestration.watchdog import Watchdog
 
     request, workload = search.request, search.workload
     scheduler = RecordedScheduler(
@@ -247,7 +258,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
         space=request.space,
     )
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
-    interruption = Interruption()
+    interruption = Interruption(lambda: presence.is_told_to_stop)
 
     def trainable(config: dict[str, Any]) -> None:
         train(config, job)
@@ -256,11 +267,12 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float) -> bool:
         tune.run(
             trainable,
             # A name of its own for each session: Tune never restores, the record does.
-            name=f"session-{int(time.time())}",
+            name=f"session-{uuid.uuid4().hex}",
             storage_path=search.storage.sub("ray").uri,
             search_alg=planned,
             scheduler=scheduler,
             stop=interruption,
+            callbacks=[Watchdog(request.hang_timeout)],
             reuse_actors=True,
             raise_on_failed_trial=False,
             verbose=0,

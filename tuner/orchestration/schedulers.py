@@ -18,10 +18,12 @@ from ray.tune.schedulers import (
 from search_spaces import Choice, Fixed, Space
 from search_spaces.parameters import Parameter, Value
 from tuner.orchestration.record import DONE, FAILED, SEARCH, STOPPED, Record, Setting, Trial
+from tuner.patient_storage import StorageError
 
 FAILURE = "failed"  # in a result: why the trial cannot go on
 NOTES = "notes"  # in a result: what a person should know
 OUT_OF_MEMORY = "out_of_memory"  # in a result: it may go on with a device of its own
+STORAGE = "storage"  # in a result: the storage failed, so the search must end, the trial not
 REDUCTION_FACTOR = 3
 
 
@@ -131,6 +133,9 @@ class RecordedScheduler(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
         """An epoch has ended: recorded first, decided on second."""
         recorded = self._record.trials[record_name(trial.trial_id)]
+        if STORAGE in result:
+            self._record.failure = StorageError(result[FAILURE])
+            return TrialScheduler.STOP
         if FAILURE in result:
             if (
                 OUT_OF_MEMORY in result
@@ -149,6 +154,7 @@ class RecordedScheduler(TrialScheduler):
         if "initial_epoch" in metrics:
             if metrics["initial_epoch"] > len(recorded.initial_epochs):
                 self._record.initial_epoch(recorded.trial, metrics)
+                _forget_crashes(trial)
             return self._unless_over_time(recorded, TrialScheduler.CONTINUE)
         if metrics["epoch"] <= len(recorded.epochs):
             return TrialScheduler.CONTINUE  # told again after a restart
@@ -156,6 +162,7 @@ class RecordedScheduler(TrialScheduler):
         if setting != recorded.setting:
             self._record.change(recorded.trial, setting)
         self._record.epoch(recorded.trial, metrics)
+        _forget_crashes(trial)
         return self._decide(tune_controller, recorded, metrics)
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
@@ -163,6 +170,8 @@ class RecordedScheduler(TrialScheduler):
         recorded = self._record.trials[record_name(trial.trial_id)]
         if recorded.trial in self._alone and trial.trial_id == recorded.trial:
             return  # it goes on, with a GPU of its own
+        if self._record.failure is not None:
+            return  # it goes on when the search is resumed
         if recorded.kind == SEARCH:
             known = self._known[recorded.trial]
             if recorded.trial in self._failures or not recorded.epochs:
@@ -230,12 +239,18 @@ def record_name(trial_id: str) -> str:
     return trial_id.partition("+")[0]
 
 
+def _forget_crashes(trial: TuneTrial) -> None:
+    """A trial that moves on is begun again however often machines are lost under it."""
+    trial.run_metadata.num_failures = 0
+
+
 def _crash_reason(trial: TuneTrial) -> str:
     text = str(trial.get_error() or "")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # The last line of a traceback names the error; a process that just died has none.
     named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
-    return f"crashed {trial.num_failures} times: {(named or lines or ['no reason is known'])[-1]}"
+    reason = (named or lines or ["no reason is known"])[-1]
+    return f"crashed {trial.num_failures} times in a row: {reason}"
 
 
 class _SearchOnly:

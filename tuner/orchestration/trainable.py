@@ -7,27 +7,32 @@ trainings of a process nothing lives on but what never changes: data and teacher
 import ctypes
 import gc
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from ray import tune
 from torch import nn
 
 from losses import LossError
+from tuner.checkpoint import DamagedCheckpointError
 from tuner.data import Dataset, Splits
 from tuner.distillation import Distillation, DivergedError, Metrics
 from tuner.execution import FLOAT32, Execution, device_for
 from tuner.method import code_of, method_named
 from tuner.orchestration.record import FINAL, SEARCH, TEACHER
-from tuner.orchestration.schedulers import FAILURE, NOTES, OUT_OF_MEMORY, record_name
+from tuner.orchestration.schedulers import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
+from tuner.patient_storage import PatientStorage, StorageError
 from tuner.storage import Storage
-from tuner.teacher import read_digest, read_teacher, teacher_of, write_teacher
+from tuner.teacher import TEACHER_FILE, read_digest, read_teacher, teacher_of, write_teacher
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.workload import Workload, open_data
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ def train(config: dict[str, Any], job: Job) -> None:
     device = device_for(config["gpus"])
     if device.type == "cuda":
         _share_gpu(config["gpus"])
-    storage = Storage(job.storage_uri)
+    storage = PatientStorage(job.storage_uri)
     name = record_name(tune.get_context().get_trial_id())
     try:
         _train(config, job, storage, f"checkpoints/{name}.pt", device)
@@ -61,6 +66,8 @@ def train(config: dict[str, Any], job: Job) -> None:
         tune.report({FAILURE: str(error)})
     except torch.OutOfMemoryError as error:
         tune.report({FAILURE: f"out of memory: {error}", OUT_OF_MEMORY: True})
+    except StorageError as error:
+        tune.report({FAILURE: str(error), STORAGE: True})
     finally:
         _give_memory_back()
 
@@ -88,16 +95,22 @@ def _train(
         execution=FLOAT32 if kind == TEACHER else job.execution,
         **(workload.teacher_schedule() if kind == TEACHER else workload.schedule()),
     )
+    notes = []
     state = _state(storage, checkpoint)
     if state is not None:
-        training.restore(state)
+        try:
+            training.restore(state)
+        except DamagedCheckpointError as error:
+            # The same numbers come again: a training is a function of its arguments.
+            notes = [f"the checkpoint of {Path(checkpoint).stem} is damaged ({error}): begun again"]
         # What the driver had not yet heard when it, or this process, died.
         for metrics in (*training.initial_history, *training.history):
             _report(metrics, [])
     while training.is_initial:
         metrics = training.run_initial_epoch()
         storage.write(checkpoint, training.state(), sync=False)
-        _report(metrics, [] if teacher is None else teacher.take_notes())
+        _report(metrics, notes + _notes(teacher))
+        notes = []
     while training.epoch < training.epochs:
         metrics = training.run_epoch()
         is_last = training.epoch == training.epochs
@@ -108,9 +121,13 @@ def _train(
             write_teacher(storage, training.student)
         content = training.state()
         storage.write(checkpoint, content, sync=False)
-        notes = [] if teacher is None else teacher.take_notes()
         is_exploited = _is_exploited(config, job, training.epoch)
-        _report(metrics, notes, content if is_exploited else None)
+        _report(metrics, notes + _notes(teacher), content if is_exploited else None)
+        notes = []
+
+
+def _notes(teacher: Teacher | None) -> list[str]:
+    return [] if teacher is None else teacher.take_notes()
 
 
 def _report(metrics: Metrics, notes: list[str], content: bytes | None = None) -> None:
@@ -165,7 +182,7 @@ def _teacher(job: Job, device: torch.device, final: bool) -> Teacher:
         lambda: _network(job),
         dataset,
         device,
-        digest=read_digest(Storage(job.storage_uri)),
+        digest=_of_teacher_file(job, read_digest),
         plan=job.outputs,
         data_dir=job.workload.data_dir,
         final=final,
@@ -175,4 +192,13 @@ def _teacher(job: Job, device: torch.device, final: bool) -> Teacher:
 @lru_cache(maxsize=1)
 def _network(job: Job) -> nn.Module:
     dataset, _ = _data(job.workload)
-    return read_teacher(Storage(job.storage_uri), job.workload.teacher, dataset.num_classes)
+    name, num_classes = job.workload.teacher, dataset.num_classes
+    return _of_teacher_file(job, lambda storage: read_teacher(storage, name, num_classes))
+
+
+def _of_teacher_file(job: Job, read: Callable[[Storage], Result]) -> Result:
+    """What is read of the search's teacher. Damaged, no trial can go on: the driver has a copy."""
+    try:
+        return read(PatientStorage(job.storage_uri))
+    except (FileNotFoundError, DamagedCheckpointError) as error:
+        raise StorageError(f"{job.storage_uri}/{TEACHER_FILE} is damaged ({error})") from error

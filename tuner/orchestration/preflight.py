@@ -1,0 +1,104 @@
+"""What all machines of a cluster must agree on, checked before a search begins on it."""
+
+import platform
+import socket
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from tuner.data import Dataset
+from tuner.errors import RequestError
+from tuner.method import code_of
+from tuner.orchestration.cluster import on_machines
+from tuner.orchestration.prepare import Search, fit
+from tuner.storage import Storage
+from tuner.workload import Workload, open_data
+
+PACKAGES = ("torch", "torchvision", "numpy", "pyarrow")  # what a trial's numbers depend on
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a machine is asked."""
+
+    workload: Workload
+    space: str
+    runs_uri: str
+    marker: str  # a file that the driver has just written there
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a machine says."""
+
+    host: str
+    versions: dict[str, str]
+    sees_storage: bool
+    fingerprint: str  # of the data
+    code: tuple[str, ...]  # of a person's own files
+    problem: str  # why it cannot say more
+
+
+def check_machines(search: Search, dataset: Dataset, gpus: float, nodes: list[Any]) -> None:
+    """Asks every machine on which trials will run. Raises RequestError, naming the machine.
+
+    Data that a machine lacks is prepared there, on all of them at the same time.
+    """
+    places = [node for node in nodes if fit(node["Resources"], search.request.cpus_per_trial, gpus)]
+    with search.runs.probe() as marker:
+        question = Question(search.workload, search.request.space, search.runs.uri, marker)
+        answers = on_machines(places, lambda: answer(question))
+    code = tuple(code_of(search.workload, search.request.space))
+    for one in answers:
+        problem = _problem(one, search, dataset.fingerprint, code)
+        if problem:
+            raise RequestError(problem)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of what computes, without what a build adds ("+cpu")."""
+    found = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package).partition("+")[0]
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def answer(question: Question) -> Answer:
+    """What this machine says; runs there."""
+    fingerprint, code, problem = "", (), ""
+    try:
+        sees_storage = Storage(question.runs_uri).exists(question.marker)
+        dataset, _ = open_data(question.workload)
+        fingerprint = dataset.fingerprint
+        code = tuple(code_of(question.workload, question.space))
+    except (ValueError, OSError) as error:  # RequestError and the leaf packages' errors are such
+        sees_storage, problem = True, str(error)
+    return Answer(socket.gethostname(), versions(), sees_storage, fingerprint, code, problem)
+
+
+def _problem(one: Answer, search: Search, fingerprint: str, code: tuple[str, ...]) -> str:
+    here = versions()
+    for name, found in one.versions.items():
+        if found != here[name]:
+            return (
+                f"{one.host} has {name} {found} but this driver has {here[name]}; "
+                "install the same on all machines (setup_commands in cluster.yaml)"
+            )
+    if not one.sees_storage:
+        return (
+            f"{one.host} does not see {search.runs.uri}; give a folder that all machines share, "
+            "or a bucket, as --runs-dir"
+        )
+    if one.problem:
+        return f"{one.host}: {one.problem}"
+    if one.fingerprint != fingerprint:
+        return f"{search.workload.data} differs on {one.host}; copy the same data to all machines"
+    if one.code != code:
+        return (
+            f"a network's or method's own file differs on {one.host}; "
+            "copy the same file to all machines"
+        )
+    return ""

@@ -1,0 +1,90 @@
+"""Storage that is away for a while is waited for: a network folder, a bucket, a disk that is full.
+
+Only a search that has begun waits; what a person has just typed is refused at once.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from tuner.errors import RequestError
+from tuner.storage import Storage
+
+PATIENCE_SECONDS = 300.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
+
+Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
+
+
+class StorageError(OSError):
+    """Storage that did not come back in time."""
+
+
+class PatientStorage(Storage):
+    """A `Storage` whose files are tried again for some minutes before StorageError is raised."""
+
+    def sub(self, name: str) -> "PatientStorage":
+        """The folder `name` inside this one."""
+        return PatientStorage(super().sub(name).uri)
+
+    def exists(self, name: str = "") -> bool:
+        """As `Storage.exists`; a folder that is gone with its mount point is waited for."""
+
+        def look() -> bool:
+            found = super(PatientStorage, self).exists(name)
+            if not found:
+                self._check_folder()
+            return found
+
+        return self.patiently(look)
+
+    def read(self, name: str) -> bytes:
+        """As `Storage.read`. Raises FileNotFoundError at once where the folder is there."""
+        return self.patiently(lambda: super(PatientStorage, self).read(name))
+
+    def write(self, name: str, content: bytes, *, sync: bool = True) -> None:
+        """As `Storage.write`, but never into a folder that is not there."""
+
+        def write() -> None:
+            self._check_folder()
+            super(PatientStorage, self).write(name, content, sync=sync)
+
+        self.patiently(write)
+
+    def delete(self, name: str) -> None:
+        """As `Storage.delete`."""
+        self.patiently(lambda: super(PatientStorage, self).delete(name))
+
+    def patiently(self, action: Callable[[], Result]) -> Result:
+        """What `action` returns, tried again while it raises; in the end StorageError."""
+        begin, pause = time.monotonic(), FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return action()
+            except (OSError, RequestError) as error:
+                if isinstance(error, StorageError) or self._is_answer(error):
+                    raise
+                gone = time.monotonic() - begin
+                if gone > PATIENCE_SECONDS:
+                    raise StorageError(
+                        f"{self.uri} did not come back within {gone:.0f} s ({error})"
+                    ) from error
+                if pause == FIRST_PAUSE_SECONDS:
+                    logger.warning(
+                        "tuner: waiting up to %.0f s for %s (%s)", PATIENCE_SECONDS, self.uri, error
+                    )
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _is_answer(self, error: Exception) -> bool:
+        """Whether the storage is there, and says no."""
+        return isinstance(error, FileNotFoundError) and (
+            not self.is_local or Path(self.base).is_dir()
+        )
+
+    def _check_folder(self) -> None:
+        if self.is_local and not Path(self.base).is_dir():
+            raise FileNotFoundError(f"the folder {self.base} is gone")
