@@ -104,13 +104,14 @@ def with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchReque
 
 
 def on_every_machine(search: Search, function: Callable[[], object]) -> None:
-    """Calls a function here, or once on each machine of the cluster."""
+    """Calls a function here, or once on each machine of the cluster that answers."""
     import ray
 
     if search.request.address is None:
         function()
         return
-    on_machines([node for node in ray.nodes() if node["Alive"]], function)
+    calls = _call_on([node for node in ray.nodes() if node["Alive"]], function)
+    ray.wait(calls, num_returns=len(calls), timeout=60)
 
 
 def on_machines(nodes: list[dict[str, Any]], function: Callable[[], Result]) -> list[Result]:
@@ -119,24 +120,29 @@ def on_machines(nodes: list[dict[str, Any]], function: Callable[[], Result]) -> 
     Raises RequestError, naming the machine on which it cannot be called.
     """
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    calls = {}
-    for node in nodes:
-        place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        remote = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(function)
-        calls[node["NodeManagerHostname"]] = remote.remote()
     results = []
-    for host, call in calls.items():
+    for node, call in zip(nodes, _call_on(nodes, function), strict=True):
         try:
             results.append(ray.get(call))
         except ray.exceptions.RayError as error:
             lines = str(getattr(error, "cause", None) or error).strip().splitlines()
             raise RequestError(
-                f"{host} cannot run the driver's code ({lines[-1]}); "
+                f"{node['NodeManagerHostname']} cannot run the driver's code ({lines[-1]}); "
                 "see that it has the same packages, or take it out of the cluster"
             ) from error
     return results
+
+
+def _call_on(nodes: list[dict[str, Any]], function: Callable[[], object]) -> list[Any]:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    return [
+        ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(function).remote()
+        for place in places
+    ]
 
 
 def where_trials_run(search: Search, gpus: float) -> Measuring:

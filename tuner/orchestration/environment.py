@@ -42,5 +42,5 @@ def prepare() -> None:
 
 
 def settings_of_workers() -> dict[str, str]:
-    """What processes on other machines need of them: all but MLflow's, which only the driver uses."""
+    """What processes on other machines need of them; MLflow is the driver's business."""
     return {name: os.environ[name] for name in _SETTINGS if not name.startswith("MLFLOW")}

@@ -68,7 +68,8 @@ def versions() -> dict[str, str]:
 
 def answer(question: Question) -> Answer:
     """What this machine says; runs there."""
-    fingerprint, code, problem = "", (), ""
+    fingerprint, problem = "", ""
+    code: tuple[str, ...] = ()
     try:
         sees_storage = Storage(question.runs_uri).exists(question.marker)
         dataset, _ = open_data(question.workload)
