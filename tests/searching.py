@@ -133,6 +133,23 @@ def same_results(searches: Searches, one: str, other: str) -> None:
         )
 
 
+def same_mlflow_runs(searches: Searches, name: str) -> None:
+    """A search's record and its MLflow runs agree, and no trial has two."""
+    record = searches.record(name)
+    runs = searches.mlflow_runs(name)
+    names = [run.data.tags["tuner.trial"] for run in runs]
+    groups = {f"group:{trial.label}" for trial in record.of("final")}
+    assert sorted(names) == sorted(["", *record.trials, *groups])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for run in runs:
+        trial = record.trials.get(run.data.tags["tuner.trial"])
+        if trial is not None:
+            history = searches.client().get_metric_history(run.info.run_id, "val_accuracy")
+            assert [point.value for point in sorted(history, key=lambda point: point.step)] == [
+                epoch["val_accuracy"] for epoch in trial.epochs
+            ]
+
+
 @contextmanager
 def local_ray() -> Iterator[None]:
     """One Ray for all searches of a module; `tuner.search` uses a Ray that is there already."""
@@ -160,15 +177,24 @@ def local_ray() -> Iterator[None]:
 class Driver:
     """`python -m tuner.search` in a session of its own, with a Ray of its own."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        *,
+        variables: dict[str, str] | None = None,
+        before: str = "",
+    ) -> None:
+        """`variables` of the environment are added; `before` is Python for the driver to run first."""
         folder.mkdir(parents=True, exist_ok=True)
         self._paths = [folder / f"{stream}-{time.monotonic_ns()}" for stream in ("out", "err")]
         environment = {k: v for k, v in os.environ.items() if k not in LIBRARY_VARIABLES}
+        code = f"import sys; import tuner.search; {before or 'pass'}; sys.exit(tuner.search.main())"
         with self._paths[0].open("wb") as out, self._paths[1].open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tuner.search", *arguments],
+                [sys.executable, "-c", code, *arguments],
                 cwd=folder,
-                env=environment,
+                env=environment | (variables or {}),
                 stdout=out,
                 stderr=err,
                 start_new_session=True,

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import optuna.visualization  # noqa: F401  # its first import writes into the home folder
 import pytest
 
 from search_spaces import SPACES

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from searching import Driver, Searches, TrialProcesses, local_ray, same_results
+from searching import (
+    Driver,
+    Searches,
+    TrialProcesses,
+    local_ray,
+    same_mlflow_runs,
+    same_results,
+)
 
 import tuner.teach
 from tuner.orchestration.record import DONE, FAILED, RUNNING, SEARCH, STOPPED, Record
@@ -35,23 +42,6 @@ def straight(searches: Searches) -> str:
     trials = searches.record(STRAIGHT).of(SEARCH)
     assert {trial.status for trial in trials} == {DONE, STOPPED}  # else this shows nothing
     return STRAIGHT
-
-
-def same_mlflow_runs(searches: Searches, name: str) -> None:
-    """A search's record and its MLflow runs agree, and no trial has two."""
-    record = searches.record(name)
-    runs = searches.mlflow_runs(name)
-    names = [run.data.tags["tuner.trial"] for run in runs]
-    groups = {f"group:{trial.label}" for trial in record.of("final")}
-    assert sorted(names) == sorted(["", *record.trials, *groups])
-    assert {run.info.status for run in runs} == {"FINISHED"}
-    for run in runs:
-        trial = record.trials.get(run.data.tags["tuner.trial"])
-        if trial is not None:
-            history = searches.client().get_metric_history(run.info.run_id, "val_accuracy")
-            assert [point.value for point in sorted(history, key=lambda point: point.step)] == [
-                epoch["val_accuracy"] for epoch in trial.epochs
-            ]
 
 
 @pytest.mark.slow

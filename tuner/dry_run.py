@@ -1,14 +1,18 @@
 """What a search would do, for a person to read before it does."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from tuner.orchestration.prepare import Search
-from tuner.reports.formatting import count_text
+from tuner.reports.formatting import count_text, duration_text
 from tuner.workload import DIGITS_SETTING
+
+if TYPE_CHECKING:
+    from tuner.orchestration.estimate import Estimate
 
 
 def print_heading(search: Search) -> None:
@@ -95,6 +99,35 @@ def print_plan(search: Search) -> None:
             f"[dim]--set excludes the published {names}: the published setting is no trial, "
             "it is compared at the end[/]"
         )
+
+
+def print_estimate(estimate: "Estimate") -> None:
+    """What fits on the cluster at once, and what the search will take of it."""
+    console = Console(highlight=False, soft_wrap=True)
+    has_gpus = estimate.gpus_per_trial > 0
+    of_trial = f"{estimate.cpus_per_trial:g} CPU"
+    cluster = f"{estimate.cpus:g} CPUs"
+    if has_gpus:
+        of_trial += f" and {estimate.gpus_per_trial:.3g} GPU"
+        cluster += f" and {estimate.gpus:g} GPUs"
+    console.print(
+        f"{count_text(estimate.num_machines, 'machine')} with {cluster}: "
+        f"{count_text(estimate.num_at_once, 'trial')} at a time, each with {of_trial}"
+    )
+    print_outputs(estimate.reasons)
+    console.print(
+        f"measured there: {1000 * estimate.pace.step:.3g} ms a step, "
+        f"{duration_text(estimate.training_seconds)} a training of "
+        f"{count_text(estimate.amount.epochs, 'epoch')}"
+    )
+    unit = "GPU-hours" if has_gpus else "CPU-hours"
+
+    def told(seconds: float) -> str:
+        return f"{duration_text(seconds)}, {estimate.device_hours(seconds):.3g} {unit}"
+
+    console.print(f"the whole search: at most {told(estimate.most_seconds)}")
+    if estimate.likely_seconds < estimate.most_seconds:
+        console.print(f"with trials stopped early, about {told(estimate.likely_seconds)}")
 
 
 def print_workload(search: Search) -> None:

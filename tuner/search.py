@@ -44,7 +44,7 @@ def _search(given: dict[str, Any], mode: str) -> int:
 
     from tuner.comparison import is_comparison, plan_comparison, run_comparison
     from tuner.conclusion import conclude, print_interrupted, resume_command
-    from tuner.dry_run import print_plan, print_searches
+    from tuner.dry_run import print_estimate, print_plan, print_searches
     from tuner.orchestration.prepare import plan_search
     from tuner.session import run_watched
 
@@ -57,6 +57,10 @@ def _search(given: dict[str, Any], mode: str) -> int:
     search = plan_search(request)
     if dry_run:
         print_plan(search)
+        if search.request.address is not None:
+            from tuner.orchestration.estimate import estimate
+
+            print_estimate(estimate(search))
         return 0
     run, tracking = run_watched(search, resume=bool(resume), mode=mode)
     if run.interrupted:

@@ -51,7 +51,7 @@ def plan_for(
     num_threads, precision = search.num_threads, request.cache_precision
 
     def measure() -> tuple[Speeds, Room]:
-        with _threads(num_threads):
+        with with_threads(num_threads):
             # An untrained teacher takes as long as a trained one.
             teacher = models.build_untrained(name, num_classes)
             speeds = measure_speeds(teacher, image_size, folder, device_for(gpus))
@@ -82,7 +82,7 @@ def execution_for(
     num_trials = search.num_trials
 
     def measure() -> tuple[Execution, str]:
-        with _threads(num_threads):
+        with with_threads(num_threads):
             return choose_execution(
                 lambda: seeded(0, lambda: models.build(student, num_classes)),
                 image_size=image_size,
@@ -98,7 +98,7 @@ def execution_for(
 
 
 @contextmanager
-def _threads(num_threads: int) -> Iterator[None]:
+def with_threads(num_threads: int) -> Iterator[None]:
     """As many threads as a trial will have."""
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)

@@ -32,7 +32,7 @@ def build_scheduler(name: str, *, metric: str, epochs: int, space: Space, seed: 
 
     The first decision falls after a tenth of the epochs; each rung keeps a third.
     """
-    grace = max(1, epochs // 10)
+    grace = grace_period(epochs)
     common = {"time_attr": "epoch", "metric": metric, "mode": "max"}
     if name == "asha":
         return ASHAScheduler(
@@ -58,6 +58,11 @@ def build_scheduler(name: str, *, metric: str, epochs: int, space: Space, seed: 
     scheduler = FIFOScheduler()
     scheduler.set_search_properties(metric, "max")
     return scheduler
+
+
+def grace_period(epochs: int) -> int:
+    """Epochs that every trial is trained for before a scheduler may stop it."""
+    return max(1, epochs // 10)
 
 
 def perturbation_interval(epochs: int) -> int:

@@ -1,0 +1,86 @@
+"""Storage that is away for a while is waited for; what it says when it is there is believed."""
+
+import errno
+import threading
+import time
+
+import pytest
+
+from tuner import patient_storage
+from tuner.orchestration.record import SEARCH, Record
+from tuner.patient_storage import PatientStorage, StorageError
+from tuner.storage import Storage
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(patient_storage, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(patient_storage, "PATIENCE_SECONDS", 0.3)
+
+
+@pytest.fixture
+def storage(tmp_path) -> PatientStorage:
+    (tmp_path / "mine").mkdir()
+    return PatientStorage(str(tmp_path / "mine"))
+
+
+class Away:
+    """An operation that fails so many times."""
+
+    def __init__(self, times: int, number: int = errno.ENOSPC) -> None:
+        self.left, self.number = times, number
+
+    def __call__(self, *arguments, **options) -> str:
+        if self.left:
+            self.left -= 1
+            raise OSError(self.number, "away")
+        return "here"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_what_fails_for_a_while_succeeds_in_the_end(storage, caplog, number):
+    assert storage.patiently(Away(3, number)) == "here"
+    assert len(caplog.records) == 1  # told once
+    assert "waiting up to" in caplog.text
+
+
+def test_what_fails_for_too_long_is_an_error_that_names_the_place(storage):
+    with pytest.raises(StorageError, match=r"mine did not come back within .* \(.*away"):
+        storage.patiently(Away(10**6))
+
+
+def test_a_file_that_is_not_there_is_an_answer(storage):
+    begin = time.monotonic()
+    with pytest.raises(FileNotFoundError):
+        storage.read("none")
+    assert not storage.exists("none")
+    storage.delete("none")
+    assert time.monotonic() - begin < 0.2
+
+
+def test_a_folder_that_is_gone_is_waited_for_and_not_made_anew(storage, tmp_path):
+    (tmp_path / "mine").rename(tmp_path / "aside")
+    threading.Timer(0.1, lambda: (tmp_path / "aside").rename(tmp_path / "mine")).start()
+    storage.write("f", b"1")
+    assert (tmp_path / "mine" / "f").read_bytes() == b"1"
+    (tmp_path / "mine").rename(tmp_path / "aside")
+    for action in (lambda: storage.write("f", b"2"), lambda: storage.read("f"), storage.exists):
+        with pytest.raises(StorageError):
+            action()
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_record_waits_and_writes_each_event_once(storage, monkeypatch):
+    record = Record(storage)
+    record.open(id="1")
+    away, append = Away(3), record._journal.append
+
+    def fails_first(event, *, sync):
+        away()
+        append(event, sync=sync)
+
+    monkeypatch.setattr(record._journal, "append", fails_first)
+    common = {"kind": SEARCH, "label": "", "method": "kd", "setting": {}, "seed": 0}
+    record.begin(trial="0000", num_epochs=1, **common)
+    assert record.failure is None
+    assert [event["event"] for event in Record.load(Storage(storage.uri)).events] == ["begin"]

@@ -1,0 +1,242 @@
+"""How long a search will take on a cluster, from a few steps of a trial measured on it."""
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+
+import models
+from losses import DistillationLoss, Plain
+from tuner.data import num_batches
+from tuner.distillation import EVALUATION_BATCH_SIZE, Distillation, frozen
+from tuner.execution import FLOAT32, device_for
+from tuner.orchestration.cluster import ray_for, where_trials_run, with_gpu_share
+from tuner.orchestration.measurements import plan_for, with_threads
+from tuner.orchestration.preflight import check_machines
+from tuner.orchestration.prepare import Search, check_method, check_resources, fit
+from tuner.orchestration.schedulers import REDUCTION_FACTOR, grace_period
+from tuner.teacher import find_teacher, teacher_of, weights_digest
+from tuner.teacher_cache import OutputsPlan
+from tuner.workload import Workload, open_data
+
+PROBED_STEPS = 5
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds, measured where a trial would run."""
+
+    step: float  # of a student with its loss, the teacher's answer left out
+    teacher: float  # the teacher's answer to a batch
+    validation: float  # of the whole validation split
+    teacher_step: float  # of the teacher's own training; 0 where it is there already
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What a search trains, at most."""
+
+    steps_per_epoch: int
+    epochs: int
+    num_trials: int
+    num_finals: int
+    teacher_epochs: int  # 0 where it is there already
+    teacher_batches_once: int  # that all trials share
+    teacher_batches_per_training: int  # that each computes for itself
+    mean_epochs: float  # of a trial, where the scheduler stops as many as it aims at
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a person is told before a search on a cluster."""
+
+    num_machines: int
+    cpus: float  # of the cluster
+    gpus: float
+    cpus_per_trial: float
+    gpus_per_trial: float
+    num_at_once: int  # trials
+    pace: Pace
+    amount: Amount
+    reasons: tuple[str, ...]  # of the teacher's outputs
+
+    @property
+    def training_seconds(self) -> float:
+        """Of one training from its first epoch to its last."""
+        return self._seconds(self.amount.epochs)
+
+    @property
+    def most_seconds(self) -> float:
+        """If no trial is stopped early."""
+        return self._in_all(self.amount.epochs)
+
+    @property
+    def likely_seconds(self) -> float:
+        """If the scheduler stops as many trials as it aims at."""
+        return self._in_all(self.amount.mean_epochs)
+
+    def device_hours(self, seconds: float) -> float:
+        """Hours of GPUs (without any: of CPU cores) that trials hold in so many seconds."""
+        devices = self.gpus_per_trial or self.cpus_per_trial
+        return seconds / 3600 * self.num_at_once * devices
+
+    def _seconds(self, epochs: float) -> float:
+        amount, pace = self.amount, self.pace
+        own = amount.teacher_batches_per_training * pace.teacher * epochs / amount.epochs
+        return epochs * (amount.steps_per_epoch * pace.step + pace.validation) + own
+
+    def _in_all(self, epochs: float) -> float:
+        amount, pace = self.amount, self.pace
+        alone = amount.teacher_epochs * (
+            amount.steps_per_epoch * pace.teacher_step + pace.validation
+        )
+        shared = amount.teacher_batches_once * pace.teacher
+        trials = amount.num_trials * self._seconds(epochs)
+        finals = amount.num_finals * self._seconds(amount.epochs)
+        return alone + (shared + trials + finals) / self.num_at_once
+
+
+def estimate(search: Search) -> Estimate:
+    """Measures on the cluster that the request names; begins nothing, writes nothing there.
+
+    Raises RequestError where the search could not be run.
+    """
+    import ray
+
+    workload = search.workload
+    dataset, splits = open_data(workload)
+    needs = check_method(search, dataset)
+    teacher = find_teacher(workload, dataset)
+    with ray_for(search):
+        machines = [node for node in ray.nodes() if node["Alive"]]
+        nodes = [node["Resources"] for node in machines]
+        request = with_gpu_share(search, nodes)
+        gpus, num_at_once = check_resources(request, nodes)
+        check_machines(search, dataset, gpus, machines)
+        measuring = where_trials_run(search, gpus)
+        digest = None if teacher is None else weights_digest(teacher)
+        together = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
+        outputs, reasons = plan_for(
+            search, needs, dataset, digest, min(num_at_once, together), gpus, measuring
+        )
+        method, setting, num_threads = search.method, search.published, search.num_threads
+        trains_teacher = teacher is None
+        pace: Pace = measuring(
+            lambda: measure_pace(workload, method, setting, num_threads, gpus, trains_teacher)
+        )
+    steps = num_batches(len(splits.train), workload.batch_size)
+    once, each = _teacher_batches(search, needs, outputs, steps)
+    return Estimate(
+        num_machines=len(machines),
+        cpus=sum(node.get("CPU", 0.0) for node in nodes),
+        gpus=sum(node.get("GPU", 0.0) for node in nodes),
+        cpus_per_trial=request.cpus_per_trial,
+        gpus_per_trial=gpus,
+        num_at_once=num_at_once,
+        pace=pace,
+        amount=Amount(
+            steps_per_epoch=steps,
+            epochs=workload.epochs,
+            num_trials=search.num_trials,
+            num_finals=(2 + bool(search.searched)) * request.seeds,
+            teacher_epochs=workload.teacher_epochs if trains_teacher else 0,
+            teacher_batches_once=once,
+            teacher_batches_per_training=each,
+            mean_epochs=mean_epochs(request.scheduler, workload.epochs),
+        ),
+        reasons=reasons,
+    )
+
+
+def measure_pace(
+    workload: Workload,
+    method: type[DistillationLoss],
+    setting: dict[str, Any],
+    num_threads: int,
+    gpus: float,
+    trains_teacher: bool,
+) -> Pace:
+    """Some steps of a trial with an untrained teacher, which takes as long as a trained one."""
+    device = device_for(gpus)
+    dataset, splits = open_data(workload)
+    network = frozen(models.build(workload.teacher, dataset.num_classes))
+    common: dict[str, Any] = {
+        "dataset": dataset,
+        "splits": splits,
+        "seed": workload.seed,
+        "data_seed": workload.seed,
+        "device": device,
+        "execution": FLOAT32,
+    }
+    with with_threads(num_threads):
+        trial = Distillation(
+            student=workload.student,
+            method=method,
+            setting=setting,
+            teacher=teacher_of(workload.teacher, lambda: network, dataset, device),
+            **common,
+            **workload.schedule(),
+        )
+        step, teacher = _step_seconds(trial)
+        few = splits.validation[: 2 * EVALUATION_BATCH_SIZE]
+        begin = time.perf_counter()
+        trial.evaluate(few)
+        validation = (time.perf_counter() - begin) * len(splits.validation) / len(few)
+        teacher_step = 0.0
+        if trains_teacher:
+            training = Distillation(
+                student=workload.teacher,
+                method=Plain,
+                setting={},
+                teacher=None,
+                **common,
+                **workload.teacher_schedule(),
+            )
+            teacher_step, _ = _step_seconds(training)
+    return Pace(step, teacher, validation, teacher_step)
+
+
+def mean_epochs(scheduler: str, epochs: int) -> float:
+    """Epochs of a trial on average, if each of the scheduler's rungs keeps the share it aims at."""
+    if scheduler not in ("asha", "hyperband"):
+        return float(epochs)
+    rung = grace_period(epochs)
+    mean, share = float(rung), 1.0
+    while rung < epochs:
+        share /= REDUCTION_FACTOR
+        following = min(rung * REDUCTION_FACTOR, epochs)
+        mean += share * (following - rung)
+        rung = following
+    return mean
+
+
+def _step_seconds(training: Distillation) -> tuple[float, float]:
+    """Of a step without the teacher's answer, and of that."""
+    steps = training.steps(1)
+    next(steps)  # warms up
+    begin = time.perf_counter()
+    measured = list(islice(steps, PROBED_STEPS))
+    if measured and next(iter(measured[0].terms.values())).is_cuda:
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - begin
+    teacher = sum(step.teacher_seconds for step in measured)
+    number = max(1, len(measured))
+    return (seconds - teacher) / number, teacher / number
+
+
+def _teacher_batches(
+    search: Search, needs: tuple[tuple[str, ...], ...], outputs: OutputsPlan, steps: int
+) -> tuple[int, int]:
+    """How many answers of the teacher all trainings share, and how many each computes itself."""
+    workload = search.workload
+    names = max(needs, key=len, default=())
+    if not names:
+        return 0, 0
+    roads = [outputs.road(names, number, final=False) for number in range(1, workload.passes + 1)]
+    num_live = roads.count("live")
+    num_shared = len(roads) - num_live
+    # The final trainings see passes of their own, once for each seed.
+    once = num_shared * (1 + search.request.seeds) * steps
+    return once, num_live * steps * workload.epochs // workload.passes
