@@ -185,7 +185,7 @@ class Driver:
         variables: dict[str, str] | None = None,
         before: str = "",
     ) -> None:
-        """`variables` of the environment are added; `before` is Python for the driver to run first."""
+        """`variables` go into its environment; `before` is Python that it runs first."""
         folder.mkdir(parents=True, exist_ok=True)
         self._paths = [folder / f"{stream}-{time.monotonic_ns()}" for stream in ("out", "err")]
         environment = {k: v for k, v in os.environ.items() if k not in LIBRARY_VARIABLES}

@@ -172,7 +172,7 @@ class Hungry(DistillationLoss):
         return {"hungry": self.weight * student.embedding.square().mean()}
 
 
-METHOD = Hungry
+LOSS = Hungry
 SPACE = Space(
     method="hungry",
     params=(

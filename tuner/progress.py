@@ -94,7 +94,7 @@ def read_progress(storage: Storage) -> Progress:
     is_running = is_alive(storage, driver)
     return Progress(
         name=storage.base.rpartition("/")[2],
-        state=_state(driver, is_running=is_running),
+        state=_state(record, driver, is_running=is_running),
         is_running=is_running,
         num_trials=request["trials"],
         metric=metric,
@@ -113,9 +113,9 @@ def _request_of(storage: Storage) -> dict[str, Any]:
     return request
 
 
-def _state(driver: Driver | None, *, is_running: bool) -> str:
+def _state(record: Record, driver: Driver | None, *, is_running: bool) -> str:
     if driver is None:
-        return "has not begun"
+        return "not running; go on with --resume" if record.header else "has not begun"
     where = f"{driver.host} (process {driver.pid})"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(driver.time))
     if is_running:

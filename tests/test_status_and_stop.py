@@ -1,0 +1,114 @@
+"""`tuner status` and `tuner stop`: of a search that runs in another process, and of none."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from faults import is_in_epoch
+from searching import Driver, Searches
+
+import tuner.status
+import tuner.stop
+from tuner.orchestration.record import DONE, FINAL, SEARCH, STOPPED, Record
+from tuner.storage import Storage
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """A search by hand that was killed: its request and its journal."""
+    runs = tmp_path / "runs"
+    storage = Storage(str(runs / "mine"))
+    storage.write("search.yaml", b"space: kd\ntrials: 5\nselect_on: val\n")
+    record = Record(storage)
+    record.open(id="1")
+    common = {"label": "", "method": "kd", "seed": 0, "num_epochs": 2}
+    for number, accuracy in enumerate((40.0, 60.0, 50.0)):
+        name = f"{number:04d}"
+        record.begin(trial=name, kind=SEARCH, setting={"temperature": 2.0 * number}, **common)
+        for epoch in (1, 2):
+            metrics = {"epoch": float(epoch), "val_accuracy": accuracy, "seconds": 30.0}
+            record.epoch(name, metrics)
+            if number == 2:
+                break
+        record.end(name, STOPPED if number == 2 else DONE)
+    record.begin(trial="tuned-1", kind=FINAL, setting={"temperature": 2.0}, **common)
+    record.close()
+    return runs
+
+
+def test_a_killed_search_is_described(begun, capsys):
+    assert tuner.status.main(["mine", "--runs-dir", str(begun)]) == 0
+    out = capsys.readouterr().out
+    assert "mine: not running" in out  # no driver has left a sign
+    assert "2 done, 1 stopped early; 5 planned" in out
+    assert "val_accuracy 60.00 % in trial 0001: temperature 2" in out
+    assert "trainings: 1 running" in out
+    assert "5 epochs, 2 min 30 s" in out
+
+
+def test_it_is_described_to_programs_too(begun, capsys):
+    assert tuner.status.main(["mine", "--runs-dir", str(begun), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert (content["search"], content["running"], content["planned"]) == ("mine", False, 5)
+    assert content["trials"] == {"running": 0, "done": 2, "stopped early": 1, "failed": 0}
+    assert content["best"] == {
+        "trial": "0001",
+        "setting": {"temperature": 2.0},
+        "val_accuracy": 60.0,
+    }
+
+
+def test_of_a_comparison_every_search_that_has_begun_is_described(begun, capsys):
+    shutil.copytree(begun / "mine", begun / "both" / "kd")
+    (begun / "both" / "search.yaml").write_text("space: kd,crd\n")
+    (begun / "both" / "id").write_text("1")
+    assert tuner.status.main(["both", "--runs-dir", str(begun), "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["search"] == "kd"
+
+
+@pytest.mark.parametrize("command", [tuner.status, tuner.stop])
+def test_a_search_that_is_not_there_is_refused(begun, command, capsys):
+    assert command.main(["none", "--runs-dir", str(begun)]) == 2
+    assert "there is no search named 'none' in " in capsys.readouterr().err
+
+
+def test_a_damaged_request_is_refused(begun, capsys):
+    (begun / "mine" / "search.yaml").write_text("{")
+    assert tuner.status.main(["mine", "--runs-dir", str(begun)]) == 2
+    assert "search.yaml is damaged; restore it from a copy" in capsys.readouterr().err
+
+
+def test_what_does_not_run_cannot_be_stopped(begun, capsys):
+    assert tuner.stop.main(["mine", "--runs-dir", str(begun)]) == 2
+    assert "mine is not running; there is nothing to stop" in capsys.readouterr().err
+    assert not (begun / "mine" / "stop").exists()
+
+
+@pytest.mark.slow
+def test_a_running_search_is_seen_and_stopped_and_goes_on_later(
+    tmp_path: Path, data_dir: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searches = Searches(tmp_path / "runs", data_dir)
+    runs = ["--runs-dir", str(searches.runs)]
+    driver = Driver(searches.arguments("mine", "--quiet", trials=30, scheduler="none"), tmp_path)
+    try:
+        driver.wait_until(is_in_epoch(searches, "mine", "0001", 1))
+        assert tuner.status.main(["mine", *runs]) == 0
+        assert (
+            f"running on {socket.gethostname()} (process {driver.process.pid})"
+            in capsys.readouterr().out
+        )
+        assert tuner.stop.main(["mine", *runs]) == 0
+        assert driver.wait() == 130
+    finally:
+        left = driver.reap()
+    assert left == []
+    assert "resume with" in driver.err
+    capsys.readouterr()
+    assert tuner.status.main(["mine", *runs]) == 0
+    assert "interrupted, " in capsys.readouterr().out
+    ended = [trial for trial in searches.record("mine").of(SEARCH) if trial.ended]
+    assert 1 <= len(ended) < 30
