@@ -219,6 +219,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
     from ray import tune
 
     from tuner.orchestration.interruption import Interruption
+    from tuner.orchestration.lost_processes import begun_again
     from tuner.orchestration.schedulers import (
         RecordedScheduler,
         build_scheduler,
@@ -263,7 +264,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
     def trainable(config: dict[str, Any]) -> None:
         train(config, job)
 
-    with interruption.listening():
+    with interruption.listening(), begun_again():
         tune.run(
             trainable,
             # A name of its own for each session: Tune never restores, the record does.
