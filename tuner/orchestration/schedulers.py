@@ -4,6 +4,7 @@ import math
 import random
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial as TuneTrial
@@ -250,7 +251,9 @@ def _forget_crashes(trial: TuneTrial) -> None:
 
 
 def _crash_reason(trial: TuneTrial) -> str:
-    text = str(trial.get_error() or "")
+    # Tune's own copy of it is in the storage only later.
+    path = Path(trial.error_file or "")
+    text = path.read_text(errors="replace") if path.is_file() else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # The last line of a traceback names the error; a process that just died has none.
     named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
