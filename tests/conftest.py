@@ -1,5 +1,6 @@
 """What all tests share: the real images where they are, and the environment of the commands."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,26 @@ def cifar10() -> str:
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One data folder for the session: the digits are built once."""
     return str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def fault_row() -> Callable[..., None]:
+    """Adds a row to the table of faults that is printed at the end."""
+    return _add_fault_row
+
+
+_fault_rows: list[str] = []
+
+
+def _add_fault_row(
+    fault: str, *, injected: int, lost: int, repeated: int, recovery_seconds: float | None
+) -> None:
+    seconds = "" if recovery_seconds is None else f"{recovery_seconds:.1f}"
+    _fault_rows.append(f"| {fault} | {injected} | {lost} | {repeated} | {seconds} |")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _fault_rows:
+        terminalreporter.write_line("| fault | injected | lost | repeated | seconds |")
+    for row in _fault_rows:
+        terminalreporter.write_line(row)
