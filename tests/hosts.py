@@ -29,6 +29,8 @@ mount --bind "$1/passwd" /etc/passwd
 echo ready
 while :; do sleep 1 & wait $!; done 2> /dev/null
 """
+_UNSHARE = ["--fork", "--pid", "--mount", "--mount-proc", "--kill-child=KILL"]
+_UNSHARE += ["bash", "-c", _FIRST_PROCESS]
 
 
 class Host:
@@ -45,9 +47,7 @@ class Host:
         if beside is not None:
             network = ["nsenter", f"--net=/proc/{beside.pid}/ns/net", "unshare"]
         self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *network, "--fork", "--pid", "--mount"]
-            + ["--mount-proc", "--kill-child=KILL", "bash", "-c", _FIRST_PROCESS, name]
-            + [str(self.home)],
+            ["setpriv", "--pdeathsig", "KILL", *network, *_UNSHARE, name, str(self.home)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
-from ray.autoscaler._private.util import prepare_config, validate_config
 
 import models
 from losses import LOSSES, LossError, Objective, build_objective
@@ -138,14 +136,6 @@ def test_the_command_of_a_method_would_run(
     assert search.main([*arguments, "--data-dir", str(tmp_path), "--dry-run"]) == 0
     assert f"space of {method}" in capsys.readouterr().out
     objective_for(method, options["--teacher"], options["--student"])
-
-
-def test_ray_accepts_the_cluster_file() -> None:
-    config = prepare_config(yaml.safe_load((ROOT / "cluster.yaml").read_text()))
-    validate_config(config)
-    assert config["provider"]["type"] == "local"
-    # Autoscaler v2 never starts workers of this provider.
-    assert any("RAY_enable_autoscaler_v2=0" in c for c in config["head_start_ray_commands"])
 
 
 def methods_table() -> dict[str, list[str]]:

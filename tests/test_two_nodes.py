@@ -5,11 +5,9 @@ once, has one MLflow run, and reports what it would have reported undisturbed.
 """
 
 import re
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import yaml
@@ -26,7 +24,7 @@ HEAD, WORKER = "10.77.0.1", "10.77.0.2"
 ADDRESS = f"{HEAD}:6379"
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-the-two-nodes-0123456789abcdef"}
 STRAIGHT = "straight"
-TRAINING = {"teacher": "resnet8", "teacher_epochs": 1, "limit": 1200}
+TRAINING = {"teacher": "resnet8", "teacher_epochs": 1, "limit": 1150}
 # Two trials at a time, one on each machine; either machine has room for both. Nothing
 # depends on which of them is faster.
 OPTIONS = {
