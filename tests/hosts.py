@@ -27,7 +27,7 @@ mkdir -p /tmp/ray
 for folder in /tmp/ray /dev/shm /run; do mount -t tmpfs tmpfs $folder; done
 mount --bind "$1/passwd" /etc/passwd
 echo ready
-while :; do sleep 1 & wait $!; done 2> /dev/null
+while :; do sleep 1 & wait $! || true; done 2> /dev/null
 """
 _UNSHARE = ["--fork", "--pid", "--mount", "--mount-proc", "--kill-child=KILL"]
 _UNSHARE += ["bash", "-c", _FIRST_PROCESS]

@@ -142,8 +142,9 @@ def test_the_job_resumes_the_search_that_is_there_or_begins_it(
 
 
 # What `ray job submit` makes of its arguments is what it asks the head to run.
-RAY = f"""while [ "$1" != -- ]; do shift; done; shift
-exec {sys.executable} -c 'import subprocess, sys; print(subprocess.list2cmdline(sys.argv[1:]))' "$@" """
+RAY = f"""while [ "$1" != -- ]; do shift; done
+exec {sys.executable} -c 'import subprocess, sys; print(subprocess.list2cmdline(sys.argv[2:]))' "$@"
+"""
 
 
 def run(command: str, programs: Path) -> list[str]:

@@ -33,6 +33,7 @@ OPTIONS = {
     "scheduler": "none",
     "epochs": 24,
     "trials": 4,
+    "seeds": 0,
     "max_concurrent": 2,
     "address": ADDRESS,
 }
