@@ -42,6 +42,9 @@ def test_every_option_that_the_documents_name_exists() -> None:
     known |= {"--resume", "--dry-run", "--quiet", "--json", "--backend-store-uri"}
     known |= {"--output", "--test", "--keep", "--older-than", "--all"}  # of the other commands
     known |= {"--rounds", "--methods"}  # of the benchmarks
+    known |= {"--generate", "--no-config-cache", "--tmux"}  # of Ray
+    known |= {"--from-env-file", "--from-literal", "--watch"}  # of kubectl
+    known |= {"--chown", "--no-cache-dir"}  # of Docker's files, and pip
     for document in DOCUMENTS:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", document.read_text()))
         assert named <= known, (document.name, named - known)
