@@ -62,6 +62,12 @@ class Cluster:
         """`tuner search` on the head, in the background."""
         return Driver(self, arguments)
 
+    def reasons(self) -> list[str]:
+        """Why trials have failed, in all searches so far."""
+        names = [path.parent.name for path in self.searches.runs.glob("*/journal.jsonl")]
+        trials = [trial for name in names for trial in self.searches.record(name).trials.values()]
+        return [f"{trial.trial}: {trial.reason}" for trial in trials if trial.reason]
+
     def interrupted(self, name: str, driver: "Driver") -> str:
         """Waits for a trial to be in the middle of its training on the worker."""
         driver.wait_until(lambda: bool(self._on_worker(name)))
@@ -93,6 +99,7 @@ class Driver:
     """A search that runs on the head."""
 
     def __init__(self, cluster: Cluster, arguments: list[str]) -> None:
+        self._cluster = cluster
         self._printed = cluster.searches.runs / f"driver-{time.monotonic_ns()}.txt"
         command = ["python", "-m", "tuner.search", *arguments, "--quiet"]
         self._process = cluster.head.start(command, env=TOKEN, output=self._printed)
@@ -102,15 +109,18 @@ class Driver:
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not is_so():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"it has not come to that:\n{self._printed.read_text()}")
+                pytest.fail(f"it has not come to that:\n{self._told()}")
             time.sleep(0.05)
 
     def wait(self) -> int:
         """The exit status; what it printed is shown if it is not 0."""
         status = self._process.wait(timeout=DEADLINE_SECONDS)
         if status:
-            print(self._printed.read_text())  # noqa: T201
+            print(self._told())  # noqa: T201
         return status
+
+    def _told(self) -> str:
+        return "\n".join([self._printed.read_text(), *self._cluster.reasons()])
 
 
 @pytest.fixture(scope="module")
