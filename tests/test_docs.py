@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
-from ray.autoscaler._private.util import prepare_config, validate_config
 
 import models
 from losses import LOSSES, LossError, Objective, build_objective
@@ -44,6 +42,9 @@ def test_every_option_that_the_documents_name_exists() -> None:
     known |= {"--resume", "--dry-run", "--quiet", "--json", "--backend-store-uri"}
     known |= {"--output", "--test", "--keep", "--older-than", "--all"}  # of the other commands
     known |= {"--rounds", "--methods"}  # of the benchmarks
+    known |= {"--generate", "--no-config-cache", "--tmux"}  # of Ray
+    known |= {"--from-env-file", "--from-literal", "--watch"}  # of kubectl
+    known |= {"--chown", "--no-cache-dir"}  # of Docker's files, and pip
     for document in DOCUMENTS:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", document.read_text()))
         assert named <= known, (document.name, named - known)
@@ -138,14 +139,6 @@ def test_the_command_of_a_method_would_run(
     assert search.main([*arguments, "--data-dir", str(tmp_path), "--dry-run"]) == 0
     assert f"space of {method}" in capsys.readouterr().out
     objective_for(method, options["--teacher"], options["--student"])
-
-
-def test_ray_accepts_the_cluster_file() -> None:
-    config = prepare_config(yaml.safe_load((ROOT / "cluster.yaml").read_text()))
-    validate_config(config)
-    assert config["provider"]["type"] == "local"
-    # Autoscaler v2 never starts workers of this provider.
-    assert any("RAY_enable_autoscaler_v2=0" in c for c in config["head_start_ray_commands"])
 
 
 def methods_table() -> dict[str, list[str]]:
