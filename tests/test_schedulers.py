@@ -366,11 +366,13 @@ def test_only_a_fraction_of_a_gpu_is_worth_another_attempt(record, gpus, again):
     assert planned.run_alone(begin(record, "0000")) is again
 
 
-def test_a_crash_is_told_by_its_last_error(record):
+def test_a_crash_is_told_by_its_last_error(record, tmp_path, monkeypatch):
     search = Search(record)
     search.begin("0000")
     trial = search.tune_trials["0000"]
-    trial.get_error = lambda: RuntimeError("ray::actor\n  File x\nValueError: too bad\n\n")
+    error = tmp_path / "error.txt"
+    error.write_text("Failure # 1\nray::actor\n  File x\nValueError: too bad\n\n")
+    monkeypatch.setattr(TuneTrial, "error_file", property(lambda self: str(error)))
     search.scheduler.on_trial_error(None, trial)
     assert record.trials["0000"].status == FAILED
     assert record.trials["0000"].reason.endswith("ValueError: too bad")

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 from hosts import ROOT, Switch, switch
-from searching import Searches
-from searching import same_mlflow_runs
+from searching import Searches, same_mlflow_runs
 
 import tuner.teach
 from tuner.orchestration.record import RUNNING, SEARCH

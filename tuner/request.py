@@ -156,7 +156,10 @@ class SearchRequest(FillRequest):
         None, ge=0, description="GPUs of a trial, fractions too (default: what one needs, measured)"
     )
     max_concurrent: Int | None = Field(
-        None, ge=1, description="trials at a time (default: all fit)"
+        None,
+        ge=1,
+        description="trials at a time (default: as many as fit when it begins; on a cluster that "
+        "grows with demand, as many as shall fit)",
     )
     time_budget: Annotated[Number, BeforeValidator(_seconds)] | None = Field(
         None,

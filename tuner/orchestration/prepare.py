@@ -259,6 +259,8 @@ def check_resources(request: SearchRequest, nodes: list[dict[str, float]]) -> tu
                 f"lower it with --{name.replace('_', '-')} or use a larger machine"
             )
     num_fit = sum(fit(node, request.cpus_per_trial, gpus_per_trial) for node in nodes)
+    if request.address is not None and request.max_concurrent is not None:
+        return gpus_per_trial, request.max_concurrent  # what waits makes a cluster grow
     return gpus_per_trial, min(num_fit, request.max_concurrent or num_fit)
 
 

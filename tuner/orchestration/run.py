@@ -219,7 +219,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
     from ray import tune
 
     from tuner.orchestration.interruption import Interruption
-    from tuner.orchestration.lost_processes import begun_again
+    from tuner.orchestration.lost_processes import FailedStarts, begun_again
     from tuner.orchestration.schedulers import (
         RecordedScheduler,
         build_scheduler,
@@ -273,7 +273,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
             search_alg=planned,
             scheduler=scheduler,
             stop=interruption,
-            callbacks=[Watchdog(request.hang_timeout)],
+            callbacks=[Watchdog(request.hang_timeout), FailedStarts()],
             reuse_actors=True,
             raise_on_failed_trial=False,
             verbose=0,
