@@ -101,8 +101,8 @@ def print_plan(search: Search) -> None:
         )
 
 
-def print_estimate(estimate: "Estimate") -> None:
-    """What fits on the cluster at once, and what the search will take of it."""
+def print_estimate(method: str, estimate: "Estimate") -> None:
+    """What fits on the cluster at once, and what the search of a method will take of it."""
     console = Console(highlight=False, soft_wrap=True)
     has_gpus = estimate.gpus_per_trial > 0
     of_trial = f"{estimate.cpus_per_trial:g} CPU"
@@ -125,7 +125,7 @@ def print_estimate(estimate: "Estimate") -> None:
     def told(seconds: float) -> str:
         return f"{duration_text(seconds)}, {estimate.device_hours(seconds):.3g} {unit}"
 
-    console.print(f"the whole search: at most {told(estimate.most_seconds)}")
+    console.print(f"the whole search of {method}: at most {told(estimate.most_seconds)}")
     if estimate.likely_seconds < estimate.most_seconds:
         console.print(f"with trials stopped early, about {told(estimate.likely_seconds)}")
 

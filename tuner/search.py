@@ -1,12 +1,16 @@
 """`python -m tuner.search`: searches the hyperparameters of a distillation."""
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from tuner.arguments import parser_for, read_request, read_yaml
 from tuner.commands import run_command
 from tuner.errors import RequestError
 from tuner.request import SearchRequest
+
+if TYPE_CHECKING:
+    from tuner.orchestration.prepare import Search
 
 # What may differ when a search is resumed: where it runs and what is seen, never what it finds.
 OPERATIONAL = (
@@ -44,7 +48,7 @@ def _search(given: dict[str, Any], mode: str) -> int:
 
     from tuner.comparison import is_comparison, plan_comparison, run_comparison
     from tuner.conclusion import conclude, print_interrupted, resume_command
-    from tuner.dry_run import print_estimate, print_plan, print_searches
+    from tuner.dry_run import print_plan, print_searches
     from tuner.orchestration.prepare import plan_search
     from tuner.session import run_watched
 
@@ -52,21 +56,32 @@ def _search(given: dict[str, Any], mode: str) -> int:
         comparison = plan_comparison(request)
         if dry_run:
             print_searches(comparison.name, comparison.searches)
+            _print_estimates(comparison.searches)
             return 0
         return run_comparison(comparison, resume=bool(resume), mode=mode)
     search = plan_search(request)
     if dry_run:
         print_plan(search)
-        if search.request.address is not None:
-            from tuner.orchestration.estimate import estimate
-
-            print_estimate(estimate(search))
+        _print_estimates([search])
         return 0
     run, tracking = run_watched(search, resume=bool(resume), mode=mode)
     if run.interrupted:
         print_interrupted(run, tracking, resume_command(search))
         return 130
     return conclude(run, tracking, as_json=mode == "json")
+
+
+def _print_estimates(searches: "Sequence[Search]") -> None:
+    """How long searches would take on the cluster that they name, if they name one."""
+    if searches[0].request.address is None:
+        return
+    from tuner.dry_run import print_estimate
+    from tuner.orchestration.cluster import ray_for
+    from tuner.orchestration.estimate import estimate
+
+    with ray_for(searches[0]):
+        for search in searches:
+            print_estimate(search.space.method, estimate(search))
 
 
 def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
