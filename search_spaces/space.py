@@ -45,8 +45,18 @@ class Space:
     loss: type | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.method, str) or not self.method.isprintable() or not self.method:
+            raise SpaceError(f"the method is {self.method!r}; give its name")
+        if not isinstance(self.source, str):
+            raise SpaceError(f"{self.method}: the source is {self.source!r}; give a text")
+        object.__setattr__(self, "params", tuple(self.params))
         seen: dict[str, Parameter] = {}
         for parameter in self.params:
+            if not isinstance(parameter, Parameter):
+                raise SpaceError(
+                    f"{self.method}: {parameter!r} is no hyperparameter; give Float, Int, Choice,"
+                    " Fixed or Epochs (and * before common())"
+                )
             if parameter.name in seen:
                 raise SpaceError(
                     f"{self.method}: {parameter.name} is declared twice; remove one of them"

@@ -1,6 +1,7 @@
 """Runs commands as a person would, up to the moment at which something would train."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -53,8 +54,11 @@ def outcome(capfd: pytest.CaptureFixture[str], command: Any, *arguments: str) ->
     before = snapshot(Path())
     capfd.readouterr()
     out = io.StringIO()
+    told: list[warnings.WarningMessage] = []
     try:
-        with redirect_stdout(out):
+        with redirect_stdout(out), warnings.catch_warnings(record=True) as told:
+            for hidden in (DeprecationWarning, PendingDeprecationWarning, ResourceWarning):
+                warnings.simplefilter("ignore", hidden)  # as in a person's terminal
             status = command.main(list(arguments))
     except WouldRunNow:
         status = 0
@@ -62,6 +66,7 @@ def outcome(capfd: pytest.CaptureFixture[str], command: Any, *arguments: str) ->
         status = end.code
     err = capfd.readouterr().err
     shown = (arguments, status, err)
+    assert [str(warning.message) for warning in told] == [], shown
     assert snapshot(Path()) == before, shown
     assert status in (0, 2), shown
     if status == 0:

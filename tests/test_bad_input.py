@@ -117,6 +117,33 @@ NAMES = [
     *("alpha=1e400", "kd_weight=" + "9" * 400, "kd.alpha=1", "kd_weight=inf", "degree=1.5", "log2=yes"),
     *("temperature=0", "temperature=-1:1", "sigma=1", "h=0", "kernel=[", "alpha=:", "degree=" + "9" * 5000),
 ]
+# What is right for an option, or could be.
+RIGHT = {
+    "space": ["itrd", "kd", "kd,itrd", "fitnet", "crd"],
+    "method": ["itrd", "kd", "plain", "at"],
+    "data": ["digits"],
+    "teacher": ["resnet8", "resnet20", "resnet8@good.pt"],
+    "student": ["resnet8", "resnet20"],
+    "set": ["alpha=1.5", "kernel=rbf", "kd_weight=1", "temperature=2:8", "beta_mi=0.1:2"],
+    "precision": ["float32", "bfloat16", "auto"],
+    "scheduler": ["asha", "none", "median", "pbt", "hyperband"],
+    "algo": ["tpe", "random", "grid", "gp"],
+    "name": ["mine", "a b", "é", "x" * 100],
+    "runs_dir": ["runs", "a/b", "file:///tmp/none-such"],
+    "select_on": ["test", "val"],
+    "cache_precision": ["float16", "float32"],
+    "time_budget": ["8h", "90s", "30"],
+    "older_than": ["12h", "7d"],
+    "keep": ["20GB", "0"],
+    "cache_budget": ["20GB", "0"],
+    "output": ["out.pt", "a/out.pt", "../out.pt"],
+    "lr_decay_epochs": ["1,2", "2", "150,180,210"],
+    "image_size": ["8", "16", "32"],
+    "tracking_uri": ["sqlite:///x.db", "http://127.0.0.1:1"],
+    "experiment": ["mine"],
+    "address": ["auto"],
+}
+COUNTS = ["1", "2", "4", "16", "0.5", "0.1", "1000"]
 EXTRA = ["--dry-run", "--json", "--quiet", "--help", "--version", "--resume", "--config", "--test"]
 # What would use the network, or take a network of gigabytes to refuse, is not for a test.
 texts = st.one_of(
@@ -135,12 +162,12 @@ def command_lines(draw: Any) -> tuple[str, list[str]]:
     arguments = []
     if "space" in model.model_fields and model is not DistillRequest and draw(st.integers(0, 9)):
         arguments += ["--space", draw(st.sampled_from(["itrd", "kd", "kd,itrd"]))]
-    for _ in range(draw(st.integers(0, 3))):
-        flag = draw(st.sampled_from([*flags, *EXTRA]) if draw(st.integers(0, 19)) else texts)
-        if draw(st.integers(0, 4)):
-            arguments.append(f"{flag}={draw(texts)}")
-        else:
-            arguments += [flag, draw(texts)]
+    for _ in range(draw(st.integers(0, 4))):
+        flag = draw(st.sampled_from(flags) if flags and draw(st.integers(0, 9)) else texts)
+        right = RIGHT.get(flag.removeprefix("--").replace("-", "_"), COUNTS)
+        text = draw(st.sampled_from(right) if draw(st.integers(0, 3)) else texts)
+        arguments += draw(st.sampled_from([[f"{flag}={text}"], [f"{flag}={text}"], [flag, text]]))
+    arguments += draw(st.lists(st.sampled_from(["--flip", "--no-flip", *EXTRA]), max_size=1))
     return name, arguments
 
 
@@ -181,10 +208,21 @@ class _Dumper(yaml.SafeDumper):
     """Surrogates as YAML's escapes, which a file can hold."""
 
 
+@st.composite
+def contents_of_yaml(draw: Any) -> dict[Any, Any]:
+    """Options with values that are right or, for one of them at least, may be of any type."""
+    names = draw(st.lists(options, unique=True, max_size=4))
+    content = {name: draw(st.sampled_from(RIGHT.get(name, COUNTS)).map(yaml.safe_load))
+               for name in names if name != "set"}  # fmt: skip
+    content |= draw(st.dictionaries(st.one_of(options, options, texts), values, max_size=1))
+    pins = draw(st.dictionaries(st.sampled_from(["alpha", "kernel", "x"]), scalars, max_size=1))
+    return content | ({"set": pins} if pins else {})
+
+
 @generated("YAML values")
-@given(st.dictionaries(st.one_of(options, options, options, texts), values, max_size=3), st.booleans())
-def test_values_of_every_type_run_or_are_refused(run, content, with_space):
-    base = {"space": "itrd"} if with_space else {}
+@given(contents_of_yaml(), st.integers(0, 9))
+def test_values_of_every_type_run_or_are_refused(run, content, space):
+    base = {"space": "itrd"} if space else {}
     try:
         text = yaml.dump(base | content, Dumper=_Dumper, allow_unicode=False)
     except (UnicodeError, TypeError):  # what PyYAML cannot write
@@ -306,12 +344,15 @@ def almost_right(draw: Any) -> str:
             ]
         )
     )
-    method = draw(st.sampled_from(["'kd'", "'kd'", "'kd'", "'dk'", "'../x'", "1", "None", "['kd']"]))
-    others = draw(st.sampled_from(["Fixed('ce_weight', 1.0), Fixed('temperature', 4.0)", "*common()"]))
+    method = draw(st.sampled_from([*["'kd'"] * 12, "'dk'", "'../x'", "1", "None", "['kd']"]))
+    others = "Fixed('ce_weight', 1.0), Fixed('temperature', 4.0)"
     shape = draw(
-        st.sampled_from(["({0}, {1})", "[{1}, {0}]", "({0},)", "{0}", "()", "({1}, {0}, 1)", "None"])
+        st.sampled_from(
+            [*["({0}, {1})", "({1}, {0})", "[{1}, {0}]"] * 3]
+            + ["({0}, *common())", "({0},)", "{0}", "()", "({1}, {0}, 1)", "None"]
+        )
     )
-    source = draw(st.sampled_from(["", ", source=1", ", source='\\x1b[31m[red]'", ", loss=KD"]))
+    source = draw(st.sampled_from(["", "", "", ", source=1", ", source='\\x1b[31m[red]'", ", loss=KD"]))
     return f"Space(method={method}, params={shape.format(weight, others)}{source})"
 
 
@@ -327,9 +368,8 @@ def space_files(draw: Any) -> str:
             st.sampled_from(PARTS),
         )
     )
-    before, middle, after = draw(
-        st.one_of(st.just(("", "", "")), st.just(("", "", "")), st.tuples(broken, broken, broken))
-    )
+    where = draw(st.integers(0, 11))  # something else is wrong in every fourth
+    before, middle, after = (draw(broken) if where == place else "" for place in range(3))
     return SPACE_FILE.format(before=before, middle=middle, space=space, after=after)
 
 
@@ -540,52 +580,57 @@ FEATURES = [
 ]  # fmt: skip
 
 
+WRONG = ["nothing", "nothing", "picture", "kind", "labels", "label", "names", "features", "bytes", "rows"]
+
+
 @st.composite
 def parquet_files(draw: Any) -> bytes:
-    """A table of images with their labels, mostly; a few rows."""
-    num_rows = draw(st.sampled_from([40, 40, 40, 12, 1, 0]))
-    first, second = draw(st.sampled_from(PICTURES[:4])), draw(st.sampled_from(PICTURES))
-    images = [second if row == num_rows // 2 else first for row in range(num_rows)]
+    """A table of images with their labels in which one thing is wrong, or two."""
+    wrong = draw(st.lists(st.sampled_from(WRONG), min_size=1, max_size=2))
+
+    def pick(what: str, right: Any, others: list[Any]) -> Any:
+        return draw(st.sampled_from(others)) if what in wrong else right
+
+    num_rows = pick("rows", 40, [40, 12, 1, 0])
+    images = [picture(8, 8)] * num_rows
+    images[num_rows // 2 : num_rows // 2 + 1] = [pick("picture", picture(8, 8), PICTURES)]
     kind = draw(st.sampled_from(IMAGE_KINDS))
     column: Any = [{"bytes": one, "path": "x"} for one in images] if kind in IMAGE_KINDS[2:] else images
-    label_kind = draw(st.sampled_from(LABEL_KINDS))
-    low, high = draw(st.sampled_from([(0, 2), (0, 2), (0, 2), (-1, 2), (5, 6), (0, 2**40), (0, 40)]))
-    labels: list[Any] = [low + row % max(1, min(high - low, 40)) for row in range(num_rows)]
-    if num_rows and draw(st.integers(0, 3)) == 0:
-        labels[-1] = draw(st.sampled_from([None, high, -5, 10**18]))
+    low, high = pick("labels", (0, 2), [(-1, 2), (5, 6), (0, 2**40), (0, 40)])
+    labels: list[Any] = [low + row % min(high - low, 40) for row in range(num_rows)]
+    labels[-1:] = [pick("label", 1, [None, high, -5, 10**18])] * min(num_rows, 1)
     try:
-        array = pa.array(labels, pa.int64()).cast(label_kind)
+        array = pa.array(labels, pa.int64()).cast(pick("kind", pa.int64(), LABEL_KINDS))
     except (pa.ArrowException, OverflowError):
         array = pa.array(labels)
-    names = draw(st.sampled_from([("image", "label")] * 4 + [("img", "fine_label"), ("x", "label"),
-        ("image", "y"), ("label", "image"), ("image", "image"), ("\x1b[31m", "[red]")]))  # fmt: skip
+    names = pick("names", ("image", "label"), [("img", "fine_label"), ("x", "label"), ("image", "y"),
+        ("label", "image"), ("image", "image"), ("\x1b[31m", "[red]")])  # fmt: skip
     table = pa.Table.from_arrays([pa.array(column, kind), array], list(names))
-    features = draw(st.sampled_from(FEATURES))
+    features = pick("features", None, FEATURES)
     if features is not None:
         table = table.replace_schema_metadata({"huggingface": features})
     buffer = BytesIO()
     pq.write_table(table, buffer)
     content = buffer.getvalue()
-    damage = draw(st.sampled_from(["", "", "", "", "", "", "cut", "flip", "junk"]))
-    if damage:
+    if "bytes" in wrong:
         place = draw(st.integers(0, len(content) - 1))
         flipped = content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :]
-        content = {"cut": content[:place], "flip": flipped, "junk": b"PAR1junkPAR1"}[damage]
+        content = draw(st.sampled_from([content[:place], flipped, flipped, b"PAR1junkPAR1"]))
     return content
 
 
 @generated("Parquet folders")
 @given(
     parquet_files(),
-    parquet_files(),
+    st.one_of(st.just(b""), parquet_files()),
     st.sampled_from(["images", "images", "im ages", "é", "-x", "[red]", "a@b", "a:b", "a,b", "%s{}"]),
-    st.sampled_from([None, None, "8", "1", "100000"]),
+    st.sampled_from([None, None, None, "8", "8", "1", "100000"]),
 )
 def test_every_parquet_folder_is_read_or_refused(run, tmp_path_factory, train, test, name, size):
     folder = Path(name).absolute()
     folder.mkdir(exist_ok=True)
     (folder / "train-0.parquet").write_bytes(train)
-    (folder / "test-0.parquet").write_bytes(test)
+    (folder / "test-0.parquet").write_bytes(test or train)
     options = ["--teacher", "resnet8", "--student", "resnet8", "--batch-size", "2", "--crop-padding", "1"]
     options += ["--image-size", size] if size else []
     data = ["--data-dir", "data", "--data", f"parquet:{name}"]

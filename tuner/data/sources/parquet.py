@@ -40,7 +40,10 @@ class ParquetFolder:
         if not 0 < num_train < num_images:
             raise RequestError(f"{self.folder}: the training or the test files hold no rows")
         labels = np.concatenate([_labels(file) for file in train + test])
-        class_names = _class_names(train[0]) or tuple(map(str, range(labels.max() + 1)))
+        class_names = _class_names(train[0])
+        if class_names is None:
+            # Larger numbers are identifiers of something, not of classes.
+            class_names = tuple(map(str, range(min(labels.max() + 1, num_images))))
         if labels.min() < 0 or labels.max() >= len(class_names):
             raise RequestError(
                 f"{self.folder}: labels run from {labels.min()} to {labels.max()}, but with "
