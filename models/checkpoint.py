@@ -8,6 +8,7 @@ state dict.
 import argparse
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,7 +82,9 @@ def _read(path: Path) -> object:
             f"{path}: this is no PyTorch checkpoint; give a file written by torch.save"
         )
     try:
-        with torch.serialization.safe_globals(SAFE_METADATA):
+        # torch warns of pickles that it reads all the same, or then refuses.
+        with warnings.catch_warnings(), torch.serialization.safe_globals(SAFE_METADATA):
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_unpickling_message(path, str(error))) from error

@@ -330,7 +330,7 @@ def almost_right(draw: Any) -> str:
                 "Float('kd_weight', 0.1, 10.0, grid=(1.0,), published=99.0)",
                 "Float('kd_weight', 0.1, 10.0, grid=(99.0,), published=1.0)",
                 "Float('kd_weight', -1.0, 10.0, log=True, grid=(1.0,), published=1.0)",
-                "Float('kd_weight', 0.1, 10.0, grid=(1.0,), published=1.0)",
+                *["Float('kd_weight', 0.1, 10.0, grid=(1.0,), published=1.0)"] * 8,
                 "Float('kd_weight', -5.0, 10.0, grid=(1.0,), published=1.0)",
                 "Fixed('kd_weight', 0)",
                 "Fixed('kd_weight', True)",
@@ -361,8 +361,7 @@ def space_files(draw: Any) -> str:
     broken = st.sampled_from(BROKEN)
     space = draw(
         st.one_of(
-            almost_right(),
-            almost_right(),
+            *[almost_right()] * 4,
             st.builds("Space('kd', ({}, *common(),))".format, parameters()),
             st.builds("Space({}, {})".format, st.sampled_from(PARTS), st.sampled_from(PARTS)),
             st.sampled_from(PARTS),
@@ -597,8 +596,8 @@ def parquet_files(draw: Any) -> bytes:
     kind = draw(st.sampled_from(IMAGE_KINDS))
     column: Any = [{"bytes": one, "path": "x"} for one in images] if kind in IMAGE_KINDS[2:] else images
     low, high = pick("labels", (0, 2), [(-1, 2), (5, 6), (0, 2**40), (0, 40)])
-    labels: list[Any] = [low + row % min(high - low, 40) for row in range(num_rows)]
-    labels[-1:] = [pick("label", 1, [None, high, -5, 10**18])] * min(num_rows, 1)
+    labels: list[Any] = [low + row % min(high - low + 1, 40) for row in range(num_rows)]
+    labels = [*labels[1:], pick("label", low, [None, high + 1, -5, 10**18])][:num_rows]
     try:
         array = pa.array(labels, pa.int64()).cast(pick("kind", pa.int64(), LABEL_KINDS))
     except (pa.ArrowException, OverflowError):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tuner.data.sources.decoding import decode_images
 from tuner.data.sources.raw_data import RawData, describe_files
-from tuner.errors import RequestError
+from tuner.errors import RequestError, printable
 
 _IMAGE_COLUMNS = ("image", "img")
 _LABEL_COLUMNS = ("label", "fine_label")
@@ -145,6 +145,9 @@ def _class_names(file: Path) -> tuple[str, ...] | None:
     if metadata is None:
         return None
     try:
-        return tuple(json.loads(metadata)["info"]["features"][column]["names"])
-    except (ValueError, KeyError, TypeError):
+        names = json.loads(metadata)["info"]["features"][column]["names"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None  # another dialect of the metadata: numbers do as well
+    return tuple(map(printable, names)) or None
