@@ -49,14 +49,22 @@ def nothing_trains(folder: Path) -> Iterator[None]:
         yield
 
 
-def outcome(capfd: pytest.CaptureFixture[str], command: Any, *arguments: str) -> str:
-    """RUNS or REFUSED; fails where it is neither, or where something was written."""
+def outcome(
+    capfd: pytest.CaptureFixture[str],
+    command: Any,
+    *arguments: str,
+    told: list[str] | None = None,
+) -> str:
+    """RUNS or REFUSED; fails where it is neither, or where something was written.
+
+    A refusal is put into `told`.
+    """
     before = snapshot(Path())
     capfd.readouterr()
     out = io.StringIO()
-    told: list[warnings.WarningMessage] = []
+    warned: list[warnings.WarningMessage] = []
     try:
-        with redirect_stdout(out), warnings.catch_warnings(record=True) as told:
+        with redirect_stdout(out), warnings.catch_warnings(record=True) as warned:
             for hidden in (DeprecationWarning, PendingDeprecationWarning, ResourceWarning):
                 warnings.simplefilter("ignore", hidden)  # as in a person's terminal
             status = command.main(list(arguments))
@@ -66,7 +74,7 @@ def outcome(capfd: pytest.CaptureFixture[str], command: Any, *arguments: str) ->
         status = end.code
     err = capfd.readouterr().err
     shown = (arguments, status, err)
-    assert [str(warning.message) for warning in told] == [], shown
+    assert [str(warning.message) for warning in warned] == [], shown
     assert snapshot(Path()) == before, shown
     assert status in (0, 2), shown
     if status == 0:
@@ -74,6 +82,8 @@ def outcome(capfd: pytest.CaptureFixture[str], command: Any, *arguments: str) ->
         return RUNS
     assert out.getvalue() == "", shown
     is_one_sentence(err)
+    if told is not None:
+        told.append(err)
     return REFUSED
 
 
