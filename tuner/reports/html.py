@@ -37,6 +37,8 @@ from tuner.storage import SEARCH_FILE, Storage
 REPORT_FILE = "report.html"
 _PASSWORD = re.compile(r"(://)[^/@\s]+@")  # in a tracking server's address, or a bucket's
 
+_TAG = re.compile(r"<(?!/?(?:br|extra)>)")  # but those of line breaks and of Plotly's hover boxes
+
 
 def write_report(storage: Storage) -> str:
     """Writes report.html into a search's folder and returns its path.
@@ -209,9 +211,18 @@ def _figure(panel: Panel) -> dict[str, Any] | None:
     """Data and layout, without the template: the page sets it."""
     if panel.figure is None:
         return None
-    content: dict[str, Any] = json.loads(panel.figure.to_json())
+    content: dict[str, Any] = _without_markup(json.loads(panel.figure.to_json()))
     content["layout"].pop("template", None)
     return content
+
+
+def _without_markup(content: Any) -> Any:
+    """The same with no tags in its texts but our own: Plotly would make links of <a href>."""
+    if isinstance(content, dict):
+        return {key: _without_markup(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_markup(value) for value in content]
+    return _TAG.sub("&lt;", content) if isinstance(content, str) else content
 
 
 def _script(content: Any) -> Markup:
