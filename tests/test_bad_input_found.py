@@ -140,6 +140,8 @@ OTHERS = "Fixed('ce_weight', 1.0), Fixed('temperature', 4.0)"
     ("space", "sentence"),
     [
         ("['kd'], ()", "the method is ['kd']; give its name"),
+        ("'../x', ()", "the method is '../x'; give its name"),
+        ("'[red]', ()", "the method is '[red]'; give its name"),
         ("'kd', (1,)", "kd: 1 is no hyperparameter; give Float, Int, Choice, Fixed or Epochs"),
         ("'kd', (), source=1", "kd: the source is 1; give a text"),
         ("'kd', (Fixed(1, 1),)", "1 is no hyperparameter's name"),

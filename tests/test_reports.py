@@ -292,7 +292,7 @@ def hostile_report(storage: Storage, word: str) -> Markup:
         "SPACE = Space('toy', (Float('weight', 0.0, 9.0, grid=(1.0,), published=1.0),"
         " Choice('kernel', ('b', WORD), published='b')), source=WORD)".encode(),
     )
-    request = {name: word for name in names} | {"space": space, "set": {}}
+    request = dict.fromkeys(names, word) | {"space": space, "set": {}}
     return Markup(report_of(storage, record, **request))
 
 

@@ -160,7 +160,9 @@ class _Loader(yaml.SafeLoader):
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for name in names:
             if name == "<<" or names.count(name) > 1:
-                problem = "merges are not known here" if name == "<<" else f"{name!r} is there twice"
+                problem = (
+                    "merges are not known here" if name == "<<" else f"{name!r} is there twice"
+                )
                 raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
