@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from bad_input import REFUSED, RUNS, nothing_trains, outcome
+from by_hand import begin
 from PIL import Image
 
 import models
@@ -18,6 +19,15 @@ import tuner.search
 import tuner.teach
 from tuner.data.sources import decoding
 from tuner.errors import RequestError, printable
+from tuner.orchestration.record import Record
+from tuner.reports.tables import write_tables
+from tuner.storage import Storage
+
+
+def parquet_of(columns: dict[str, list]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
 
 
 @pytest.fixture(autouse=True)
@@ -230,3 +240,37 @@ def test_a_good_checkpoint_and_a_good_table_still_run(capfd, data_dir):
     torch.save({"model": models.build("resnet8", 10).state_dict()}, "good.pt")
     arguments = ("--data-dir", data_dir, "--space", "kd", "--teacher", "resnet8@good.pt")
     assert outcome(capfd, tuner.search, *arguments) == RUNS
+
+
+# The files of a search
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("search.yaml", b"\xff\xfe"),
+        ("search.yaml", b"- a"),
+        ("search.yaml", b"epochs: 1\nepochs: 2"),
+        ("trials.parquet", b"PAR1"),
+        ("epochs.parquet", b""),
+        ("trials.parquet", parquet_of({"x": [1]})),
+        ("epochs.parquet", parquet_of({"trial": ["0000"], "epoch": ["x"]})),
+    ],
+)
+def test_the_report_of_a_folder_that_is_no_searchs_is_refused(refusal, file, content):
+    folder = Path("runs/mine")
+    folder.mkdir(parents=True)
+    (folder / "search.yaml").write_text("space: kd")
+    record = Record(Storage(str(folder)))
+    begin(record, "0000")
+    record.epoch("0000", {"epoch": 1.0, "val_accuracy": 50.0})
+    record.close()
+    write_tables(Storage(str(folder)), record)
+    (folder / "journal.jsonl").unlink()
+    (folder / file).write_bytes(content)
+    assert file.partition(".")[0] in refusal(tuner.report, "mine")
+
+
+def test_a_method_that_refuses_does_so_before_its_teacher_is_trained(refusal):
+    sentence = refusal(tuner.distill, "--method", "kd", "--set", "temperature=0")
+    assert sentence == "temperature is 0.0; give a number above 0"

@@ -103,10 +103,23 @@ def read_request(
 def read_yaml(path: str) -> dict[str, Any]:
     """The mapping in a YAML file, as data. Raises RequestError."""
     try:
-        content = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
+        text = Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RequestError(f"{path}: cannot be read ({reason}); check the path") from error
+    content = parse_yaml(path, text)
+    for name, value in content.items():
+        pins = value.values() if name == "set" and isinstance(value, dict) else (value,)
+        for text in (name, *pins):
+            if isinstance(text, str | bytes):
+                _check_text(path, text)
+    return content
+
+
+def parse_yaml(path: str, text: str | bytes) -> dict[str, Any]:
+    """The mapping in the text of a YAML file. Raises RequestError, which names the file."""
+    try:
+        content = load_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
@@ -124,11 +137,6 @@ def read_yaml(path: str) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise RequestError(f"{path}: holds no options; write lines such as `epochs: 30`")
-    for name, value in content.items():
-        pins = value.values() if name == "set" and isinstance(value, dict) else (value,)
-        for text in (name, *pins):
-            if isinstance(text, str | bytes):
-                _check_text(path, text)
     return content
 
 

@@ -9,12 +9,12 @@ import re
 import shlex
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from search_spaces import Space, SpaceError, load_space
+from tuner.arguments import parse_yaml
 from tuner.errors import RequestError
 from tuner.orchestration.plan import winner
 from tuner.orchestration.record import FAILED, FINAL, SEARCH, Record, Setting, Trial
@@ -52,20 +52,14 @@ def write_report(storage: Storage) -> str:
 
 
 def _read_request(storage: Storage) -> tuple[str, dict[str, Any]]:
+    path = storage.path(SEARCH_FILE)
     try:
-        text = storage.read(SEARCH_FILE).decode()
+        text = storage.read(SEARCH_FILE).decode(errors="replace")
     except FileNotFoundError as error:
-        raise RequestError(
-            f"{storage.path(SEARCH_FILE)} is missing; give the folder of a search"
-        ) from error
-    try:
-        request = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RequestError(
-            f"{storage.path(SEARCH_FILE)} is not YAML ({error}); restore it"
-        ) from error
+        raise RequestError(f"{path} is missing; give the folder of a search") from error
+    request = parse_yaml(path, text)
     # What was not asked for may be written as null; it is the same as left out.
-    return text, {name: value for name, value in (request or {}).items() if value is not None}
+    return text, {name: value for name, value in request.items() if value is not None}
 
 
 def _page(storage: Storage, record: Record, text: str, request: dict[str, Any]) -> str:
