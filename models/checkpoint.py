@@ -50,6 +50,11 @@ def load_checkpoint(path: str | Path, name: str, num_classes: int) -> nn.Module:
     model = _template(name, num_classes)
     if not _fits(weights, model):
         raise CheckpointError(_misfit(weights, path, name, num_classes))
+    if not all(map(_is_plain, weights.values())):
+        raise CheckpointError(
+            f"{path}: some weights are no plain tensors of real numbers; "
+            "save them as torch.save({'model': model.state_dict()}, path) does"
+        )
     if not all(torch.isfinite(value).all() for value in weights.values()):
         raise CheckpointError(
             f"{path}: some weights are nan or infinite; give a checkpoint from before it diverged"
@@ -189,6 +194,12 @@ def _fits(weights: dict[str, Tensor], model: nn.Module) -> bool:
     # Files from before PyTorch 0.4.1 lack these counters; only momentum=None would use them.
     counters = {key: shape for key, shape in expected.items() if key.endswith(COUNTER)}
     return counters | _shapes(weights) == expected
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor has its numbers with it, one for each place."""
+    is_dense = value.layout == torch.strided and not value.is_meta
+    return is_dense and not value.is_complex() and not value.is_quantized
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

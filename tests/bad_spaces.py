@@ -102,7 +102,7 @@ def almost_right(draw: Any) -> str:
                 "Float('kd_weight', 0.1, 10.0, grid=(1.0,), published=99.0)",
                 "Float('kd_weight', 0.1, 10.0, grid=(99.0,), published=1.0)",
                 "Float('kd_weight', -1.0, 10.0, log=True, grid=(1.0,), published=1.0)",
-                *["Float('kd_weight', 0.1, 10.0, grid=(1.0,), published=1.0)"] * 8,
+                *["Float('kd_weight', 0.1, 10.0, grid=(1.0,), published=1.0)"] * 20,
                 "Float('kd_weight', -5.0, 10.0, grid=(1.0,), published=1.0)",
                 "Fixed('kd_weight', 0)",
                 "Fixed('kd_weight', True)",
@@ -116,18 +116,18 @@ def almost_right(draw: Any) -> str:
             ]
         )
     )
-    method = draw(st.sampled_from([*["'kd'"] * 12, "'dk'", "'../x'", "1", "None", "['kd']"]))
+    method = draw(st.sampled_from([*["'kd'"] * 40, "'dk'", "'../x'", "1", "None", "['kd']"]))
     others = "Fixed('ce_weight', 1.0), Fixed('temperature', 4.0)"
     shape = draw(
         st.sampled_from(
             [
-                *["({0}, {1})", "({1}, {0})", "[{1}, {0}]"] * 3,
+                *["({0}, {1})", "({1}, {0})", "[{1}, {0}]"] * 8,
                 *("({0}, *common())", "({0},)", "{0}", "()", "({1}, {0}, 1)", "None"),
             ]
         )
     )
     source = draw(
-        st.sampled_from(["", "", "", ", source=1", ", source='\\x1b[31m[red]'", ", loss=KD"])
+        st.sampled_from([*[""] * 10, ", source=1", ", source='\\x1b[31m[red]'", ", loss=KD"])
     )
     return f"Space(method={method}, params={shape.format(weight, others)}{source})"
 

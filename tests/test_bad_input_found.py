@@ -193,6 +193,21 @@ def test_a_checkpoint_is_read_or_refused_without_a_warning(refusal):
     refusal(tuner.teach, "--teacher", "resnet8@old.pt")
 
 
+@pytest.mark.parametrize(
+    "weight",
+    [
+        torch.ones(10, 64, device="meta"),  # its numbers are nowhere
+        torch.ones(10, 64).to_sparse(),
+        torch.ones(10, 64, dtype=torch.complex64),
+    ],
+    ids=["meta", "sparse", "complex"],
+)
+def test_weights_that_are_no_plain_numbers_are_refused(refusal, weight):
+    weights = models.build("resnet8", 10).state_dict() | {"fc.weight": weight}
+    torch.save(weights, "odd.pt")
+    assert "no plain tensors" in refusal(tuner.teach, "--teacher", "resnet8@odd.pt")
+
+
 # Parquet
 
 
