@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from losses.batch import Batch, Training
 from losses.kd import kd_divergence
 from losses.logits import require_same_classes
-from losses.loss import DistillationLoss, require_not_negative, require_positive
+from losses.loss import DistillationLoss, LossError, require_not_negative, require_positive
 from models.outputs import NUM_ROTATIONS, Outputs, Shapes
 
 # Hyperparameters of every method, beside its own.
@@ -76,7 +76,17 @@ def build_objective(
     """
     common = {name: setting[name] for name in COMMON if name in setting}
     own = {name: value for name, value in setting.items() if name not in COMMON}
-    objective = Objective(method(student, teacher, **own), **common)
+    try:
+        objective = Objective(method(student, teacher, **own), **common)
+    except LossError:
+        raise
+    # A value of another type, or what is wrong with a person's own method.
+    except Exception as error:
+        chosen = ", ".join(f"{name} {value!r}" for name, value in setting.items())
+        raise LossError(
+            f"{method.__name__} cannot be made with {chosen or 'no hyperparameters'} "
+            f"({type(error).__name__}: {error}); correct the values, or the method if it is yours"
+        ) from error
     if objective.kd_weight:
         require_same_classes("kd_weight", student, teacher)
     return objective

@@ -8,6 +8,7 @@ state dict.
 import argparse
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,11 @@ def load_checkpoint(path: str | Path, name: str, num_classes: int) -> nn.Module:
     model = _template(name, num_classes)
     if not _fits(weights, model):
         raise CheckpointError(_misfit(weights, path, name, num_classes))
+    if not all(map(_is_plain, weights.values())):
+        raise CheckpointError(
+            f"{path}: some weights are no plain tensors of real numbers; "
+            "save them as torch.save({'model': model.state_dict()}, path) does"
+        )
     if not all(torch.isfinite(value).all() for value in weights.values()):
         raise CheckpointError(
             f"{path}: some weights are nan or infinite; give a checkpoint from before it diverged"
@@ -81,7 +87,9 @@ def _read(path: Path) -> object:
             f"{path}: this is no PyTorch checkpoint; give a file written by torch.save"
         )
     try:
-        with torch.serialization.safe_globals(SAFE_METADATA):
+        # torch warns of pickles that it reads all the same, or then refuses.
+        with warnings.catch_warnings(), torch.serialization.safe_globals(SAFE_METADATA):
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_unpickling_message(path, str(error))) from error
@@ -186,6 +194,12 @@ def _fits(weights: dict[str, Tensor], model: nn.Module) -> bool:
     # Files from before PyTorch 0.4.1 lack these counters; only momentum=None would use them.
     counters = {key: shape for key, shape in expected.items() if key.endswith(COUNTER)}
     return counters | _shapes(weights) == expected
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor has its numbers with it, one for each place."""
+    is_dense = value.layout == torch.strided and not value.is_meta
+    return is_dense and not value.is_complex() and not value.is_quantized
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

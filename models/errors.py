@@ -16,4 +16,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def said(error: BaseException) -> str:
     """What another's error says, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    try:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    except Exception:  # theirs cannot even be printed
+        return type(error).__name__

@@ -45,8 +45,10 @@ def run_theirs(path: Path, call: Callable[[], Result]) -> Result:
     except SyntaxError as error:
         place = f"{error.filename} line {error.lineno}" if error.lineno else str(path)
         raise UnknownModel(f"{place}: {error.msg}; fix it and run again") from error
-    # Anything can go wrong in a person's code, and all of it is theirs to mend.
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    # Anything else can go wrong in a person's code, and all of it is theirs to mend.
+    except BaseException as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
         place = f"{path} line {lines[-1]}" if lines else str(path)

@@ -47,6 +47,7 @@ class Float:
     kind: ClassVar[type] = float
 
     def __post_init__(self) -> None:
+        _check_name(self.name)
         low, high = (self._number(end) for end in (self.low, self.high))
         if not low < high:
             raise SpaceError(
@@ -122,8 +123,8 @@ class Choice:
     scale: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        if not self.options:
-            raise SpaceError(f"{self.name}: a choice of no options; give at least one")
+        _check_name(self.name)
+        _set(self, options=_checked_options(self.name, self.options))
         _set(self, published=self.check(self.published))
         _set(self, grid=_checked_grid(self, self.options if self.grid is None else self.grid))
 
@@ -169,12 +170,19 @@ class Fixed:
     scale: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        if self.options is None and self.kind is None:
+        _check_name(self.name)
+        if self.options is not None:
+            _set(self, options=_checked_options(self.name, self.options))
+        elif self.kind is None:
             if self.published is None:
                 raise SpaceError(
                     f"{self.name}: published is none, which has no type; add kind=float or kind=int"
                 )
             _set(self, kind=type(self.published))
+        if self.options is None and self.kind not in _EXPECTED:
+            raise SpaceError(
+                f"{self.name}: its kind is {self.kind!r}; give float, int, bool or str"
+            )
         _set(self, published=self.check(self.published))
         _set(self, grid=_checked_grid(self, (self.published,) if self.grid is None else self.grid))
 
@@ -227,6 +235,13 @@ class Epochs(Fixed):
 
     of: int = 240
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind is not int or _typed("of", int, self.of) < 1:
+            raise SpaceError(
+                f"{self.name}: {text_of(self.published)} of {self.of} epochs; give whole numbers"
+            )
+
     def for_epochs(self, num_epochs: int) -> Fixed:
         """As a training of so many epochs has it."""
         assert isinstance(self.published, int)
@@ -258,6 +273,22 @@ def _set(parameter: Parameter, **values: Any) -> None:
         object.__setattr__(parameter, name, value)
 
 
+def _check_name(name: object) -> None:
+    """A hyperparameter is an argument of its loss."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise SpaceError(f"{name!r} is no hyperparameter's name; give letters, digits and _")
+
+
+def _checked_options(name: str, options: Iterable[Any]) -> tuple[Value, ...]:
+    if not options:
+        raise SpaceError(f"{name}: a choice of no options; give at least one")
+    for option in options:
+        is_text = isinstance(option, str) and option.isprintable()
+        if not is_text and not isinstance(option, float | int | None):
+            raise SpaceError(f"{name}: {option!r} is no option; give numbers, texts, True or False")
+    return tuple(options)
+
+
 def _checked_grid(parameter: Parameter, grid: tuple[Value, ...]) -> tuple[Any, ...]:
     if not grid:
         raise SpaceError(f"{parameter.name}: an empty grid; give at least one value")
@@ -279,14 +310,16 @@ _EXPECTED = {float: "a number", int: "a whole number", bool: "true or false", st
 def _typed(name: str, kind: type, value: Any) -> Any:
     """The value as `kind`, if nothing is lost by it; numbers must be finite."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind in (bool, str):
-        fits = isinstance(value, kind)
+    if kind is bool:
+        fits = isinstance(value, bool)
+    elif kind is str:
+        fits = isinstance(value, str) and value.isprintable()
     elif kind is float:
         # False for nan and inf too.
         fits = is_number and abs(value) <= sys.float_info.max
     else:
         # Tables store a column of whole numbers with gaps as floats, so 16.0 is 16.
-        fits = is_number and value % 1 == 0
+        fits = is_number and value % 1 == 0 and abs(value) < 2**63  # a column's largest
     if fits:
         return kind(value)
     raise SpaceError(f"{name}: {text_of(value)!r} is not {_EXPECTED[kind]}; give one")

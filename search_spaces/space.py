@@ -5,6 +5,7 @@ One declaration, from which come the grid, Optuna's define-by-run function, the 
 space in the order of declaration; what does not apply in it is None.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -45,8 +46,21 @@ class Space:
     loss: type | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # A folder is named after it where methods are compared.
+        if not isinstance(self.method, str) or not re.fullmatch(r"\w[\w.+-]{0,49}", self.method):
+            raise SpaceError(
+                f"the method is {self.method!r}; give its name, in letters, digits, - and _"
+            )
+        if not isinstance(self.source, str):
+            raise SpaceError(f"{self.method}: the source is {self.source!r}; give a text")
+        object.__setattr__(self, "params", tuple(self.params))
         seen: dict[str, Parameter] = {}
         for parameter in self.params:
+            if not isinstance(parameter, Parameter):
+                raise SpaceError(
+                    f"{self.method}: {parameter!r} is no hyperparameter; give Float, Int, Choice,"
+                    " Fixed or Epochs (and * before common())"
+                )
             if parameter.name in seen:
                 raise SpaceError(
                     f"{self.method}: {parameter.name} is declared twice; remove one of them"

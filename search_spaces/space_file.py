@@ -22,16 +22,15 @@ def read_space_file(path: Path) -> Space:
     except SyntaxError as error:
         place = f"{path} line {error.lineno}" if error.lineno else str(path)
         raise SpaceError(f"{place}: {error.msg}; fix it and run again") from error
-    # Anything can go wrong in a person's code, and all of it is theirs to mend.
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    # Anything else can go wrong in a person's code, and all of it is theirs to mend.
+    except BaseException as error:
         lines = [
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]
         place = f"{path} line {lines[-1]}" if lines else str(path)
-        problem = (
-            str(error) if isinstance(error, SpaceError) else f"{type(error).__name__}: {error}"
-        )
-        raise SpaceError(f"{place}: {problem}; fix it and run again") from error
+        raise SpaceError(f"{place}: {_said(error)}; fix it and run again") from error
     space = names.get("SPACE")
     if not isinstance(space, Space):
         found = (
@@ -48,3 +47,11 @@ def read_space_file(path: Path) -> Space:
             " LOSS = MyLoss without parentheses"
         )
     return replace(space, loss=loss)
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, as far as it can say it."""
+    try:
+        return str(error) if isinstance(error, SpaceError) else f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -128,7 +128,7 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(yaml_file):
         ("zzz: 3", "unknown option 'zzz'; known: data, "),
         ("1: 3", "unknown option 1; known: data, "),
         ("config: other.yaml", "unknown option 'config'"),
-        ("epochs: [", " line 1: is not YAML; correct it"),
+        ("epochs: [", " line 1: is not YAML (expected the node content, but found"),
         ("a: 1\n\tb: 2", " line 2: is not YAML"),
         ("!!python/object/apply:os.system ['true']", "is not YAML"),
         ("- epochs", "holds no options; write lines such as `epochs: 30`"),

@@ -203,3 +203,18 @@ def test_a_row_is_plain_data_for_programs(records):
     row = row_as_dict(compare_methods(records)[1])
     assert row["method"] == "at"
     assert row["to_best"]["num_seeds"] == 3
+
+
+def test_whatever_is_named_a_page_holds_no_markup_but_its_own(tmp_path):
+    word = """</td><script>alert(1)</script>"'&"""
+    pages = []
+    for name in ("word", word):
+        storage = Storage(str(tmp_path / f"page-{len(pages)}"))
+        records = {name: searched(tmp_path / f"{len(pages)}", "kd", published=(50.0, 51.0, 52.0))}
+        request = SearchRequest(space="kd,at", name=name, set={name: name}, data=name, student=name)
+        write_methods_report(storage, request, records)
+        pages.append(storage.read("report.html").decode())
+    calm, hostile = pages
+    assert "<script" not in hostile
+    assert hostile.count("<") == calm.count("<")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in hostile

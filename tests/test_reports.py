@@ -1,6 +1,7 @@
 """report.html, rebuilt from the three files of a search's folder."""
 
 import math
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -249,6 +250,60 @@ def test_what_a_person_named_is_escaped(storage):
     html = report_of(storage, record, name="<b>bold</b>")
     assert "<b>" not in html[: html.index("plotly.js v")]
     assert "</script><i>" not in html
+
+
+HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)>"'&<a href=//x>x</a>"""
+
+
+class Markup(HTMLParser):
+    """The tags and attributes of a page, and what stands in its scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, tuple[str, ...]]] = []
+        self.scripts: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(name for name, _ in attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag == "script":
+            self.scripts[-1] += data
+
+
+def hostile_report(storage: Storage, word: str) -> Markup:
+    """The report of a search in which everything that can be named is named so."""
+    record = Record(storage)
+    for number in range(4):
+        name = f"{number:04d}" + (word if number == 3 else "")
+        values = {"weight": float(number + 1), "kernel": word if number % 2 else "b", word: word}
+        add(record, name, values, 80.0 + number, reason=word, label=word if number == 0 else "")
+    add(record, "0009", {word: word}, 1.0, status=FAILED, epochs=1, reason=word)
+    add(record, "final", {word: word}, 82.0, kind=FINAL, label="published")
+    names = ("name", "data", "teacher", "student", "tracking_uri", "experiment", "runs_dir")
+    space = storage.path("space.py")
+    storage.write(
+        "space.py",
+        f"from search_spaces import Choice, Float, Space\nWORD = {word!r}\n"
+        "SPACE = Space('toy', (Float('weight', 0.0, 9.0, grid=(1.0,), published=1.0),"
+        " Choice('kernel', ('b', WORD), published='b')), source=WORD)".encode(),
+    )
+    request = dict.fromkeys(names, word) | {"space": space, "set": {}}
+    return Markup(report_of(storage, record, **request))
+
+
+def test_whatever_is_named_a_report_holds_no_markup_but_its_own(tmp_path):
+    calm = hostile_report(Storage(str(tmp_path / "calm")), "word")
+    hostile = hostile_report(Storage(str(tmp_path / "hostile")), HOSTILE)
+    assert hostile.tags == calm.tags
+    assert len(hostile.scripts) == 2
+    figures = hostile.scripts[1]
+    assert "alert(1)" in figures  # as text, in the labels of an axis
+    assert not re.search(r"(<|\\u003c)(script|/script|img|a )", figures)
 
 
 def test_an_interrupted_search_shows_the_command_that_resumes_it(storage):

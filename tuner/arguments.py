@@ -4,7 +4,10 @@ import argparse
 import difflib
 import os
 import re
+import reprlib
 import sys
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
@@ -13,7 +16,7 @@ from pydantic import BaseModel, ByteSize, ValidationError
 from pydantic.fields import FieldInfo
 
 from tuner import __version__
-from tuner.errors import RequestError
+from tuner.errors import RequestError, printable, said
 
 # What the libraries themselves read; a flag wins over it, a file does not.
 ENVIRONMENT = {
@@ -24,11 +27,25 @@ ENVIRONMENT = {
 Request = TypeVar("Request", bound=BaseModel)
 
 
+# Part of a value that begins with somebody's home folder.
+_HOME = re.compile(r"(?:^|[=:@,])(~[^/=:@,]*)")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring, _SHORT.maxlevel = 200, 2  # in a YAML file a few lines may say very much
+
+
 class Parser(argparse.ArgumentParser):
     """Refuses as every command does: with a RequestError."""
 
     def error(self, message: str) -> NoReturn:
         raise RequestError(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        words = sys.argv[1:] if args is None else list(args)
+        for word in words:
+            _check_text("the command line", word)
+        return super().parse_known_args(words, namespace)
 
 
 def parser_for(model: type[BaseModel], prog: str, description: str) -> argparse.ArgumentParser:
@@ -66,13 +83,17 @@ def read_request(
     values |= given
     for name in values:
         if name not in model.model_fields:
-            close = difflib.get_close_matches(str(name), model.model_fields, n=1)
+            close = difflib.get_close_matches(str(name)[:100], model.model_fields, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ";"
             raise RequestError(
-                f"{config}: unknown option {name!r}{hint} known: {', '.join(model.model_fields)}"
+                f"{config}: unknown option {_SHORT.repr(name)}{hint} "
+                f"known: {', '.join(model.model_fields)}"
             )
     if isinstance(values.get("set"), dict):
-        values["set"] = {str(name): yaml_text(value) for name, value in values["set"].items()}
+        values["set"] = {
+            str(name): value if isinstance(value, list | dict | set) else yaml_text(value)
+            for name, value in values["set"].items()
+        }
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -82,14 +103,36 @@ def read_request(
 def read_yaml(path: str) -> dict[str, Any]:
     """The mapping in a YAML file, as data. Raises RequestError."""
     try:
-        content = load_yaml(Path(path).expanduser().read_text(encoding="utf-8"))
+        text = Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RequestError(f"{path}: cannot be read ({reason}); check the path") from error
+    content = parse_yaml(path, text)
+    for name, value in content.items():
+        pins = value.values() if name == "set" and isinstance(value, dict) else (value,)
+        for text in (name, *pins):
+            if isinstance(text, str | bytes):
+                _check_text(path, text)
+    return content
+
+
+def parse_yaml(path: str, text: str | bytes) -> dict[str, Any]:
+    """The mapping in the text of a YAML file. Raises RequestError, which names the file."""
+    try:
+        content = load_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
-        raise RequestError(f"{path}{where}: is not YAML; correct it and run again") from error
+        why = getattr(error, "problem", None)
+        raise RequestError(
+            f"{path}{where}: is not YAML{f' ({why})' if why else ''}; correct it and run again"
+        ) from error
+    # A value that is not what its tag says makes PyYAML raise nearly anything (ValueError for
+    # the 31st of June), and so does a file of thousands of brackets.
+    except Exception as error:
+        raise RequestError(
+            f"{path}: is not YAML that can be read ({said(error)}); correct it and run again"
+        ) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -97,8 +140,38 @@ def read_yaml(path: str) -> dict[str, Any]:
     return content
 
 
+def _check_text(place: str, text: str | bytes) -> None:
+    """Refuses what could be no name of anything, before it reaches a terminal or a file."""
+    # Control characters, such as a terminal obeys; line separators; bytes that are no UTF-8.
+    if isinstance(text, bytes) or any(
+        unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in text
+    ):
+        raise RequestError(
+            f"{place}: {_SHORT.repr(text)} holds a sign that is none of a text's; leave it out"
+        )
+    for home in _HOME.findall(text):
+        if os.path.expanduser(home) == home:
+            raise RequestError(
+                f"{place}: {_SHORT.repr(text)} names the home folder {home}, which is nobody's; "
+                "write the folder's whole path"
+            )
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML as data, in which 1:3 is a range, not the number 63 of YAML 1.1."""
+    """YAML as data, in which 1:3 is a range, not the number 63 of YAML 1.1.
+
+    An option that is there twice is a mistake, and nothing is merged: a few lines of merges
+    could ask for all the memory there is.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if name == "<<" or names.count(name) > 1:
+                problem = (
+                    "merges are not known here" if name == "<<" else f"{name!r} is there twice"
+                )
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -175,7 +248,7 @@ _REMEDIES = {
     "greater_than_equal": "it must be at least {ge:g}",
     "greater_than": "it must be above {gt:g}",
     "less_than": "it must be below {lt}",
-    "less_than_equal": "it must be at most {le:g}",
+    "less_than_equal": "it must be at most {le}",
     "int_parsing": "give a whole number",
     "int_from_float": "give a whole number",
     "int_type": "give a whole number",
@@ -200,14 +273,16 @@ def _sentence(error: ValidationError) -> str:
         return f"{option} is missing; give --{option.replace('_', '-')}"
     if first["type"] == "literal_error":
         expected = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-        close = difflib.get_close_matches(str(first["input"]), expected.split(", "), n=1)
+        word = first["input"] if isinstance(first["input"], str) else ""
+        close = difflib.get_close_matches(word[:100], expected.split(", "), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ";"
-        return f"unknown {option} {first['input']!r}{hint} known: {expected}"
-    remedy = _REMEDIES.get(first["type"], first["msg"]).format(**first.get("ctx", {}))
-    return f"{option} is {first['input']!r}; {remedy}"
+        return f"unknown {option} {_SHORT.repr(first['input'])}{hint} known: {expected}"
+    remedy = _REMEDIES.get(first["type"])
+    remedy = remedy.format(**first.get("ctx", {})) if remedy else first["msg"]
+    return f"{option} is {_SHORT.repr(first['input'])}; {remedy}"
 
 
 def fail(message: str) -> int:
     """Tells a person what is wrong with the request, and returns the exit status for it."""
-    print(f"tuner: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    print(f"tuner: {printable(message)}", file=sys.stderr)  # noqa: T201
     return 2

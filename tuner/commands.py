@@ -1,5 +1,6 @@
 """What the commands share: from arguments to an exit status, refusals told in one sentence."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 from tuner.arguments import fail
 from tuner.errors import RequestError
 from tuner.orchestration.environment import prepare
+
+# What no disk could hold, however much room it had.
+IMPOSSIBLE_PATHS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP)
 
 
 def run_command(command: Callable[[], int]) -> int:
@@ -26,6 +30,8 @@ def run_command(command: Callable[[], int]) -> int:
     except (RequestError, LossError, CheckpointError, UnknownModel, SpaceError) as error:
         return fail(str(error))
     except OSError as error:  # a disk that is full, a folder that is gone
+        if error.errno in IMPOSSIBLE_PATHS:
+            return fail(f"{error.filename}: {error.strerror}; give another path")
         fail(f"{error}; make room or check the folder, then run it again (a search: --resume NAME)")
         return 1
     except KeyboardInterrupt:

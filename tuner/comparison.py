@@ -9,13 +9,12 @@ import sys
 import uuid
 from dataclasses import dataclass, replace
 
-import yaml
 from rich.console import Console
 from rich.markup import escape
 
 from search_spaces import SPACES, Space, SpaceError, load_space
 from search_spaces.parameters import list_of, suggestion
-from tuner.arguments import read_request
+from tuner.arguments import parse_yaml, read_request
 from tuner.conclusion import (
     mlflow_hint,
     print_interrupted,
@@ -170,7 +169,8 @@ def rebuild_report(name: str, runs: Storage) -> str:
     Raises RequestError where none of its searches has begun.
     """
     storage = runs.sub(name)
-    base = yaml.safe_load(storage.read(SEARCH_FILE)) | {"name": name, "runs_dir": runs.uri}
+    given = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
+    base = given | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, {}, base=base)
     methods = [space.method for space in _spaces(request.space).values()]
     begun = [method for method in methods if storage.sub(method).exists(SEARCH_FILE)]

@@ -123,11 +123,11 @@ class LiveView(AbstractContextManager["LiveView"]):
         for trial in [*ended[-max(2, SHOWN_TRIALS - len(running)) :], *running]:
             value = trial.last(self._metric)
             table.add_row(
-                trial.trial + (" *" if trial.label == "published" else ""),
+                Text(trial.trial + (" *" if trial.label == "published" else "")),
                 Text(trial.status, style=COLOURS[trial.status]),
                 _epoch_text(trial),
                 "" if value is None else f"{value:.2f} %",
-                self._setting_text(trial) or trial.label,
+                Text(self._setting_text(trial) or trial.label),  # no markup of a person's options
             )
         parts += [Text(), table]
         return Group(*parts)

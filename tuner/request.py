@@ -33,8 +33,9 @@ def _not_bool(value: object) -> object:
     return value
 
 
-# To pydantic True is 1; in a YAML file it is a mistake.
-Int = Annotated[int, BeforeValidator(_not_bool)]
+# To pydantic True is 1; in a YAML file it is a mistake. More than 2**31 of anything is one too,
+# and more than a float or a column of a table can hold.
+Int = Annotated[int, BeforeValidator(_not_bool), Field(lt=2**31)]
 Number = Annotated[float, BeforeValidator(_not_bool)]
 EpochList = Annotated[tuple[Annotated[Int, Field(ge=1)], ...], BeforeValidator(_comma_separated)]
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tuner.arguments import parser_for, read_request, read_yaml
+from tuner.arguments import parse_yaml, parser_for, read_request, read_yaml
 from tuner.commands import run_command
 from tuner.errors import RequestError
 from tuner.request import SearchRequest
@@ -97,8 +97,6 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
         raise RequestError(
             f"there is no search named {name!r} in {runs.uri}; check the name and --runs-dir"
         )
-    import yaml
-
     from search_spaces import SpaceError
     from tuner.comparison import is_comparison, plan_comparison
     from tuner.orchestration.prepare import plan_search
@@ -106,7 +104,8 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     def resolve(request: SearchRequest) -> SearchRequest:
         return (plan_comparison if is_comparison(request) else plan_search)(request).request
 
-    base = yaml.safe_load(storage.read(SEARCH_FILE)) | {"name": name, "runs_dir": runs.uri}
+    begun = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
+    base = begun | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, given, base=base)
     # Resolved, because there are several ways to write the same name or path.
     began = resolve(read_request(SearchRequest, {}, base=base))

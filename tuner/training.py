@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 import models
-from losses import DistillationLoss, Plain
+from losses import DistillationLoss, Plain, build_objective
+from models import shapes_of
 from tuner.data import Dataset, Splits, num_batches
 from tuner.distillation import Distillation, Metrics, frozen, seeded
 from tuner.execution import FLOAT32, choose_execution, device_for
@@ -64,6 +65,12 @@ def distill(
     dataset, splits = open_data(workload)
     teacher: Teacher | None = None
     if method is not Plain:
+        # What the method refuses is refused before a teacher is trained for it.
+        student, teaches = (
+            shapes_of(models.build_untrained(name, dataset.num_classes), dataset.image_size, name)
+            for name in (workload.student, workload.teacher)
+        )
+        build_objective(method, student, teaches, setting)
         network = find_teacher(workload, dataset)
         if network is None:
             network = frozen(train_teacher(workload, dataset, splits, report).student)

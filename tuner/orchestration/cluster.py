@@ -49,14 +49,15 @@ def ray_for(search: Search) -> Iterator[None]:
         cpus = machine_resources()["CPU"]
         if request.scheduler == "pbt" and request.max_concurrent:
             cpus = min(cpus, request.max_concurrent * request.cpus_per_trial)
-        ray.init(
-            address="local",
-            num_cpus=math.ceil(cpus),
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            object_store_memory=200_000_000,
-            **options,
-        )
+        with _on_loopback():
+            ray.init(
+                address="local",
+                num_cpus=math.ceil(cpus),
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                object_store_memory=200_000_000,
+                **options,
+            )
     try:
         yield
     finally:
@@ -84,6 +85,28 @@ def _refusal(address: str, error: Exception) -> str:
         f"no Ray cluster answers at {address!r} ({lines[0] if lines else type(error).__name__}); "
         "start one with `ray up cluster.yaml`, or leave out --address"
     )
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """A Ray that starts within listens on the loopback address, with all of its processes.
+
+    By default Ray takes 127.0.0.1 for this machine's address in its network, and listens on all
+    of them. Where it cannot form clusters, which this variable is about, it leaves it as it is.
+    It is read when Ray is imported, so what was read is set too.
+    """
+    from ray._private import ray_constants
+
+    name, before = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER
+    was_set = os.environ.get(name)
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        os.environ.pop(name)
+        if was_set is not None:
+            os.environ[name] = was_set
 
 
 def with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchRequest:

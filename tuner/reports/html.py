@@ -9,12 +9,12 @@ import re
 import shlex
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from search_spaces import Space, SpaceError, load_space
+from tuner.arguments import parse_yaml
 from tuner.errors import RequestError
 from tuner.orchestration.plan import winner
 from tuner.orchestration.record import FAILED, FINAL, SEARCH, Record, Setting, Trial
@@ -37,6 +37,8 @@ from tuner.storage import SEARCH_FILE, Storage
 REPORT_FILE = "report.html"
 _PASSWORD = re.compile(r"(://)[^/@\s]+@")  # in a tracking server's address, or a bucket's
 
+_TAG = re.compile(r"<(?!/?(?:br|extra)>)")  # but those of line breaks and of Plotly's hover boxes
+
 
 def write_report(storage: Storage) -> str:
     """Writes report.html into a search's folder and returns its path.
@@ -50,20 +52,14 @@ def write_report(storage: Storage) -> str:
 
 
 def _read_request(storage: Storage) -> tuple[str, dict[str, Any]]:
+    path = storage.path(SEARCH_FILE)
     try:
-        text = storage.read(SEARCH_FILE).decode()
+        text = storage.read(SEARCH_FILE).decode(errors="replace")
     except FileNotFoundError as error:
-        raise RequestError(
-            f"{storage.path(SEARCH_FILE)} is missing; give the folder of a search"
-        ) from error
-    try:
-        request = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RequestError(
-            f"{storage.path(SEARCH_FILE)} is not YAML ({error}); restore it"
-        ) from error
+        raise RequestError(f"{path} is missing; give the folder of a search") from error
+    request = parse_yaml(path, text)
     # What was not asked for may be written as null; it is the same as left out.
-    return text, {name: value for name, value in (request or {}).items() if value is not None}
+    return text, {name: value for name, value in request.items() if value is not None}
 
 
 def _page(storage: Storage, record: Record, text: str, request: dict[str, Any]) -> str:
@@ -209,9 +205,18 @@ def _figure(panel: Panel) -> dict[str, Any] | None:
     """Data and layout, without the template: the page sets it."""
     if panel.figure is None:
         return None
-    content: dict[str, Any] = json.loads(panel.figure.to_json())
+    content: dict[str, Any] = _without_markup(json.loads(panel.figure.to_json()))
     content["layout"].pop("template", None)
     return content
+
+
+def _without_markup(content: Any) -> Any:
+    """The same with no tags in its texts but our own: Plotly would make links of <a href>."""
+    if isinstance(content, dict):
+        return {key: _without_markup(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_markup(value) for value in content]
+    return _TAG.sub("&lt;", content) if isinstance(content, str) else content
 
 
 def _script(content: Any) -> Markup:

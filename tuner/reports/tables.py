@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search_spaces.parameters import text_of
-from tuner.errors import RequestError
+from tuner.errors import RequestError, said
 from tuner.orchestration.record import Record, Trial
 from tuner.storage import Storage
 
@@ -98,8 +98,20 @@ def read_tables(storage: Storage) -> Record:
     """The record that both tables were made of, to look at.
 
     Hyperparameters that were None are left out of the settings. Raises RequestError where
-    a table is missing or damaged.
+    a table is missing or damaged, or is not one of these.
     """
+    try:
+        return _record_of(storage)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(
+            f"{storage.path(TRIALS_FILE)} or {EPOCHS_FILE} is no table of a search "
+            f"({said(error)}); give the folder of a search, or resume the search"
+        ) from error
+
+
+def _record_of(storage: Storage) -> Record:
     record = Record(storage)
     for row in _read(storage, TRIALS_FILE).to_pylist():
         setting = {
@@ -144,7 +156,7 @@ def seconds_of(trial: Trial) -> float:
 def _read(storage: Storage, name: str) -> pa.Table:
     try:
         return pq.read_table(pa.BufferReader(storage.read(name)))
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         problem = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
         raise RequestError(
             f"{storage.path(name)} is {problem}; give the folder of a search, or resume the search"

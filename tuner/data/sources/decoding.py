@@ -1,5 +1,7 @@
 """Encoded images (PNG, JPEG, ...) to one array of pixels. Used once, when a file is built."""
 
+import os
+import warnings
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +14,9 @@ from tuner.errors import RequestError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# No others: Pillow would run Ghostscript on what calls itself EPS.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
 
 def decode_images(
     encoded: Iterable[tuple[str, Path | BytesIO]], num_images: int, image_size: int | None
@@ -21,11 +26,13 @@ def decode_images(
     One image is open at a time. Raises RequestError for an image that cannot be read
     and for images of unequal sizes when no image_size is given.
     """
+    if image_size is not None:  # refused before the first one is resized
+        _empty_images(num_images, image_size, image_size)
     images, first = np.empty(0, np.uint8), ""
     for row, (where, file) in enumerate(encoded):
         pixels = _decode(where, file, image_size)
         if row == 0:
-            images, first = np.empty((num_images, *pixels.shape), np.uint8), where
+            images, first = _empty_images(num_images, *pixels.shape[1:]), where
         elif pixels.shape != images.shape[1:]:
             raise RequestError(
                 f"{where} is {_size(pixels)} pixels but {first} is {_size(images[0])}; "
@@ -41,17 +48,31 @@ def resize_images(images: np.ndarray, image_size: int | None) -> np.ndarray:
         return images
     from PIL import Image
 
-    resized = np.empty((len(images), 3, image_size, image_size), np.uint8)
+    resized = _empty_images(len(images), image_size, image_size)
     for row, pixels in enumerate(images.transpose(0, 2, 3, 1)):
         resized[row] = _pixels(_resize(Image.fromarray(pixels), image_size))
     return resized
+
+
+def _empty_images(num_images: int, height: int, width: int) -> np.ndarray:
+    """uint8 [num_images, 3, height, width]; raises RequestError where they cannot fit in memory."""
+    num_bytes = num_images * 3 * height * width
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if num_bytes > memory:
+        raise RequestError(
+            f"{num_images} images of {width}x{height} pixels take {num_bytes / 1e9:.0f} GB but "
+            f"this machine has {memory / 1e9:.0f} GB of memory; give a smaller --image-size"
+        )
+    return np.empty((num_images, 3, height, width), np.uint8)
 
 
 def _decode(where: str, file: Path | BytesIO, image_size: int | None) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
+        with warnings.catch_warnings(), Image.open(file, formats=_FORMATS) as image:
+            # Of a large image, and of small flaws that it can live with.
+            warnings.simplefilter("ignore")
             if image.mode.startswith(("I", "F")):
                 # Pillow would clip these to white instead of scaling them.
                 raise ValueError("it has more than 8 bits per channel; convert it to 8")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tuner.data.sources.decoding import decode_images
 from tuner.data.sources.raw_data import RawData, describe_files
-from tuner.errors import RequestError
+from tuner.errors import RequestError, printable
 
 _IMAGE_COLUMNS = ("image", "img")
 _LABEL_COLUMNS = ("label", "fine_label")
@@ -40,7 +40,10 @@ class ParquetFolder:
         if not 0 < num_train < num_images:
             raise RequestError(f"{self.folder}: the training or the test files hold no rows")
         labels = np.concatenate([_labels(file) for file in train + test])
-        class_names = _class_names(train[0]) or tuple(map(str, range(labels.max() + 1)))
+        class_names = _class_names(train[0])
+        if class_names is None:
+            # Larger numbers are identifiers of something, not of classes.
+            class_names = tuple(map(str, range(min(labels.max() + 1, num_images))))
         if labels.min() < 0 or labels.max() >= len(class_names):
             raise RequestError(
                 f"{self.folder}: labels run from {labels.min()} to {labels.max()}, but with "
@@ -142,6 +145,9 @@ def _class_names(file: Path) -> tuple[str, ...] | None:
     if metadata is None:
         return None
     try:
-        return tuple(json.loads(metadata)["info"]["features"][column]["names"])
-    except (ValueError, KeyError, TypeError):
+        names = json.loads(metadata)["info"]["features"][column]["names"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None  # another dialect of the metadata: numbers do as well
+    return tuple(map(printable, names)) or None
