@@ -1,14 +1,21 @@
 """Files of a search, in a folder or in an object store: whole writes only, never half a file."""
 
+import copy
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from pyarrow import fs
 
 from tuner.errors import RequestError
+from tuner.object_store import check_no_credentials, open_store, reason_of
 
 SEARCH_FILE = "search.yaml"  # in a search's folder: the request that it began with
+
+
+class StorageError(RequestError, OSError):
+    """A storage that cannot be looked into: refused at the beginning, a fault later on."""
 
 
 class Storage:
@@ -18,32 +25,53 @@ class Storage:
     """
 
     def __init__(self, location: str) -> None:
-        """Raises RequestError for a location that pyarrow cannot read."""
-        if "://" not in location:
+        """Raises RequestError for a location that pyarrow cannot read, or that holds a key."""
+        if "://" in location:
+            check_no_credentials(location)
+        else:
             location = str(Path(location).expanduser().absolute())
         try:
-            self.filesystem, self.base = fs.FileSystem.from_uri(location)
+            self.filesystem, base = open_store(location)
         except (OSError, ValueError, ImportError) as error:
             raise RequestError(
-                f"cannot open {location!r} ({error}); give a folder or a URI such as s3://bucket/runs"
+                f"cannot open {location!r} ({reason_of(error)}); "
+                "give a folder or a URI such as s3://bucket/runs"
             ) from error
+        self.base = base.rstrip("/")
         self.uri = location
         self.is_local = isinstance(self.filesystem, fs.LocalFileSystem)
 
     def path(self, name: str) -> str:
-        """The path of `name` as a person would type it."""
-        return f"{self.base if self.is_local else self.uri}/{name}"
+        """The path or URI of `name` as a person would type it."""
+        if self.is_local:
+            return f"{self.base}/{name}"
+        folder, mark, query = self.uri.partition("?")
+        return f"{folder.rstrip('/')}/{name}{mark}{query}"
 
     def sub(self, name: str) -> "Storage":
         """The folder `name` inside this one."""
+        inner = copy.copy(self)  # with the connections that there are
+        inner.base, inner.uri = f"{self.base}/{name}", self.path(name)
+        return inner
+
+    @property
+    def parent_uri(self) -> str:
+        """The folder that this one lies in."""
         if self.is_local:
-            return Storage(f"{self.base}/{name}")
-        head, mark, query = self.uri.partition("?")
-        return Storage(f"{head.rstrip('/')}/{name}{mark}{query}")
+            return self.base.rpartition("/")[0]
+        folder, mark, query = self.uri.partition("?")
+        return f"{folder.rstrip('/').rpartition('/')[0]}{mark}{query}"
 
     def exists(self, name: str = "") -> bool:
         """Whether `name` (a file or folder; by default this folder itself) is there."""
-        return self._info(name).type != fs.FileType.NotFound
+        try:
+            kind = self.filesystem.get_file_info(f"{self.base}/{name}".rstrip("/")).type
+        except (OSError, ValueError) as error:
+            raise StorageError(
+                f"cannot look into {self.uri} ({reason_of(error)}); "
+                "check the name and the access to it"
+            ) from error
+        return bool(kind != fs.FileType.NotFound)
 
     def read(self, name: str) -> bytes:
         """The content of a file. Raises FileNotFoundError."""
@@ -76,30 +104,35 @@ class Storage:
 
     def delete(self, name: str) -> None:
         """Removes a file or a folder with all that is in it, if it is there."""
-        kind = self._info(name).type
-        if kind == fs.FileType.Directory:
-            self.filesystem.delete_dir(f"{self.base}/{name}")
-        elif kind == fs.FileType.File:
-            self.filesystem.delete_file(f"{self.base}/{name}")
+        path = f"{self.base}/{name}"
+        try:
+            self.filesystem.delete_file(path)
+        except OSError:  # not there, or a folder: which, each store tells in its own way
+            with suppress(FileNotFoundError):
+                self.filesystem.delete_dir(path)
 
     def check_writable(self) -> None:
         """Raises RequestError where nothing can be written; leaves no folder that was not there."""
         try:
             is_new = not self.exists()
-            self.filesystem.create_dir(self.base, recursive=True)
+            if self.is_local:  # a store of objects has no folders
+                self.filesystem.create_dir(self.base, recursive=True)
             self.write(".writable", b"", sync=False)
             self.delete(".writable")
             if is_new:
-                self.filesystem.delete_dir(self.base)
+                self.delete("")
+        except StorageError:
+            raise
         except OSError as error:
             raise RequestError(
-                f"cannot write to {self.uri} ({error}); choose another with --runs-dir"
+                f"cannot write to {self.uri} ({reason_of(error)}); choose another with --runs-dir"
             ) from error
 
-    def _info(self, name: str) -> fs.FileInfo:
-        try:
-            return self.filesystem.get_file_info(f"{self.base}/{name}".rstrip("/"))
-        except (OSError, ValueError) as error:
-            raise RequestError(
-                f"cannot look into {self.uri} ({error}); check the name and the access to it"
-            ) from error
+
+def read_file(location: str) -> bytes:
+    """The content of one file, by its path or its URI. Raises OSError, and RequestError."""
+    if "://" not in location:
+        return Path(location).expanduser().read_bytes()
+    place, mark, query = location.partition("?")
+    folder, _, name = place.rpartition("/")
+    return Storage(f"{folder}{mark}{query}").read(name)

@@ -198,9 +198,9 @@ def _order(trial: Trial, metric: str) -> tuple[bool, bool, int, float]:
 
 
 def _command(storage: Storage, record: Record, request: dict[str, Any]) -> str:
-    folder, _, name = storage.path("").rstrip("/").rpartition("/")
+    runs, name = storage.parent_uri, storage.base.rpartition("/")[2]
     if is_interrupted(record, request):
-        return shlex.join(["python", "-m", "tuner.search", "--resume", name, "--runs-dir", folder])
+        return shlex.join(["python", "-m", "tuner.search", "--resume", name, "--runs-dir", runs])
     path = storage.path(SEARCH_FILE)
     return shlex.join(["python", "-m", "tuner.search", "--config", path, "--name", f"{name}-again"])
 
