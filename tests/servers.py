@@ -6,10 +6,15 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -35,11 +40,18 @@ class Server:
     """A process that listens on a port, and may be killed and started again."""
 
     def __init__(
-        self, command: list[str], port: int, folder: Path, environment: Mapping[str, str]
+        self,
+        command: list[str],
+        port: int,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
     ) -> None:
+        """`user`: whom it runs as, where it is not us."""
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self.log = port, folder / f"{Path(command[0]).name}-{port}.log"
-        self._command, self._folder, self._environment = command, folder, dict(environment)
+        self._command, self._folder, self._user = command, folder, user
+        self._environment = dict(environment or {})
         self.start()
 
     def start(self) -> None:
@@ -51,6 +63,7 @@ class Server:
                 env=os.environ | self._environment,
                 stdout=log,
                 stderr=log,
+                user=self._user,
                 start_new_session=True,
             )
         wait_until(self._answers)
@@ -114,3 +127,117 @@ def s3_bucket(folder: Path, *, demands_keys: bool = False) -> Iterator[Bucket]:
         yield bucket
     finally:
         server.kill()
+
+
+@contextmanager
+def postgresql(password: str) -> Iterator[str]:
+    """A database cluster with one empty database; yields its URI, with the password in it."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    found = str(programs[-1] / "initdb") if programs else shutil.which("initdb")
+    if found is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    pytest.importorskip("psycopg2")
+    # It does not run as root; not in pytest's folder, which only its owner may enter.
+    user = "postgres" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="tuner-postgresql-") as name:
+        folder = Path(name)
+        (folder / "password").write_text(password)
+        if user is not None:
+            shutil.chown(folder, user)
+            shutil.chown(folder / "password", user)
+        data = str(folder / "data")
+        command = [found, "--pgdata", data, "--username", "mlflow", "--auth", "scram-sha-256"]
+        command += ["--pwfile", str(folder / "password"), "--no-sync"]
+        subprocess.run(command, user=user, cwd=folder, check=True, capture_output=True)
+        port = free_port()
+        command = [str(Path(found).with_name("postgres")), "-D", data, "-p", str(port)]
+        for option in ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"):
+            command += ["-c", option]
+        server = Server(command, port, folder, user=user)
+        try:
+            yield f"postgresql+psycopg2://mlflow:{quote(password)}@127.0.0.1:{port}/postgres"
+        finally:
+            server.kill()
+
+
+def mlflow_server(
+    store: str, folder: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> Server:
+    """`mlflow server` as the documents start it."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
+    command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1", *options]
+    without = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return Server(command, port, folder, without | dict(environment or {}))
+
+
+class Proxy:
+    """Stands before a server: demands a token or a password, and may lose an answer.
+
+    `loses_answer` is asked, of each request that the server has carried out, with its path.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        authorization: str | None = None,
+        loses_answer: Callable[[str], bool] = lambda path: False,
+    ) -> None:
+        self.num_refused = 0
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(handler) -> None:  # noqa: N805
+                handler.raw_requestline = handler.rfile.readline(65537)
+                is_request = bool(handler.raw_requestline) and handler.parse_request()
+                handler.close_connection = True
+                if not is_request:
+                    return
+                body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+                if authorization and handler.headers.get("Authorization") != authorization:
+                    self.num_refused += 1
+                    handler._answer(401, "text/plain", b"You are not authenticated.")
+                    return
+                connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+                try:
+                    connection.request(handler.command, handler.path, body, _passed_on(handler))
+                    answer = connection.getresponse()
+                    content = answer.read()
+                except OSError:
+                    return  # as if nobody listened here either
+                finally:
+                    connection.close()
+                if not loses_answer(handler.path):
+                    kind = answer.headers.get("Content-Type", "application/json")
+                    handler._answer(answer.status, kind, content)
+
+            def _answer(handler, status: int, kind: str, content: bytes) -> None:  # noqa: N805
+                handler.send_response(status)
+                handler.send_header("Content-Type", kind)
+                handler.send_header("Content-Length", str(len(content)))
+                handler.send_header("Connection", "close")
+                handler.end_headers()
+                handler.wfile.write(content)
+
+            def log_message(handler, *arguments: object) -> None:  # noqa: N805
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._http.server_address[1]
+        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+
+    def __enter__(self) -> "Proxy":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+def _passed_on(handler: BaseHTTPRequestHandler) -> dict[str, str]:
+    names = ("Content-Type", "Accept")
+    return {name: handler.headers[name] for name in names if name in handler.headers}

@@ -5,7 +5,6 @@ trials.parquet and epochs.parquet.
 """
 
 import json
-import re
 import shlex
 from typing import Any
 
@@ -32,10 +31,10 @@ from tuner.reports.formatting import (
 from tuner.reports.study import study_of
 from tuner.reports.summary import axis_of, findings, is_interrupted, metric_of, workload_text
 from tuner.reports.tables import read_tables, seconds_of
+from tuner.secrets import without_secrets
 from tuner.storage import SEARCH_FILE, Storage
 
 REPORT_FILE = "report.html"
-_PASSWORD = re.compile(r"(://)[^/@\s]+@")  # in a tracking server's address, or a bucket's
 
 
 def write_report(storage: Storage) -> str:
@@ -96,7 +95,7 @@ def _page(storage: Storage, record: Record, text: str, request: dict[str, Any]) 
         finals=record.of(FINAL),
         failed=[trial for trial in record.trials.values() if trial.status == FAILED],
         seconds_of=seconds_of,
-        search_yaml=_PASSWORD.sub(r"\1***@", text),
+        search_yaml=without_secrets(text),
         command=_command(storage, record, request),
         is_interrupted=is_interrupted(record, request),
         plotly=Markup(get_plotlyjs()),
