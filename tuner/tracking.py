@@ -34,6 +34,8 @@ REASONS = {
     "the permission, or choose another --experiment",
     r"CERTIFICATE_VERIFY_FAILED": "has a certificate that is not trusted: give the file of its "
     "authority as MLFLOW_TRACKING_SERVER_CERT_PATH",
+    r"Max retries exceeded|Connection refused|Connection aborted|timed out": "does not answer: "
+    "check that it runs and can be reached",
 }
 SEARCH_TAG, TRIAL_TAG, COMPARISON_TAG = "tuner.search", "tuner.trial", "tuner.comparison"
 
@@ -41,6 +43,11 @@ SEARCH_TAG, TRIAL_TAG, COMPARISON_TAG = "tuner.search", "tuner.trial", "tuner.co
 def default_tracking_uri(runs: Storage, data_dir: str) -> str:
     """SQLite beside the searches; for searches in an object store, beside the data."""
     return f"sqlite:///{runs.base if runs.is_local else data_dir}/mlflow.db"
+
+
+def artifact_folder(runs: Storage, data_dir: str) -> str:
+    """Where files of runs are kept for a database that no server stands before."""
+    return f"{runs.base if runs.is_local else data_dir}/mlartifacts"
 
 
 def ui_command(tracking_uri: str) -> str:
@@ -69,12 +76,14 @@ class Tracking:
         searched: Sequence[str],
         tags: dict[str, str],
         comparison: tuple[str, str] | None = None,
+        artifacts: str | None = None,
     ) -> None:
         """`search_id` is unique to the search and finds its runs again; `tags` describe it.
 
         Only the `searched` hyperparameters become parameters of a run: what is the same
         everywhere would clutter the comparison, and is in `search.yaml`. `comparison`: id and
         name of the comparison of methods that the search belongs to, whose run is above it.
+        `artifacts`: folder for the files of runs, where a database is written to without a server.
         """
         self.problem = ""
         self._missed = ""  # the problem of what is sent once, at the end
@@ -82,7 +91,7 @@ class Tracking:
         self.experiment_id: str | None = None
         self._record, self.uri, self._experiment = record, tracking_uri, experiment
         self._search_id, self._search_name, self._tags = search_id, search_name, tags
-        self._searched, self._comparison = searched, comparison
+        self._searched, self._comparison, self._artifacts = searched, comparison, artifacts
         self._client: Any = None
         self._is_connected = False
         self._run_ids: dict[str, str] = {}
@@ -241,8 +250,10 @@ class Tracking:
         if found is not None:
             return str(found.experiment_id)
         database = _sqlite_path(self.uri)
-        # SQLite's own default would be a folder of whatever directory the driver runs in.
-        location = None if database is None else (database.parent / "mlartifacts").as_uri()
+        folder = self._artifacts if database is None else database.parent / "mlartifacts"
+        is_served = self.uri.startswith(("http://", "https://"))
+        # A server has its own; a database's would be in whatever directory the driver runs in.
+        location = None if is_served or folder is None else Path(folder).as_uri()
         try:
             return str(client.create_experiment(self._experiment, artifact_location=location))
         except Exception:
