@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -44,7 +45,8 @@ DEADLINE_SECONDS = 120.0
 class Searches:
     """A folder of searches, and the data folder that they share with all tests."""
 
-    def __init__(self, runs: Path, data_dir: str) -> None:
+    def __init__(self, runs: Path | str, data_dir: str) -> None:
+        """`runs`: a folder, or the URI of one."""
         self.runs, self.data_dir = runs, data_dir
 
     def run(self, name: str, *flags: str, **options: Any) -> int:
@@ -64,22 +66,29 @@ class Searches:
         """What a person would type to go on with a search."""
         return ["--resume", name, "--runs-dir", str(self.runs)]
 
-    def folder(self, name: str) -> Path:
+    def storage(self, name: str) -> Storage:
         """Everything that a search has written."""
-        return self.runs / name
+        return Storage(str(self.runs)).sub(name)
+
+    def folder(self, name: str) -> Path:
+        """The same, where it is a folder of this machine."""
+        return Path(self.runs, name)
 
     def record(self, name: str) -> Record:
         """What a search's journal says."""
-        return Record.load(Storage(str(self.folder(name))))
+        return Record.load(self.storage(name))
 
     def journal(self, name: str) -> bytes:
         """The journal as it is now; nothing while there is none."""
-        path = self.folder(name) / "journal.jsonl"
-        return path.read_bytes() if path.exists() else b""
+        try:
+            return self.storage(name).read("journal.jsonl")
+        except FileNotFoundError:
+            return b""
 
     def table(self, name: str, file: str) -> pd.DataFrame:
         """`trials` or `epochs` of a search, without the columns that hold times."""
-        table = pq.read_table(self.folder(name) / f"{file}.parquet").to_pandas()
+        content = self.storage(name).read(f"{file}.parquet")
+        table = pq.read_table(pa.BufferReader(content)).to_pandas()
         return table.drop(columns=[column for column in table if column.endswith(TIMES)])
 
     @property

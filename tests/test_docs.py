@@ -45,7 +45,8 @@ def test_every_option_that_the_documents_name_exists() -> None:
     known |= {"--generate", "--no-config-cache", "--tmux"}  # of Ray
     known |= {"--from-env-file", "--from-literal", "--watch"}  # of kubectl
     known |= {"--chown", "--no-cache-dir"}  # of Docker's files, and pip
-    known |= {"--app-name", "--host"}  # of mlflow server
+    known |= {"--artifacts-destination", "--host", "--port", "--app-name"}  # of mlflow server
+    known |= {"--allowed-hosts", "--uvicorn-opts", "--ssl-keyfile", "--ssl-certfile"}
     for document in DOCUMENTS:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", document.read_text()))
         assert named <= known, (document.name, named - known)

@@ -8,7 +8,7 @@ import pytest
 
 from tuner import patient_storage
 from tuner.orchestration.record import SEARCH, Record
-from tuner.patient_storage import PatientStorage, StorageError
+from tuner.patient_storage import LostStorageError, PatientStorage
 from tuner.storage import Storage
 
 
@@ -45,7 +45,7 @@ def test_what_fails_for_a_while_succeeds_in_the_end(storage, caplog, number):
 
 
 def test_what_fails_for_too_long_is_an_error_that_names_the_place(storage):
-    with pytest.raises(StorageError, match=r"mine did not come back within .* \(.*away"):
+    with pytest.raises(LostStorageError, match=r"mine did not come back within .* \(.*away"):
         storage.patiently(Away(10**6))
 
 
@@ -65,7 +65,7 @@ def test_a_folder_that_is_gone_is_waited_for_and_not_made_anew(storage, tmp_path
     assert (tmp_path / "mine" / "f").read_bytes() == b"1"
     (tmp_path / "mine").rename(tmp_path / "aside")
     for action in (lambda: storage.write("f", b"2"), lambda: storage.read("f"), storage.exists):
-        with pytest.raises(StorageError):
+        with pytest.raises(LostStorageError):
             action()
     assert not (tmp_path / "mine").exists()
 

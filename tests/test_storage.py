@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tuner.errors import RequestError
-from tuner.storage import Storage
+from tuner.storage import Storage, read_file
 
 
 def test_a_folder_is_the_same_by_path_and_by_uri(tmp_path, monkeypatch):
@@ -36,6 +36,21 @@ def test_the_query_of_a_uri_stays_at_its_end():
     sub = Storage("s3://bucket/runs?region=eu-west-1").sub("x")
     assert (sub.uri, sub.base) == ("s3://bucket/runs/x?region=eu-west-1", "bucket/runs/x")
     assert not sub.is_local
+
+
+def test_paths_are_inside_a_uri_with_a_query():
+    storage = Storage("s3://bucket/runs/x?region=eu-west-1")
+    assert storage.path("f") == "s3://bucket/runs/x/f?region=eu-west-1"
+    assert storage.parent_uri == "s3://bucket/runs?region=eu-west-1"
+    assert Storage("s3://bucket/runs/?region=eu-west-1").path("f") == (
+        "s3://bucket/runs/f?region=eu-west-1"
+    )
+
+
+def test_a_file_is_read_by_path_and_by_uri(tmp_path):
+    Storage(str(tmp_path)).write("a/f", b"1")
+    assert read_file(f"{tmp_path}/a/f") == read_file(f"file://{tmp_path}/a/f") == b"1"
+    assert Storage(f"{tmp_path}/a").parent_uri == str(tmp_path)
 
 
 def test_what_is_written_replaces_what_was_there(tmp_path):

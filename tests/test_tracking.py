@@ -3,8 +3,10 @@
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from searching import next_session, runs_of
 from tuner import tracking as tracking_module
 from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Record
 from tuner.storage import Storage
-from tuner.tracking import Tracking
+from tuner.tracking import Tracking, artifact_folder, ui_command
 
 SEARCH_ID = "an id that no other search has"
 NOBODY = "http://127.0.0.1:9"
@@ -41,7 +43,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
 
 
-def track(record: Record, uri: str) -> Tracking:
+def track(record: Record, uri: str, **options: Any) -> Tracking:
     return Tracking(
         record,
         tracking_uri=uri,
@@ -50,6 +52,7 @@ def track(record: Record, uri: str) -> Tracking:
         search_name="a search",
         searched=["weight"],
         tags={"data": "digits"},
+        **options,
     )
 
 
@@ -328,3 +331,96 @@ def test_closing_waits_no_longer_than_it_is_told_to(
     tracking.close(seconds=0.2)
     assert time.monotonic() - began < 3
     assert tracking.problem == "MLflow took too long"
+
+
+def test_who_writes_the_record_never_waits_for_the_server(
+    record: Record, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_batch = MlflowClient.log_batch
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def answer_late(self: MlflowClient, *args: Any, **kwargs: Any) -> Any:
+        is_asked.set()
+        assert may_answer.wait(60)
+        return log_batch(self, *args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", answer_late)
+    tracking = track(record, store)
+    begin(record, "0000")
+    assert is_asked.wait(60)
+    # While the mirror is in the middle of a request, everything else happens.
+    train(record, "0000", range(1, 4))
+    record.end("0000", DONE)
+    for number in range(1, 16):
+        begin(record, f"{number:04}")
+        train(record, f"{number:04}", range(1, 4))
+        record.end(f"{number:04}", DONE)
+    assert not may_answer.is_set()
+    may_answer.set()
+    tracking.close()
+    runs = trial_runs(store)
+    assert len(runs) == 17
+    for trial in record.trials:
+        assert history(store, runs[trial], "val_accuracy") == [(1, 10.0), (2, 20.0), (3, 30.0)]
+
+
+@pytest.mark.parametrize("lost", ["summary", "model"])
+def test_what_is_sent_once_and_failed_stays_a_problem(
+    record: Record, store: str, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    tracking = track(record, store)
+    begin(record, "tuned-1", kind=FINAL, label="tuned")
+    record.end("tuned-1", DONE)
+    tracking.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracking, "_connect", lambda self: 1 / 0)
+        if lost == "summary":
+            tracking.summarise("tuned", {"num_seeds": 1.0})
+        else:
+            tracking.register(lambda: None)
+    tracking.finish(files={}, metrics={"x": 1.0}, note="", status="FINISHED")
+    assert trial_runs(store)[""].data.metrics == {"x": 1.0}
+    assert tracking.problem == f"MLflow at {store} does not answer: division by zero"
+
+
+def test_an_experiment_that_another_search_makes_at_the_same_time_is_shared(
+    record: Record, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = MlflowClient.get_experiment_by_name
+    calls: list[str] = []
+
+    def too_early(self: MlflowClient, name: str) -> Any:
+        calls.append(name)
+        if len(calls) == 1:
+            found = find(self, name)
+            MlflowClient(tracking_uri=store).create_experiment(name)
+            return found
+        return find(self, name)
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", too_early)
+    tracking = track(record, store)
+    tracking.close()
+    assert tracking.problem == ""
+    assert len(calls) == 2
+
+
+def test_a_password_in_an_address_is_used_but_not_told(record: Record) -> None:
+    tracking = track(record, "http://me:MARKER@127.0.0.1:9")
+    wait_until(lambda: bool(tracking.problem))
+    tracking.close()
+    assert tracking.problem.startswith("MLflow at http://me:***@127.0.0.1:9 does not answer: ")
+    assert "MARKER" not in tracking.problem + ui_command(tracking.uri)
+    assert tracking.uri == "http://me:MARKER@127.0.0.1:9"
+
+
+def test_files_of_a_database_are_kept_where_they_are_told_to(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking_module, "_sqlite_path", lambda uri: None)  # as any database
+    monkeypatch.setattr(tracking_module, "_initialisation_lock", lambda uri: nullcontext())
+    folder = artifact_folder(Storage(str(tmp_path / "runs")), "elsewhere")
+    tracking = track(record, f"sqlite:///{tmp_path}/mlflow.db", artifacts=folder)
+    tracking.close()
+    tracking.finish(files={"a.txt": b"text"}, metrics={}, note="", status="FINISHED")
+    (file,) = (tmp_path / "runs" / "mlartifacts").rglob("a.txt")
+    assert file.read_bytes() == b"text"

@@ -8,7 +8,6 @@ import reprlib
 import sys
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import yaml
@@ -101,9 +100,11 @@ def read_request(
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    """The mapping in a YAML file, as data. Raises RequestError."""
+    """The mapping in a YAML file, by path or URI, as data. Raises RequestError."""
+    from tuner.storage import read_file
+
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RequestError(f"{path}: cannot be read ({reason}); check the path") from error

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from tuner.errors import RequestError
 from tuner.storage import Storage
 
 PATIENCE_SECONDS = 300.0
@@ -19,16 +18,17 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
-class StorageError(OSError):
+class LostStorageError(OSError):
     """Storage that did not come back in time."""
 
 
 class PatientStorage(Storage):
-    """A `Storage` whose files are tried again for some minutes before StorageError is raised."""
+    """A `Storage` that is asked again for some minutes before it raises LostStorageError."""
 
-    def sub(self, name: str) -> "PatientStorage":
-        """The folder `name` inside this one."""
-        return PatientStorage(super().sub(name).uri)
+    def __init__(self, location: str, patience_seconds: float | None = None) -> None:
+        """`patience_seconds`: how long it asks again; by default PATIENCE_SECONDS."""
+        super().__init__(location)
+        self.patience_seconds = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
 
     def exists(self, name: str = "") -> bool:
         """As `Storage.exists`; a folder that is gone with its mount point is waited for."""
@@ -59,22 +59,25 @@ class PatientStorage(Storage):
         self.patiently(lambda: super(PatientStorage, self).delete(name))
 
     def patiently(self, action: Callable[[], Result]) -> Result:
-        """What `action` returns, tried again while it raises; in the end StorageError."""
+        """What `action` returns, tried again while it raises; in the end LostStorageError."""
         begin, pause = time.monotonic(), FIRST_PAUSE_SECONDS
         while True:
             try:
                 return action()
-            except (OSError, RequestError) as error:
-                if isinstance(error, StorageError) or self._is_answer(error):
+            except OSError as error:
+                if isinstance(error, LostStorageError) or self._is_answer(error):
                     raise
                 gone = time.monotonic() - begin
-                if gone > PATIENCE_SECONDS:
-                    raise StorageError(
+                if gone > self.patience_seconds:
+                    raise LostStorageError(
                         f"{self.uri} did not come back within {gone:.0f} s ({error})"
                     ) from error
                 if pause == FIRST_PAUSE_SECONDS:
                     logger.warning(
-                        "tuner: waiting up to %.0f s for %s (%s)", PATIENCE_SECONDS, self.uri, error
+                        "tuner: waiting up to %.0f s for %s (%s)",
+                        self.patience_seconds,
+                        self.uri,
+                        error,
                     )
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

@@ -9,7 +9,7 @@ from tuner.orchestration.plan import Plan
 from tuner.orchestration.prepare import Search, describe
 from tuner.orchestration.record import Record
 from tuner.orchestration.run import Run, run_search
-from tuner.tracking import Tracking, default_tracking_uri
+from tuner.tracking import Tracking, artifact_folder, default_tracking_uri
 
 
 def run_watched(
@@ -41,6 +41,7 @@ def run_watched(
             searched=search.searched,
             tags=describe(search) | {"teacher_outputs": "; ".join(record.header["reasons"])},
             comparison=comparison,
+            artifacts=artifact_folder(search.runs, request.data_dir),
         )
         tracked.append(tracking)
         stack = ExitStack()

@@ -1,18 +1,24 @@
 """Files of a search, in a folder or in an object store: whole writes only, never half a file."""
 
+import copy
 import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyarrow import fs
 
 from tuner.errors import RequestError
+from tuner.object_store import check_no_credentials, open_store, reason_of
 
 SEARCH_FILE = "search.yaml"  # in a search's folder: the request that it began with
 COMPARISON_FILE = "id"  # in a comparison's folder: what MLflow finds its run by
+
+
+class StorageError(RequestError, OSError):
+    """A storage that cannot be looked into: refused at the beginning, a fault later on."""
 
 
 class Storage:
@@ -22,32 +28,53 @@ class Storage:
     """
 
     def __init__(self, location: str) -> None:
-        """Raises RequestError for a location that pyarrow cannot read."""
-        if "://" not in location:
+        """Raises RequestError for a location that pyarrow cannot read, or that holds a key."""
+        if "://" in location:
+            check_no_credentials(location)
+        else:
             location = str(Path(location).expanduser().absolute())
         try:
-            self.filesystem, self.base = fs.FileSystem.from_uri(location)
+            self.filesystem, base = open_store(location)
         except (OSError, ValueError, ImportError) as error:
             raise RequestError(
-                f"cannot open {location!r} ({error}); give a folder or a URI such as s3://bucket/runs"
+                f"cannot open {location!r} ({reason_of(error)}); "
+                "give a folder or a URI such as s3://bucket/runs"
             ) from error
+        self.base = base.rstrip("/")
         self.uri = location
         self.is_local = isinstance(self.filesystem, fs.LocalFileSystem)
 
     def path(self, name: str) -> str:
-        """The path of `name` as a person would type it."""
-        return f"{self.base if self.is_local else self.uri}/{name}"
+        """The path or URI of `name` as a person would type it."""
+        if self.is_local:
+            return f"{self.base}/{name}"
+        folder, mark, query = self.uri.partition("?")
+        return f"{folder.rstrip('/')}/{name}{mark}{query}"
 
     def sub(self, name: str) -> "Storage":
         """The folder `name` inside this one."""
+        inner = copy.copy(self)  # with the connections that there are
+        inner.base, inner.uri = f"{self.base}/{name}", self.path(name)
+        return inner
+
+    @property
+    def parent_uri(self) -> str:
+        """The folder that this one lies in."""
         if self.is_local:
-            return Storage(f"{self.base}/{name}")
-        head, mark, query = self.uri.partition("?")
-        return Storage(f"{head.rstrip('/')}/{name}{mark}{query}")
+            return self.base.rpartition("/")[0]
+        folder, mark, query = self.uri.partition("?")
+        return f"{folder.rstrip('/').rpartition('/')[0]}{mark}{query}"
 
     def exists(self, name: str = "") -> bool:
         """Whether `name` (a file or folder; by default this folder itself) is there."""
-        return self._info(name).type != fs.FileType.NotFound
+        try:
+            kind = self.filesystem.get_file_info(f"{self.base}/{name}".rstrip("/")).type
+        except (OSError, ValueError) as error:
+            raise StorageError(
+                f"cannot look into {self.uri} ({reason_of(error)}); "
+                "check the name and the access to it"
+            ) from error
+        return bool(kind != fs.FileType.NotFound)
 
     def folders(self) -> list[str]:
         """Names of the folders inside this one."""
@@ -85,11 +112,12 @@ class Storage:
 
     def delete(self, name: str) -> None:
         """Removes a file or a folder with all that is in it, if it is there."""
-        kind = self._info(name).type
-        if kind == fs.FileType.Directory:
-            self.filesystem.delete_dir(f"{self.base}/{name}")
-        elif kind == fs.FileType.File:
-            self.filesystem.delete_file(f"{self.base}/{name}")
+        path = f"{self.base}/{name}"
+        try:
+            self.filesystem.delete_file(path)
+        except OSError:  # not there, or a folder: which, each store tells in its own way
+            with suppress(FileNotFoundError):
+                self.filesystem.delete_dir(path)
 
     def check_writable(self) -> None:
         """Raises RequestError where nothing can be written; leaves no folder that was not there."""
@@ -103,25 +131,40 @@ class Storage:
         Raises RequestError where nothing can be written.
         """
         name = f".probe-{uuid.uuid4().hex}"
+        folder = Path(self.base)
+        new = [p for p in (folder, *folder.parents) if not p.exists()] if self.is_local else []
+        is_new_in_store = not self.is_local and not self.exists()
         try:
-            is_new = not self.exists()
-            self.filesystem.create_dir(self.base, recursive=True)
+            if new:
+                folder.mkdir(parents=True)
             self.write(name, b"", sync=False)
+        except StorageError:
+            raise
         except OSError as error:
+            _remove(new)
             raise RequestError(
-                f"cannot write to {self.uri} ({error}); choose another with --runs-dir"
+                f"cannot write to {self.uri} ({reason_of(error)}); choose another with --runs-dir"
             ) from error
         try:
             yield name
         finally:
             self.delete(name)
-            if is_new:
-                self.filesystem.delete_dir(self.base)
+            _remove(new)
+            if is_new_in_store:  # pyarrow marks folders there too
+                self.delete("")
 
-    def _info(self, name: str) -> fs.FileInfo:
-        try:
-            return self.filesystem.get_file_info(f"{self.base}/{name}".rstrip("/"))
-        except (OSError, ValueError) as error:
-            raise RequestError(
-                f"cannot look into {self.uri} ({error}); check the name and the access to it"
-            ) from error
+
+def _remove(folders: list[Path]) -> None:
+    """Those that are empty, the innermost first; another process may have begun to use them."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def read_file(location: str) -> bytes:
+    """The content of one file, by its path or its URI. Raises OSError, and RequestError."""
+    if "://" not in location:
+        return Path(location).expanduser().read_bytes()
+    place, mark, query = location.partition("?")
+    folder, _, name = place.rpartition("/")
+    return Storage(f"{folder}{mark}{query}").read(name)

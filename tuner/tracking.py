@@ -7,6 +7,7 @@ that goes away costs nothing but its own view, and resuming never makes a run tw
 import fcntl
 import json
 import os
+import re
 import shlex
 import threading
 import time
@@ -17,12 +18,25 @@ from typing import Any
 from urllib.parse import quote
 
 from tuner.orchestration.record import DONE, FAILED, FINAL, RUNNING, SEARCH, Event, Record, Trial
+from tuner.secrets import without_secrets
 from tuner.storage import Storage
 
 SYNC_SECONDS = 2.0
 RETRY_SECONDS = 15.0
 MAX_COMPARED = 100  # trials
 MAX_METRICS = 1000  # MLflow's limit for one request
+# What a person can do about it, where the server's own words do not say.
+REASONS = {
+    r"error code 401|UNAUTHENTICATED": "refuses the password: check MLFLOW_TRACKING_USERNAME and "
+    "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    r"password authentication failed": "refuses the password: check it in --tracking-uri",
+    r"error code 403|PERMISSION_DENIED|Permission denied": "does not let this user write: ask for "
+    "the permission, or choose another --experiment",
+    r"CERTIFICATE_VERIFY_FAILED": "has a certificate that is not trusted: give the file of its "
+    "authority as MLFLOW_TRACKING_SERVER_CERT_PATH",
+    r"Max retries exceeded|Connection refused|Connection aborted|timed out": "does not answer: "
+    "check that it runs and can be reached",
+}
 SEARCH_TAG, TRIAL_TAG, COMPARISON_TAG = "tuner.search", "tuner.trial", "tuner.comparison"
 
 
@@ -31,8 +45,14 @@ def default_tracking_uri(runs: Storage, data_dir: str) -> str:
     return f"sqlite:///{runs.base if runs.is_local else data_dir}/mlflow.db"
 
 
+def artifact_folder(runs: Storage, data_dir: str) -> str:
+    """Where files of runs are kept for a database that no server stands before."""
+    return f"{runs.base if runs.is_local else data_dir}/mlartifacts"
+
+
 def ui_command(tracking_uri: str) -> str:
     """What a person types to see it; a server is seen in the browser already."""
+    tracking_uri = without_secrets(tracking_uri)
     if tracking_uri.startswith(("http://", "https://")):
         return f"open {tracking_uri} in a browser"
     return shlex.join(["mlflow", "ui", "--backend-store-uri", tracking_uri])
@@ -41,7 +61,8 @@ def ui_command(tracking_uri: str) -> str:
 class Tracking:
     """Mirrors a record to MLflow: search > trial, and search > setting > seed at the end.
 
-    Nothing here raises: `problem` says what is wrong while the server cannot be reached.
+    Nothing here raises: `problem` says what is wrong while the server cannot be reached, or
+    what did not arrive at the end.
     """
 
     def __init__(
@@ -55,19 +76,22 @@ class Tracking:
         searched: Sequence[str],
         tags: dict[str, str],
         comparison: tuple[str, str] | None = None,
+        artifacts: str | None = None,
     ) -> None:
         """`search_id` is unique to the search and finds its runs again; `tags` describe it.
 
         Only the `searched` hyperparameters become parameters of a run: what is the same
         everywhere would clutter the comparison, and is in `search.yaml`. `comparison`: id and
         name of the comparison of methods that the search belongs to, whose run is above it.
+        `artifacts`: folder for the files of runs, where a database is written to without a server.
         """
         self.problem = ""
+        self._missed = ""  # the problem of what is sent once, at the end
         self.parent_run_id: str | None = None
         self.experiment_id: str | None = None
         self._record, self.uri, self._experiment = record, tracking_uri, experiment
         self._search_id, self._search_name, self._tags = search_id, search_name, tags
-        self._searched, self._comparison = searched, comparison
+        self._searched, self._comparison, self._artifacts = searched, comparison, artifacts
         self._client: Any = None
         self._is_connected = False
         self._run_ids: dict[str, str] = {}
@@ -97,7 +121,7 @@ class Tracking:
         """
         if self._thread.is_alive():
             return  # it took too long, and still waits for an answer
-        with self._guarded():
+        with self._guarded(once=True):
             self._sync()
             if note:
                 note = f"{note}\n\n[Compare all trials]({self._compare_link()})"
@@ -116,7 +140,7 @@ class Tracking:
 
     def register(self, log_model: Callable[[], object]) -> None:
         """Calls what logs and registers the winning student, inside the search's own run."""
-        with self._guarded():
+        with self._guarded(once=True):
             self._connect()
             if self._client.search_model_versions(f"run_id='{self.parent_run_id}'"):
                 return  # an earlier session got as far
@@ -134,7 +158,7 @@ class Tracking:
         """
         assert self._comparison is not None
         run_id = ""
-        with self._guarded():
+        with self._guarded(once=True):
             self._connect()
             run_id = self._run_of(*self._comparison)
             now = int(time.time() * 1000)
@@ -170,16 +194,18 @@ class Tracking:
             self._sync()
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        # Whatever goes wrong between here and a server, the search goes on.
+    def _guarded(self, *, once: bool = False) -> Iterator[None]:
+        # Whatever goes wrong between here and a server, the search goes on. What is done `once`
+        # and fails is missing until the search is resumed.
         try:
             yield
-            self.problem = ""
+            self.problem = self._missed
         except Exception as error:
             # Whether the last request was carried out is unknown: what is there is looked up.
             self._is_connected = False
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            self.problem = f"MLflow at {self.uri} does not answer: {lines[0][:200]}"
+            self.problem = f"MLflow at {without_secrets(self.uri)} {_what_is_wrong(error)}"
+            if once:
+                self._missed = self.problem
 
     def _sync(self) -> None:
         self._connect()
@@ -224,9 +250,17 @@ class Tracking:
         if found is not None:
             return str(found.experiment_id)
         database = _sqlite_path(self.uri)
-        # SQLite's own default would be a folder of whatever directory the driver runs in.
-        location = None if database is None else (database.parent / "mlartifacts").as_uri()
-        return str(client.create_experiment(self._experiment, artifact_location=location))
+        folder = self._artifacts if database is None else database.parent / "mlartifacts"
+        is_served = self.uri.startswith(("http://", "https://"))
+        # A server has its own; a database's would be in whatever directory the driver runs in.
+        location = None if is_served or folder is None else Path(folder).as_uri()
+        try:
+            return str(client.create_experiment(self._experiment, artifact_location=location))
+        except Exception:
+            found = client.get_experiment_by_name(self._experiment)
+            if found is None:
+                raise
+            return str(found.experiment_id)  # another search was faster
 
     def _runs_of_search(self) -> Iterator[Any]:
         token: str | None = None
@@ -250,7 +284,8 @@ class Tracking:
         if found:
             return str(found[0].info.run_id)
         tags = {COMPARISON_TAG: comparison_id}
-        run = self._client.create_run(self.experiment_id, tags=tags, run_name=name)
+        with _no_repetitions():
+            run = self._client.create_run(self.experiment_id, tags=tags, run_name=name)
         return str(run.info.run_id)
 
     def _create(
@@ -259,9 +294,10 @@ class Tracking:
         tags = {SEARCH_TAG: self._search_id, TRIAL_TAG: key, **tags}
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
-        run = self._client.create_run(
-            self.experiment_id, start_time=int(started * 1000), tags=tags, run_name=name
-        )
+        with _no_repetitions():
+            run = self._client.create_run(
+                self.experiment_id, start_time=int(started * 1000), tags=tags, run_name=name
+            )
         run_id = self._run_ids[key] = str(run.info.run_id)
         return run_id
 
@@ -329,7 +365,8 @@ class Tracking:
 
     def summarise(self, label: str, metrics: dict[str, float]) -> None:
         """Mean, deviation and number of seeds of one setting, on the run above its seeds."""
-        with self._guarded():
+        with self._guarded(once=True):
+            self._sync()
             run_id = self._run_ids.get(f"group:{label}")
             if run_id is not None:
                 now = int(time.time() * 1000)
@@ -347,6 +384,34 @@ class Tracking:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
             self._client.log_artifacts(run_id, folder)
+
+
+def _what_is_wrong(error: Exception) -> str:
+    text = str(error)
+    for pattern, reason in REASONS.items():
+        if re.search(pattern, text):
+            return reason
+    lines = without_secrets(text).strip().splitlines() or [type(error).__name__]
+    return f"does not answer: {lines[0][:200]}"
+
+
+@contextmanager
+def _no_repetitions() -> Iterator[None]:
+    """Within it, MLflow sends a request once.
+
+    It would send one again whose answer was lost, and a run that had been made would be made
+    twice. Here it fails, and the run is found by its tags.
+    """
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager

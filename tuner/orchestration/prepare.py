@@ -20,7 +20,7 @@ from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.errors import RequestError
 from tuner.method import code_of, method_of
-from tuner.orchestration.record import Record
+from tuner.orchestration.record import DONE, TEACHER, Record
 from tuner.orchestration.sampler import space_hash
 from tuner.request import SearchRequest
 from tuner.storage import Storage
@@ -269,10 +269,26 @@ def machine_resources() -> dict[str, float]:
     return {"CPU": float(num_cpus()), "GPU": float(torch.cuda.device_count())}
 
 
-def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
-    """Raises RequestError where space or data are no longer what the search began with."""
+def check_resumed(
+    search: Search, record: Record, dataset: Dataset, digest: str | None = None
+) -> None:
+    """Raises RequestError where space, data or teacher are not what the search began with.
+
+    `digest` is of the teacher's weights, None where there is no whole copy of them.
+    """
     if not record.header:
         return
+    began_with = record.header.get("teacher")
+    if digest is not None and began_with not in (None, digest):
+        raise RequestError(
+            f"the teacher has changed since {search.name} began; restore it, or start a new search"
+        )
+    teacher = record.trials.get(TEACHER)
+    if digest is None and teacher is not None and teacher.status == DONE:
+        raise RequestError(
+            f"the teacher of {search.name} is damaged, and there is no other copy; "
+            "restore teacher.pt, or start a new search"
+        )
     code = code_of(search.workload, search.request.space)
     for name, what, now in (
         ("space", search.request.space, space_hash(search.space)),

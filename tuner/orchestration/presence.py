@@ -92,6 +92,8 @@ class Presence:
         )
         # Storage that is away hides the driver, and stops nothing.
         with suppress(OSError, RequestError):
+            if not self._storage.exists():
+                return  # its mount point may be left, but not what was there
             content = json.dumps(asdict(self._driver)).encode()
             self._storage.write(DRIVER_FILE, content, sync=False)
             if self._storage.exists(STOP_FILE):

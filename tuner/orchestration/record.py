@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from tuner.errors import printable
 from tuner.orchestration.journal import Event, Journal
 from tuner.patient_storage import PatientStorage
 from tuner.storage import Storage
@@ -118,7 +119,7 @@ class Record:
 
     def note(self, trial: str, text: str) -> Trial:
         """Something that a person should know, and that changes no result."""
-        return self._write({"event": "note", "trial": trial, "text": text})
+        return self._write({"event": "note", "trial": trial, "text": printable(text)})
 
     def end(self, trial: str, status: str, reason: str = "") -> Trial:
         """A trial has ended; it is never run again."""
@@ -127,7 +128,7 @@ class Record:
                 "event": "end",
                 "trial": trial,
                 "status": status,
-                "reason": reason,
+                "reason": printable(reason),
                 "ended": time.time(),
             }
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tuner.data import Dataset
 from tuner.execution import Execution
 from tuner.method import code_of
 from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run, with_gpu_share
@@ -19,6 +20,7 @@ from tuner.orchestration.measurements import execution_for, plan_for
 from tuner.orchestration.plan import TEACHER_TRIAL, Budget, Plan
 from tuner.orchestration.preflight import check_machines
 from tuner.orchestration.prepare import (
+    Needs,
     Search,
     check_method,
     check_resources,
@@ -33,6 +35,7 @@ from tuner.orchestration.sampler import Sampler, space_hash
 from tuner.patient_storage import PatientStorage
 from tuner.reports.tables import write_tables
 from tuner.request import SearchRequest
+from tuner.secrets import without_secrets
 from tuner.storage import SEARCH_FILE, Storage
 from tuner.teacher import (
     TEACHER_FILE,
@@ -40,6 +43,7 @@ from tuner.teacher import (
     find_teacher,
     is_whole,
     kept_teacher,
+    read_digest,
     weights_digest,
     write_teacher,
 )
@@ -79,14 +83,17 @@ def run_search(
     teacher = None if has_teacher else find_teacher(search.workload, dataset)
     if teacher is None and not has_teacher:
         check_can_keep(search.workload, dataset)
+    digest = read_digest(search.storage) if has_teacher else None
+    if teacher is not None:
+        digest = weights_digest(teacher)
     storage = PatientStorage(search.storage.uri)
     if resume:
         check_not_running(search.storage)
         record = Record.load(storage, lock=True)
-        check_resumed(search, record, dataset)
+        check_resumed(search, record, dataset, digest)
     else:
         record = Record(storage)
-    with closing(record), ray_for(search), Presence(search.storage) as presence:
+    with closing(record), ray_for(search):
         machines = [node for node in ray.nodes() if node["Alive"]]
         nodes = [node["Resources"] for node in machines]
         request = with_gpu_share(search, nodes)
@@ -95,52 +102,76 @@ def run_search(
             check_machines(search, dataset, gpus, machines)
         if not resume:
             search.storage.write(SEARCH_FILE, search_yaml(search.request))
-        if not record.header:
-            measuring = where_trials_run(search, gpus)
-            digest = None if teacher is None else weights_digest(teacher)
-            # Of one machine: only its own trials can share its memory.
-            together = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
-            outputs, reasons = plan_for(
-                search, needs, dataset, digest, min(max_concurrent, together), gpus, measuring
+        with Presence(search.storage) as presence:
+            if not record.header:
+                # Of one machine: only its own trials can share its memory.
+                together = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
+                _open(
+                    record,
+                    search,
+                    dataset,
+                    needs,
+                    digest=digest,
+                    gpus=gpus,
+                    max_concurrent=max_concurrent,
+                    together=min(max_concurrent, together),
+                    earlier=earlier,
+                )
+            if teacher is not None:
+                write_teacher(storage, teacher)
+            kept = kept_teacher(search.workload, dataset)
+            record.listeners.append(partial(_keep_teacher, storage, kept))
+            record.listeners.append(partial(_delete_checkpoint, storage))
+            record.listeners.append(_TableWriter(storage, record))
+            trials, sampler = _plan(
+                search,
+                record,
+                max_concurrent,
+                needs_teacher=TEACHER_TRIAL in record.trials or digest is None,
+                known=_plain_trainings(earlier),
             )
-            if earlier:
-                execution = Execution(**earlier[0].header["execution"])
-                reason = "as in the first search of the comparison"
-            else:
-                execution, reason = execution_for(search, dataset, gpus, measuring)
-            record.open(
-                id=uuid.uuid4().hex,
-                space=space_hash(search.space),
-                data=dataset.fingerprint,
-                code=code_of(search.workload, request.space),
-                batch=max_concurrent if search.request.deterministic else None,
-                outputs=outputs.as_json(),
-                execution=dataclasses.asdict(execution),
-                reasons=[*reasons, f"student: {reason}"],
-                time=time.time(),
-            )
-        if teacher is not None:
-            write_teacher(storage, teacher)
-        kept = kept_teacher(search.workload, dataset)
-        record.listeners.append(partial(_keep_teacher, storage, kept))
-        record.listeners.append(partial(_delete_checkpoint, storage))
-        record.listeners.append(_TableWriter(storage, record))
-        needs_teacher = TEACHER_TRIAL in record.trials or not storage.exists(TEACHER_FILE)
-        trials, sampler = _plan(
-            search,
-            record,
-            max_concurrent,
-            needs_teacher=needs_teacher,
-            known=_plain_trainings(earlier),
-        )
-        sampler.recall(record)
-        with watch(record, trials):
-            interrupted = _tune(search, record, trials, gpus, presence)
-        presence.outcome = "interrupted" if interrupted else "done"
-        if record.header["outputs"]["window_bytes"]:
-            on_every_machine(search, empty_window)
-        write_tables(storage, record)
+            sampler.recall(record)
+            with watch(record, trials):
+                interrupted = _tune(search, record, trials, gpus, presence)
+            presence.outcome = "interrupted" if interrupted else "done"
+            if record.header["outputs"]["window_bytes"]:
+                on_every_machine(search, empty_window)
+            write_tables(storage, record)
     return Run(search, record, interrupted)
+
+
+def _open(
+    record: Record,
+    search: Search,
+    dataset: Dataset,
+    needs: Needs,
+    *,
+    digest: str | None,
+    gpus: float,
+    max_concurrent: int,
+    together: int,
+    earlier: tuple[Record, ...],
+) -> None:
+    """Decides what all trials have in common, and writes it down; `together`: on one machine."""
+    measuring = where_trials_run(search, gpus)
+    outputs, reasons = plan_for(search, needs, dataset, digest, together, gpus, measuring)
+    if earlier:
+        execution = Execution(**earlier[0].header["execution"])
+        reason = "as in the first search of the comparison"
+    else:
+        execution, reason = execution_for(search, dataset, gpus, measuring)
+    record.open(
+        id=uuid.uuid4().hex,
+        space=space_hash(search.space),
+        data=dataset.fingerprint,
+        teacher=digest,
+        code=code_of(search.workload, search.request.space),
+        batch=max_concurrent if search.request.deterministic else None,
+        outputs=outputs.as_json(),
+        execution=dataclasses.asdict(execution),
+        reasons=[*reasons, f"student: {reason}"],
+        time=time.time(),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,8 +186,8 @@ class Run:
 def search_yaml(request: SearchRequest) -> bytes:
     """The resolved request, to be fed back with --config; a folder's name is not in its files."""
     left_out = {"name", "runs_dir"}
-    if "@" in (request.tracking_uri or ""):
-        left_out.add("tracking_uri")  # it holds a password
+    if without_secrets(request.tracking_uri or "") != (request.tracking_uri or ""):
+        left_out.add("tracking_uri")
     content = request.model_dump(mode="json", exclude_none=True, exclude=left_out)
     return yaml.safe_dump(content, sort_keys=False).encode()
 
@@ -244,11 +275,13 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
     planned = PlannedSearch(plan, cpus=request.cpus_per_trial, gpus=gpus, max_failures=MAX_FAILURES)
     planned.on_ready = lambda: scheduler.recall(planned.recalled)
     scheduler.run_alone = planned.run_alone
+    storage = PatientStorage(search.storage.uri)
     job = Job(
         workload=workload,
         fingerprint=record.header["data"],
         code=tuple(record.header["code"]),
-        storage_uri=search.storage.uri,
+        storage_uri=storage.uri,
+        patience_seconds=storage.patience_seconds,
         ranks_on_test=request.select_on == "test",
         perturbation_interval=(
             perturbation_interval(workload.epochs) if request.scheduler == "pbt" else None
@@ -261,6 +294,8 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
     interruption = Interruption(lambda: presence.is_told_to_stop)
 
+    ray_storage = search.storage.sub("ray")
+
     def trainable(config: dict[str, Any]) -> None:
         train(config, job)
 
@@ -269,7 +304,9 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
             trainable,
             # A name of its own for each session: Tune never restores, the record does.
             name=f"session-{uuid.uuid4().hex}",
-            storage_path=search.storage.sub("ray").uri,
+            storage_path=ray_storage.uri if ray_storage.is_local else ray_storage.base,
+            # Opened by us: with the address alone, Tune would wait for a dead store for minutes.
+            storage_filesystem=None if ray_storage.is_local else ray_storage.filesystem,
             search_alg=planned,
             scheduler=scheduler,
             stop=interruption,
@@ -278,7 +315,8 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
             raise_on_failed_trial=False,
             verbose=0,
         )
-    search.storage.delete("ray")
+    with suppress(OSError):  # nothing in it is needed any more
+        search.storage.delete("ray")
     return interruption.is_requested
 
 

@@ -19,7 +19,7 @@ from ray.tune.schedulers import (
 from search_spaces import Choice, Fixed, Space
 from search_spaces.parameters import Parameter, Value
 from tuner.orchestration.record import DONE, FAILED, SEARCH, STOPPED, Record, Setting, Trial
-from tuner.patient_storage import StorageError
+from tuner.patient_storage import LostStorageError
 
 FAILURE = "failed"  # in a result: why the trial cannot go on
 NOTES = "notes"  # in a result: what a person should know
@@ -140,7 +140,7 @@ class RecordedScheduler(TrialScheduler):
         """An epoch has ended: recorded first, decided on second."""
         recorded = self._record.trials[record_name(trial.trial_id)]
         if STORAGE in result:
-            self._record.failure = StorageError(result[FAILURE])
+            self._record.failure = LostStorageError(result[FAILURE])
             return TrialScheduler.STOP
         if FAILURE in result:
             if (

@@ -26,7 +26,7 @@ from tuner.execution import FLOAT32, Execution, device_for
 from tuner.method import code_of, method_named
 from tuner.orchestration.record import FINAL, SEARCH, TEACHER
 from tuner.orchestration.schedulers import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
-from tuner.patient_storage import PatientStorage, StorageError
+from tuner.patient_storage import LostStorageError, PatientStorage
 from tuner.storage import Storage
 from tuner.teacher import TEACHER_FILE, read_digest, read_teacher, teacher_of, write_teacher
 from tuner.teacher_cache import OutputsPlan, Teacher
@@ -43,6 +43,7 @@ class Job:
     fingerprint: str  # of the data that the search began with
     code: tuple[str, ...]  # of a person's own networks and method, as they were then
     storage_uri: str  # of the search's own folder
+    patience_seconds: float  # with a storage that is away
     ranks_on_test: bool
     perturbation_interval: int | None  # epochs; population-based training only
     num_threads: int
@@ -58,7 +59,7 @@ def train(config: dict[str, Any], job: Job) -> None:
     device = device_for(config["gpus"])
     if device.type == "cuda":
         _share_gpu(config["gpus"])
-    storage = PatientStorage(job.storage_uri)
+    storage = PatientStorage(job.storage_uri, job.patience_seconds)
     name = record_name(tune.get_context().get_trial_id())
     try:
         _train(config, job, storage, f"checkpoints/{name}.pt", device)
@@ -66,7 +67,7 @@ def train(config: dict[str, Any], job: Job) -> None:
         tune.report({FAILURE: str(error)})
     except torch.OutOfMemoryError as error:
         tune.report({FAILURE: f"out of memory: {error}", OUT_OF_MEMORY: True})
-    except StorageError as error:
+    except LostStorageError as error:
         tune.report({FAILURE: str(error), STORAGE: True})
     finally:
         _give_memory_back()
@@ -151,7 +152,10 @@ def _state(storage: Storage, checkpoint: str) -> bytes | None:
     if given is not None:
         with given.as_directory() as folder:
             return Path(folder, "state.pt").read_bytes()
-    return storage.read(checkpoint) if storage.exists(checkpoint) else None
+    try:
+        return storage.read(checkpoint)
+    except FileNotFoundError:
+        return None
 
 
 def _give_memory_back() -> None:
@@ -199,6 +203,6 @@ def _network(job: Job) -> nn.Module:
 def _of_teacher_file(job: Job, read: Callable[[Storage], Result]) -> Result:
     """What is read of the search's teacher. Damaged, no trial can go on: the driver has a copy."""
     try:
-        return read(PatientStorage(job.storage_uri))
+        return read(PatientStorage(job.storage_uri, job.patience_seconds))
     except (FileNotFoundError, DamagedCheckpointError) as error:
-        raise StorageError(f"{job.storage_uri}/{TEACHER_FILE} is damaged ({error})") from error
+        raise LostStorageError(f"{job.storage_uri}/{TEACHER_FILE} is damaged ({error})") from error

@@ -32,10 +32,10 @@ from tuner.reports.formatting import (
 from tuner.reports.study import study_of
 from tuner.reports.summary import axis_of, findings, is_interrupted, metric_of, workload_text
 from tuner.reports.tables import read_tables, seconds_of
+from tuner.secrets import without_secrets
 from tuner.storage import SEARCH_FILE, Storage
 
 REPORT_FILE = "report.html"
-_PASSWORD = re.compile(r"(://)[^/@\s]+@")  # in a tracking server's address, or a bucket's
 
 _TAG = re.compile(r"<(?!/?(?:br|extra)>)")  # but those of line breaks and of Plotly's hover boxes
 
@@ -92,7 +92,7 @@ def _page(storage: Storage, record: Record, text: str, request: dict[str, Any]) 
         finals=record.of(FINAL),
         failed=[trial for trial in record.trials.values() if trial.status == FAILED],
         seconds_of=seconds_of,
-        search_yaml=_PASSWORD.sub(r"\1***@", text),
+        search_yaml=without_secrets(text),
         command=_command(storage, record, request),
         is_interrupted=is_interrupted(record, request),
         plotly=Markup(get_plotlyjs()),
@@ -194,9 +194,9 @@ def _order(trial: Trial, metric: str) -> tuple[bool, bool, int, float]:
 
 
 def _command(storage: Storage, record: Record, request: dict[str, Any]) -> str:
-    folder, _, name = storage.path("").rstrip("/").rpartition("/")
+    runs, name = storage.parent_uri, storage.base.rpartition("/")[2]
     if is_interrupted(record, request):
-        return shlex.join(["python", "-m", "tuner.search", "--resume", name, "--runs-dir", folder])
+        return shlex.join(["python", "-m", "tuner.search", "--resume", name, "--runs-dir", runs])
     path = storage.path(SEARCH_FILE)
     return shlex.join(["python", "-m", "tuner.search", "--config", path, "--name", f"{name}-again"])
 
