@@ -26,6 +26,9 @@ from tuner.orchestration.record import DONE, FAILED, SEARCH, STOPPED
 
 pytestmark = pytest.mark.slow
 NUM_KILLS = 20
+# Long enough to be killed so often, each time after it has gone on.
+LONG = {**OPTIONS, "trials": 14, "epochs": 6}
+LONG_STRAIGHT = "long-straight"
 FaultRow = Callable[..., None]
 
 
@@ -41,13 +44,19 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
         yield searches
 
 
+@pytest.fixture(scope="module")
+def long_straight(searches: Searches) -> str:
+    assert searches.run(LONG_STRAIGHT, "--quiet", **LONG) == 0
+    return LONG_STRAIGHT
+
+
 def test_a_driver_killed_at_twenty_random_moments_loses_nothing(
-    searches: Searches, tmp_path: Path, fault_row: FaultRow
+    searches: Searches, long_straight: str, tmp_path: Path, fault_row: FaultRow
 ) -> None:
     name, draw = "driver-killed", random.Random(0)
     watch, lost = Watch(searches, name), 0
-    arguments = searches.arguments(name, "--quiet", **OPTIONS)
-    total = searches.journal(STRAIGHT).count(b"\n")
+    arguments = searches.arguments(name, "--quiet", **LONG)
+    total = searches.journal(long_straight).count(b"\n")
     for number in range(NUM_KILLS):
         before = record_of(searches, name)
         driver = Driver(arguments, tmp_path)
@@ -56,7 +65,7 @@ def test_a_driver_killed_at_twenty_random_moments_loses_nothing(
                 time.sleep(draw.uniform(0, 10))
             else:
                 watch.until_it_goes_on(driver)
-                goal = watch.num_lines + draw.randrange(1 + 2 * total // NUM_KILLS)
+                goal = watch.num_lines + draw.randrange(1 + total // NUM_KILLS)
                 driver.wait_until(lambda goal=goal: watch.num_lines >= min(goal, total - 1))
                 time.sleep(draw.uniform(0, 0.3))
         finally:
@@ -76,11 +85,11 @@ def test_a_driver_killed_at_twenty_random_moments_loses_nothing(
         recovery_seconds=watch.median,
     )
     assert (lost, repeated) == (0, 0)
-    as_if_nothing_had_happened(searches, name)
+    as_if_nothing_had_happened(searches, name, long_straight)
 
 
 def test_trial_processes_killed_at_twenty_random_moments_lose_nothing(
-    searches: Searches, fault_row: FaultRow
+    searches: Searches, long_straight: str, fault_row: FaultRow
 ) -> None:
     name, draw = "trials-killed", random.Random(1)
     watch = Watch(searches, name)
@@ -102,7 +111,7 @@ def test_trial_processes_killed_at_twenty_random_moments_lose_nothing(
 
     processes = TrialProcesses()
     with processes.watching(is_time_to_kill):
-        assert searches.run(name, "--quiet", **OPTIONS) == 0
+        assert searches.run(name, "--quiet", **LONG) == 0
     record = searches.record(name)
     lost, repeated = lost_trials(None, record), repeated_runs(searches, name)
     fault_row(
@@ -115,7 +124,7 @@ def test_trial_processes_killed_at_twenty_random_moments_lose_nothing(
     assert len(processes.killed) == NUM_KILLS
     assert FAILED not in {trial.status for trial in record.trials.values()}
     assert (lost, repeated) == (0, 0)
-    as_if_nothing_had_happened(searches, name)
+    as_if_nothing_had_happened(searches, name, long_straight)
 
 
 def test_a_trial_that_hangs_is_begun_again(

@@ -269,26 +269,27 @@ def machine_resources() -> dict[str, float]:
     return {"CPU": float(num_cpus()), "GPU": float(torch.cuda.device_count())}
 
 
-def check_resumed(
-    search: Search, record: Record, dataset: Dataset, digest: str | None = None
-) -> None:
-    """Raises RequestError where space, data or teacher are not what the search began with.
+def check_teacher(search: Search, record: Record, digest: str | None) -> None:
+    """Raises RequestError where a resumed search cannot have the teacher that it began with.
 
     `digest` is of the teacher's weights, None where there is no whole copy of them.
     """
-    if not record.header:
-        return
-    began_with = record.header.get("teacher")
+    began_with, trained = record.header.get("teacher"), record.trials.get(TEACHER)
     if digest is not None and began_with not in (None, digest):
         raise RequestError(
             f"the teacher has changed since {search.name} began; restore it, or start a new search"
         )
-    teacher = record.trials.get(TEACHER)
-    if digest is None and teacher is not None and teacher.status == DONE:
+    if digest is None and trained is not None and trained.status == DONE:
         raise RequestError(
             f"the teacher of {search.name} is damaged, and there is no other copy; "
             "restore teacher.pt, or start a new search"
         )
+
+
+def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
+    """Raises RequestError where space or data are no longer what the search began with."""
+    if not record.header:
+        return
     code = code_of(search.workload, search.request.space)
     for name, what, now in (
         ("space", search.request.space, space_hash(search.space)),

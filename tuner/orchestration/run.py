@@ -26,6 +26,7 @@ from tuner.orchestration.prepare import (
     check_resources,
     check_resumed,
     check_storage,
+    check_teacher,
     fit,
     machine_resources,
 )
@@ -90,7 +91,8 @@ def run_search(
     if resume:
         check_not_running(search.storage)
         record = Record.load(storage, lock=True)
-        check_resumed(search, record, dataset, digest)
+        check_resumed(search, record, dataset)
+        check_teacher(search, record, digest)
     else:
         record = Record(storage)
     with closing(record), ray_for(search):
