@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -73,6 +74,15 @@ class Server:
         if self._process.poll() is None:
             os.killpg(self._process.pid, 9)
         self._process.wait()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Takes connections and says nothing, as one that hangs."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self.log.read_text()

@@ -4,12 +4,13 @@ import io
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import torch
+from faults import Watch, is_in_epoch, lost_trials, repeated_runs
 from searching import Driver, Searches, local_ray, runs_of, same_results
 from servers import Bucket, free_port, s3_bucket
 
@@ -173,6 +174,7 @@ def test_a_whole_search_in_a_bucket_leaves_whole_objects(
     kept = {key.removeprefix(f"runs/{straight}/") for key in bucket.names() if key[-1] != "/"}
     finals = {f"checkpoints/{trial.trial}.pt" for trial in record.of("final")}
     files = {"search.yaml", "journal.jsonl", "teacher.pt", "best.yaml", "report.html"}
+    files.add("driver.json")
     assert kept == files | finals | {"trials.parquet", "epochs.parquet"}
     for name in (*finals, "teacher.pt"):
         assert torch.load(io.BytesIO(storage.read(name)), weights_only=True)["model"]
@@ -226,6 +228,38 @@ def test_a_driver_that_is_killed_goes_on_from_the_bucket(
     groups = {f"group:{trial.label}" for trial in record.of("final")}
     assert sorted(names) == sorted(["", *record.trials, *groups])
     assert not searches.storage("killed").exists("ray")
+
+
+@pytest.mark.slow
+def test_a_bucket_that_says_nothing_for_a_while_is_waited_for(
+    searches: BucketSearches,
+    straight: str,
+    bucket: Bucket,
+    tmp_path: Path,
+    fault_row: Callable[..., None],
+) -> None:
+    watch = Watch(searches, "silent")
+    driver = Driver(searches.arguments("silent", "--quiet"), tmp_path)
+    try:
+        driver.wait_until(is_in_epoch(searches, "silent", "0001", 1))
+        with bucket.server.silent():
+            time.sleep(45)  # longer than the library itself tries
+        watch.until_it_goes_on(driver)
+        assert driver.wait() == 0, driver.err
+    finally:
+        driver.reap()
+    assert "waiting up to" in driver.err
+    lost = lost_trials(None, searches.record("silent"))
+    repeated = repeated_runs(searches, "silent")
+    fault_row(
+        "bucket silent for 45 s",
+        injected=1,
+        lost=lost,
+        repeated=repeated,
+        recovery_seconds=watch.median,
+    )
+    assert (lost, repeated) == (0, 0)
+    same_results(searches, straight, "silent")
 
 
 @pytest.mark.parametrize(
