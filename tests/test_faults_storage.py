@@ -31,7 +31,6 @@ from tuner.teacher_cache.store import cache_folder
 
 pytestmark = pytest.mark.slow
 FaultRow = Callable[..., None]
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 AWAY_SECONDS = 8.0
 
 
@@ -81,7 +80,6 @@ def test_storage_that_is_away_for_a_while_is_waited_for(
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()
-    assert "waiting up to" in driver.err
     told(f"storage away for {AWAY_SECONDS:.0f} s", name, len(moments), watch)
 
 
@@ -238,35 +236,43 @@ def test_damaged_results_are_made_again_from_what_is_whole(
     told("results file damaged (journal, tables, teacher)", name, num_damaged, watch, before)
 
 
+# Imported by every Python process that finds it: the driver, its trials, Ray's own. The
+# machine's clock itself is not ours to set.
+JUMPING_CLOCK = """
+import os, time
+
+true_time, file = time.time, os.environ["CLOCK_OFFSET_FILE"]
+
+def jumping_time():
+    with open(file) as opened:
+        return true_time() + float(opened.read() or 0)
+
+time.time = jumping_time
+"""
+
+
 def test_clocks_that_jump_change_nothing(
     searches: Searches, tmp_path: Path, told: Callable[..., None]
 ) -> None:
-    if not FAKETIME.exists():
-        pytest.skip("libfaketime is not on this machine")
-    name, clock = "clock", tmp_path / "clock"
-    clock.write_text("+0")
-    variables = {
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
+    name, offset = "clock", tmp_path / "offset"
+    offset.write_text("0")
+    (tmp_path / "clock").mkdir()
+    (tmp_path / "clock" / "sitecustomize.py").write_text(JUMPING_CLOCK)
+    path = os.pathsep.join([str(tmp_path / "clock"), os.environ.get("PYTHONPATH", "")])
+    variables = {"PYTHONPATH": path, "CLOCK_OFFSET_FILE": str(offset)}
     watch = Watch(searches, name)
-    driver = Driver(
-        searches.arguments(name, "--quiet", **OPTIONS, time_budget="30m"),
-        tmp_path,
-        variables=variables,
-    )
-    jumps = {"0000": "+2h", "0002": "-1d", "0003": "+400d", "0006": "-5h"}
+    options = {**OPTIONS, "time_budget": "30m", "hang_timeout": "10m"}  # neither is over
+    driver = Driver(searches.arguments(name, "--quiet", **options), tmp_path, variables=variables)
+    hour, day = 3600, 86400
+    jumps = {"0000": 2 * hour, "0002": -day, "0003": 400 * day, "0006": -5 * hour}
     try:
-        for trial, jump in jumps.items():
+        for trial, seconds in jumps.items():
             driver.wait_until(is_in_epoch(searches, name, trial, 1))
-            clock.write_text(jump)
+            offset.write_text(str(seconds))
             watch.until_it_goes_on(driver)
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()
     started = [trial.started for trial in searches.record(name).trials.values()]
-    assert max(started) - min(started) > 300 * 86400  # the clock did jump
+    assert max(started) - min(started) > 300 * day  # the clock did jump
     told("clock jumps (hours, days, a year; both ways)", name, len(jumps), watch)
