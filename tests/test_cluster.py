@@ -45,6 +45,6 @@ def test_a_dry_run_says_what_fits_and_how_long_it_takes(
     (most,) = re.findall(r"the whole search of itrd: at most (.*?), [\d.]+ CPU-hours", out)
     (likely,) = re.findall(r"with trials stopped early, about (.*?), [\d.]+ CPU-hours", out)
     # 20 trials and 3 final trainings, two at a time.
-    assert seconds_of(most) == pytest.approx(23 * seconds_of(training) / 2, rel=0.2)
+    assert seconds_of(most) == pytest.approx(12 * seconds_of(training), rel=0.2)
     assert seconds_of(training) < seconds_of(likely) < seconds_of(most)
     assert not searches.runs.exists()

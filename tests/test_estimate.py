@@ -39,8 +39,13 @@ def test_a_training_is_its_steps_and_its_validations():
 
 
 def test_a_search_is_its_trainings_side_by_side():
-    assert estimated().most_seconds == pytest.approx(12 * 60.0 / 4)
-    assert estimated().likely_seconds == pytest.approx((8 * 15.0 + 4 * 60.0) / 4)
+    assert estimated().most_seconds == pytest.approx(2 * 60.0 + 1 * 60.0)
+    assert estimated().likely_seconds == pytest.approx(2 * 15.0 + 1 * 60.0)
+
+
+def test_more_slots_than_trainings_make_no_training_shorter():
+    few = estimated(num_trials=2, num_finals=1)
+    assert few.most_seconds == pytest.approx(60.0 + 60.0)
 
 
 def test_a_teacher_is_trained_alone_first():
@@ -53,12 +58,14 @@ def test_the_teachers_answers_are_computed_once_or_by_each():
     assert once == pytest.approx(40 * 0.5 / 4)
     each = estimated(teacher_batches_per_training=40)
     assert each.training_seconds - estimated().training_seconds == pytest.approx(40 * 0.5)
-    assert each.most_seconds - estimated().most_seconds == pytest.approx(12 * 40 * 0.5 / 4)
+    assert each.most_seconds - estimated().most_seconds == pytest.approx(3 * 40 * 0.5)
 
 
 def test_hours_are_of_gpus_or_else_of_cores():
-    assert estimated().device_hours(3600.0) == pytest.approx(4 * 0.5)
-    assert estimated(gpus_per_trial=0.0).device_hours(3600.0) == pytest.approx(4 * 2.0)
+    hours = 12 * 60.0 / 3600
+    assert estimated().device_hours(20) == pytest.approx(hours * 0.5)
+    assert estimated(gpus_per_trial=0.0).device_hours(20) == pytest.approx(hours * 2.0)
+    assert estimated().device_hours(5) == pytest.approx((8 * 15.0 + 4 * 60.0) / 3600 * 0.5)
 
 
 @pytest.mark.parametrize(

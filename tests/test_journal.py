@@ -3,10 +3,12 @@
 import errno
 import os
 import random
+import time
 
 import pytest
 
 from tuner.errors import RequestError
+from tuner.orchestration import journal as journal_module
 from tuner.orchestration.journal import COPY_FILE, JOURNAL_FILE, Journal
 from tuner.storage import Storage
 
@@ -112,7 +114,6 @@ def test_a_line_that_could_not_be_written_is_not_there_and_may_be_written_again(
     journal = Journal(storage)
     journal.open()
     journal.read()
-    before = both(storage)
     with monkeypatch.context() as patch:
         if step == "fsync":
             patch.setattr(os, "fsync", _fail)
@@ -121,11 +122,62 @@ def test_a_line_that_could_not_be_written_is_not_there_and_may_be_written_again(
             journal._files[number] = _Full(journal._files[number])
         with pytest.raises(OSError, match="No space left"):
             journal.append({"event": "end"}, sync=True)
-    assert both(storage) == before
     journal._files = [getattr(file, "file", file) for file in journal._files]
     journal.append({"event": "end"}, sync=True)
     journal.close()
     assert Journal(storage).read() == [*EVENTS, {"event": "end"}]
+
+
+def test_equal_lines_at_the_end_are_not_taken_for_each_other(storage):
+    note = {"event": "note", "text": "the same"}
+    journal = Journal(storage)
+    journal.open()
+    journal.read()
+    for event in (note, EVENTS[0], note, EVENTS[1]):
+        journal.append(event, sync=False)
+    journal.close()
+    lines = storage.read(COPY_FILE).splitlines(keepends=True)
+    storage.write(COPY_FILE, b"".join(lines[: len(EVENTS) + 1]))  # a power cut behind the note
+    assert reopened(storage) == [*EVENTS, note, EVENTS[0], note, EVENTS[1]]
+
+
+def test_a_journal_damaged_where_its_copy_ends_loses_nothing_behind(storage):
+    lines = storage.read(COPY_FILE).splitlines(keepends=True)
+    storage.write(COPY_FILE, b"".join(lines[:30]))
+    own = storage.read(JOURNAL_FILE).splitlines(keepends=True)
+    own[29] = b"?" * (len(own[29]) - 1) + b"\n"
+    storage.write(JOURNAL_FILE, b"".join(own))
+    assert reopened(storage) == EVENTS
+
+
+def test_what_the_disk_did_not_let_be_cut_off_is_cut_off_later(storage, monkeypatch):
+    journal = Journal(storage)
+    journal.open()
+    journal.read()
+    journal._files[1] = _Full(journal._files[1])  # the journal has the line already
+    with pytest.raises(OSError, match="No space left"):
+        journal.append({"event": "end"}, sync=True)
+    journal._files[1] = journal._files[1].file
+    journal.append({"event": "end"}, sync=True)
+    journal.close()
+    assert reopened(storage) == [*EVENTS, {"event": "end"}]
+    assert storage.read(JOURNAL_FILE).count(b'"end"') == 1
+
+
+def test_what_waits_for_an_object_is_written_soon_and_at_the_end(monkeypatch):
+    monkeypatch.setattr(journal_module, "REMOTE_PAUSE_SECONDS", 0.3)
+    storage = Storage("mock:///late")
+    storage.filesystem.create_dir("late")
+    journal = Journal(storage)
+    journal.append(EVENTS[0], sync=True)
+    journal.append(EVENTS[1], sync=False)
+    assert Journal(storage).read() == EVENTS[:1]
+    time.sleep(0.6)
+    assert Journal(storage).read() == EVENTS[:2]
+    journal.append(EVENTS[2], sync=True)
+    journal.append(EVENTS[3], sync=False)
+    journal.close()
+    assert Journal(storage).read() == EVENTS[:4]
 
 
 def test_an_object_store_holds_one_object():

@@ -21,6 +21,8 @@ from tuner.orchestration.presence import (
 )
 from tuner.storage import Storage
 
+WRONG = json.dumps(asdict(Driver("", "", "", 1, "", 1, "yesterday", ""))).encode()
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
@@ -93,11 +95,21 @@ def test_a_killed_driver_of_this_machine_is_known_at_once(storage):
 def test_a_driver_elsewhere_is_watched_by_its_beats_not_by_a_clock(storage):
     with Presence(storage):
         wait_for(lambda: read_driver(storage) is not None)
-        elsewhere = replace(read_driver(storage), host="elsewhere", time=0.0)
+        elsewhere = replace(read_driver(storage), machine="elsewhere", time=0.0)
         assert is_alive(storage, elsewhere)
     silent = replace(elsewhere, time=time.time() + 1e6)
     write(storage, silent)
     assert not is_alive(storage, silent)
+
+
+def test_a_driver_whose_search_was_taken_over_stops(storage):
+    with Presence(storage) as first:
+        wait_for(lambda: read_driver(storage) is not None)
+        with Presence(storage) as second:
+            wait_for(lambda: first.is_told_to_stop)
+            assert not second.is_told_to_stop
+        other = read_driver(storage)
+    assert read_driver(storage) == other  # the first leaves no sign over it
 
 
 def test_storage_that_is_away_stops_nothing(storage, monkeypatch):
@@ -111,6 +123,7 @@ def test_storage_that_is_away_stops_nothing(storage, monkeypatch):
 def test_an_object_store_has_no_locks_so_the_driver_is_looked_for():
     storage = Storage("mock:///mine")
     storage.filesystem.create_dir("mine")
+    storage.write("search.yaml", b"")
     check_not_running(storage)  # nobody has begun it
     with Presence(storage):
         wait_for(lambda: read_driver(storage) is not None)
@@ -119,7 +132,7 @@ def test_an_object_store_has_no_locks_so_the_driver_is_looked_for():
     check_not_running(storage)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": 1}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": 1}', b"\xff", WRONG])
 def test_a_damaged_file_is_no_driver(storage, content):
     storage.write(DRIVER_FILE, content)
     assert read_driver(storage) is None

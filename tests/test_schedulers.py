@@ -19,6 +19,7 @@ from tuner.orchestration.record import (
 )
 from tuner.orchestration.schedulers import (
     FAILURE,
+    MAX_LOST,
     OUT_OF_MEMORY,
     RecordedScheduler,
     _Explore,
@@ -373,9 +374,22 @@ def test_a_crash_is_told_by_its_last_error(record, tmp_path, monkeypatch):
     error = tmp_path / "error.txt"
     error.write_text("Failure # 1\nray::actor\n  File x\nValueError: too bad\n\n")
     monkeypatch.setattr(TuneTrial, "error_file", property(lambda self: str(error)))
+    trial.set_status(TuneTrial.RUNNING)
     search.scheduler.on_trial_error(None, trial)
     assert record.trials["0000"].status == FAILED
     assert record.trials["0000"].reason.endswith("ValueError: too bad")
+
+
+def test_a_trial_whose_process_is_lost_before_it_begins_has_not_failed(record, monkeypatch):
+    monkeypatch.setattr(TuneTrial, "error_file", None)
+    search = Search(record)
+    search.begin("0000")
+    trial = search.tune_trials["0000"]
+    for _ in range(MAX_LOST):
+        search.scheduler.on_trial_error(None, trial)
+        assert record.trials["0000"].status == RUNNING
+    search.scheduler.on_trial_error(None, trial)
+    assert record.trials["0000"].status == FAILED
 
 
 def test_a_crash_that_is_tried_again_ends_nothing(record):

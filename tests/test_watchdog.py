@@ -18,7 +18,10 @@ class Loop:
         monkeypatch.setattr(ray, "kill", lambda actor, no_restart: self.killed.append(actor))
         state = SimpleNamespace(ray_actor="actor")
         self.trial = SimpleNamespace(trial_id="0000", status="RUNNING", temporary_state=state)
-        self.watchdog = Watchdog(limit)
+        self.storage_answers, self.told = True, []
+        self.watchdog = Watchdog(
+            limit, None, lambda: self.storage_answers, lambda *told: self.told.append(told)
+        )
         self.watchdog.on_trial_start(0, [self.trial], self.trial)
 
     def turn(self, seconds: float) -> None:
@@ -44,6 +47,7 @@ def test_a_trial_that_is_silent_for_too_long_is_killed_once(loop):
     assert loop.killed == []
     loop.quiet(2)
     assert loop.killed == ["actor"]
+    assert loop.told == [("0000", "it told nothing for 5 s: begun again")]
     loop.quiet(3)  # it is being begun again
     assert loop.killed == ["actor"]
 
@@ -88,3 +92,17 @@ def test_without_a_limit_it_is_what_was_seen_so_far(loop):
     loop.report()
     loop.report()
     assert loop.watchdog.limit_seconds == pytest.approx(2000.0)
+
+
+def test_a_trial_that_waits_for_the_storage_does_not_hang(loop):
+    loop = loop(5.0)
+    loop.storage_answers = False
+    loop.quiet(60)
+    assert loop.killed == []
+    loop.storage_answers = True
+    loop.quiet(6)
+    assert "actor" in loop.killed
+
+
+def test_a_resumed_search_knows_how_long_an_epoch_was():
+    assert Watchdog(None, 100.0, bool, print).limit_seconds == 2000.0

@@ -104,7 +104,7 @@ def print_plan(search: Search) -> None:
 def print_estimate(method: str, estimate: "Estimate") -> None:
     """What fits on the cluster at once, and what the search of a method will take of it."""
     console = Console(highlight=False, soft_wrap=True)
-    has_gpus = estimate.gpus_per_trial > 0
+    has_gpus, amount = estimate.gpus_per_trial > 0, estimate.amount
     of_trial = f"{estimate.cpus_per_trial:g} CPU"
     cluster = f"{estimate.cpus:g} CPUs"
     if has_gpus:
@@ -122,12 +122,16 @@ def print_estimate(method: str, estimate: "Estimate") -> None:
     )
     unit = "GPU-hours" if has_gpus else "CPU-hours"
 
-    def told(seconds: float) -> str:
-        return f"{duration_text(seconds)}, {estimate.device_hours(seconds):.3g} {unit}"
+    def told(seconds: float, epochs: float) -> str:
+        return f"{duration_text(seconds)}, {estimate.device_hours(epochs):.3g} {unit}"
 
-    console.print(f"the whole search of {method}: at most {told(estimate.most_seconds)}")
+    console.print(
+        f"the whole search of {method}: at most {told(estimate.most_seconds, amount.epochs)}"
+    )
     if estimate.likely_seconds < estimate.most_seconds:
-        console.print(f"with trials stopped early, about {told(estimate.likely_seconds)}")
+        console.print(
+            f"with trials stopped early, about {told(estimate.likely_seconds, amount.mean_epochs)}"
+        )
 
 
 def print_workload(search: Search) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tuner.errors import RequestError
 from tuner.storage import Storage
 
 PATIENCE_SECONDS = 300.0
@@ -27,8 +28,16 @@ class PatientStorage(Storage):
 
     def __init__(self, location: str, patience_seconds: float | None = None) -> None:
         """`patience_seconds`: how long it asks again; by default PATIENCE_SECONDS."""
-        super().__init__(location)
+        self.uri, self.is_local = location, False  # until it is opened
         self.patience_seconds = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+
+        def open_it() -> None:
+            try:
+                super(PatientStorage, self).__init__(location)
+            except RequestError as error:  # it was opened before, by whoever gave the request
+                raise OSError(str(error)) from error
+
+        self.patiently(open_it)
 
     def exists(self, name: str = "") -> bool:
         """As `Storage.exists`; a folder that is gone with its mount point is waited for."""

@@ -78,8 +78,16 @@ class Storage:
 
     def folders(self) -> list[str]:
         """Names of the folders inside this one."""
-        found = self.filesystem.get_file_info(fs.FileSelector(self.base))
-        return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+        return self._names("", fs.FileType.Directory)
+
+    def files(self, folder: str) -> list[str]:
+        """Names of the files in a folder inside this one; none where it is not there."""
+        return self._names(folder, fs.FileType.File)
+
+    def _names(self, folder: str, kind: fs.FileType) -> list[str]:
+        place = f"{self.base}/{folder}".rstrip("/")
+        found = self.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True))
+        return sorted(info.base_name for info in found if info.type == kind)
 
     def read(self, name: str) -> bytes:
         """The content of a file. Raises FileNotFoundError."""
@@ -119,6 +127,17 @@ class Storage:
             with suppress(FileNotFoundError):
                 self.filesystem.delete_dir(path)
 
+    def takes_files(self) -> bool:
+        """Whether it answers, and has room for one."""
+        try:
+            if not self.exists():
+                return False
+            self.write(".room", bytes(2**16), sync=False)
+            self.delete(".room")
+        except OSError:
+            return False
+        return True
+
     def check_writable(self) -> None:
         """Raises RequestError where nothing can be written; leaves no folder that was not there."""
         with self.probe():
@@ -133,7 +152,6 @@ class Storage:
         name = f".probe-{uuid.uuid4().hex}"
         folder = Path(self.base)
         new = [p for p in (folder, *folder.parents) if not p.exists()] if self.is_local else []
-        is_new_in_store = not self.is_local and not self.exists()
         try:
             if new:
                 folder.mkdir(parents=True)
@@ -150,8 +168,6 @@ class Storage:
         finally:
             self.delete(name)
             _remove(new)
-            if is_new_in_store:  # pyarrow marks folders there too
-                self.delete("")
 
 
 def _remove(folders: list[Path]) -> None:

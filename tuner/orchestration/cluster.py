@@ -149,12 +149,16 @@ def on_machines(nodes: list[dict[str, Any]], function: Callable[[], Result]) -> 
         try:
             results.append(ray.get(call))
         except ray.exceptions.RayError as error:
-            lines = str(getattr(error, "cause", None) or error).strip().splitlines()
             raise RequestError(
-                f"{node['NodeManagerHostname']} cannot run the driver's code ({lines[-1]}); "
+                f"{node['NodeManagerHostname']} cannot run the driver's code ({_last_line(error)}); "
                 "see that it has the same packages, or take it out of the cluster"
             ) from error
     return results
+
+
+def _last_line(error: Exception) -> str:
+    lines = str(getattr(error, "cause", None) or error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def _call_on(nodes: list[dict[str, Any]], function: Callable[[], object]) -> list[Any]:
@@ -176,6 +180,15 @@ def where_trials_run(search: Search, gpus: float) -> Measuring:
         if search.request.address is None and not gpus:
             return function()
         cpus = search.request.cpus_per_trial
-        return ray.get(ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1)(function).remote())
+        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1)(function)
+        try:
+            return ray.get(remote.remote())
+        except ray.exceptions.RayTaskError:
+            raise  # our own mistake, with its traceback
+        except ray.exceptions.RayError as error:
+            raise RequestError(
+                f"the machine that was to measure is lost ({_last_line(error)}); "
+                "look at the cluster with `ray status`, then run this again"
+            ) from error
 
     return call

@@ -1,5 +1,6 @@
 """How long a search will take on a cluster, from a few steps of a trial measured on it."""
 
+import math
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -77,29 +78,41 @@ class Estimate:
         """If the scheduler stops as many trials as it aims at."""
         return self._in_all(self.amount.mean_epochs)
 
-    def device_hours(self, seconds: float) -> float:
-        """Hours of GPUs (without any: of CPU cores) that trials hold in so many seconds."""
-        devices = self.gpus_per_trial or self.cpus_per_trial
-        return seconds / 3600 * self.num_at_once * devices
+    def device_hours(self, epochs: float) -> float:
+        """Hours of GPUs (without any: of CPU cores) that the search takes, with trials so long."""
+        amount = self.amount
+        trials = amount.num_trials * self._seconds(epochs)
+        finals = amount.num_finals * self._seconds(amount.epochs)
+        seconds = self._alone() + self._shared() + trials + finals
+        return seconds / 3600 * (self.gpus_per_trial or self.cpus_per_trial)
 
     def _seconds(self, epochs: float) -> float:
         amount, pace = self.amount, self.pace
         own = amount.teacher_batches_per_training * pace.teacher * epochs / amount.epochs
         return epochs * (amount.steps_per_epoch * pace.step + pace.validation) + own
 
-    def _in_all(self, epochs: float) -> float:
+    def _alone(self) -> float:
+        """The teacher's own training."""
         amount, pace = self.amount, self.pace
-        alone = amount.teacher_epochs * (
+        return amount.teacher_epochs * (
             amount.steps_per_epoch * pace.teacher_step + pace.validation
         )
-        shared = amount.teacher_batches_once * pace.teacher
-        trials = amount.num_trials * self._seconds(epochs)
-        finals = amount.num_finals * self._seconds(amount.epochs)
-        return alone + (shared + trials + finals) / self.num_at_once
+
+    def _shared(self) -> float:
+        """The teacher's answers that all trainings share."""
+        return self.amount.teacher_batches_once * self.pace.teacher
+
+    def _in_all(self, epochs: float) -> float:
+        amount = self.amount
+        # As many trainings one after the other as the last slot has.
+        trials = math.ceil(amount.num_trials / self.num_at_once) * self._seconds(epochs)
+        finals = math.ceil(amount.num_finals / self.num_at_once) * self._seconds(amount.epochs)
+        at_once = min(self.num_at_once, max(1, amount.num_trials))
+        return self._alone() + self._shared() / at_once + trials + finals
 
 
 def estimate(search: Search) -> Estimate:
-    """Measures on the cluster that the request names; begins nothing, writes nothing there.
+    """Measures on the cluster that the request names; begins no search.
 
     Raises RequestError where the search could not be run.
     """
@@ -113,7 +126,8 @@ def estimate(search: Search) -> Estimate:
         machines = [node for node in ray.nodes() if node["Alive"]]
         nodes = [node["Resources"] for node in machines]
         request = with_gpu_share(search, nodes)
-        gpus, num_at_once = check_resources(request, nodes)
+        gpus, wanted = check_resources(request, nodes)
+        num_at_once = min(wanted, sum(fit(node, request.cpus_per_trial, gpus) for node in nodes))
         check_machines(search, dataset, gpus, machines)
         measuring = where_trials_run(search, gpus)
         digest = None if teacher is None else weights_digest(teacher)

@@ -10,8 +10,10 @@ import errno
 import fcntl
 import json
 import os
+import threading
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +35,10 @@ class Journal:
         self._was_read = False
         self._written = 0.0
         self._files: list[BinaryIO] = []  # the journal and its copy, while they are ours
+        self._sizes: list[int] = []  # of both, without what an attempt that failed has left
+        self._num_written = 0  # of an object's lines
+        self._timer: threading.Timer | None = None
+        self._flushing = threading.Lock()
 
     def read(self) -> list[Event]:
         """The events so far, without a torn last line. Raises RequestError for a lost one."""
@@ -47,6 +53,7 @@ class Journal:
                     "restore the file from a copy, or start a new search"
                 ) from None
         self._was_read = True
+        self._num_written = len(self._lines)
         self._mend()
         return events
 
@@ -59,10 +66,7 @@ class Journal:
             return [line + b"\n" for line in own]
         last = max(copied)
         lines = [copied.get(number) or _between(own, copied, number) for number in range(last + 1)]
-        # The copy is written second, so it may lack the last lines.
-        if copied[last] in own:
-            behind = len(own) - own[::-1].index(copied[last])
-            lines += own[behind:]
+        lines += _behind(own, copied, last)
         return [line + b"\n" for line in lines]
 
     def _content(self, name: str) -> bytes:
@@ -86,17 +90,22 @@ class Journal:
                 f"{folder.name} is running in another process; wait for its end, or stop it first"
             ) from None
         self._files = [journal, (folder / COPY_FILE).open("ab", buffering=0)]
+        self._sizes = [os.fstat(file.fileno()).st_size for file in self._files]
         self._mend()
 
     def close(self) -> None:
-        """Leaves it to a later session, which may be one of this process."""
+        """Leaves it to a later session, which may be one of this process. Raises OSError."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flush()
         for file in reversed(self._files):  # the lock last
             file.close()  # for good: opened again, it would be cut to what was read
 
     def append(self, event: Event, *, sync: bool) -> None:
         """Writes a line; `sync` also survives a power cut.
 
-        Raises OSError; then the line is not there, and may be appended again.
+        Raises OSError. Of a file the line is then not there, and may be appended again. To an
+        object it is written later, with what follows.
         """
         line = json.dumps(event).encode() + b"\n"
         if self._storage.is_local:
@@ -106,20 +115,36 @@ class Journal:
             return
         self._lines.append(line)
         if sync or time.monotonic() - self._written > REMOTE_PAUSE_SECONDS:
-            self._storage.write(JOURNAL_FILE, b"".join(self._lines))
-            self._written = time.monotonic()
+            self._flush()
+        elif self._timer is None:
+            self._timer = threading.Timer(REMOTE_PAUSE_SECONDS, self._flush_later)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _flush(self) -> None:
+        """Replaces the object, where lines wait for it."""
+        with self._flushing:
+            lines = self._lines.copy()
+            if self._storage.is_local or len(lines) == self._num_written:
+                return
+            self._storage.write(JOURNAL_FILE, b"".join(lines))
+            self._num_written, self._written = len(lines), time.monotonic()
+
+    def _flush_later(self) -> None:
+        self._timer = None
+        with suppress(OSError):  # the next line tries it again
+            self._flush()
 
     def _append_to_files(self, line: bytes, *, sync: bool) -> None:
-        sizes = [os.fstat(file.fileno()).st_size for file in self._files]
-        try:
-            for file, text in zip(self._files, (line, self._copy_of(line)), strict=True):
-                _write(file, text)
-            if sync:  # of the copy a power cut may take the end, which the journal has
-                os.fsync(self._files[0].fileno())
-        except OSError:
-            for file, size in zip(self._files, sizes, strict=True):
+        texts = (line, self._copy_of(line))
+        for number, (file, size) in enumerate(zip(self._files, self._sizes, strict=True)):
+            # What an attempt before has left, if the disk did not even let it be cut off.
+            if os.fstat(file.fileno()).st_size != size:
                 file.truncate(size)
-            raise
+            _write(file, texts[number])
+        if sync:  # of the copy a power cut may take the end, which the journal has
+            os.fsync(self._files[0].fileno())
+        self._sizes = [size + len(text) for size, text in zip(self._sizes, texts, strict=True)]
 
     def _copy_of(self, line: bytes, number: int | None = None) -> bytes:
         number = len(self._lines) if number is None else number
@@ -135,6 +160,7 @@ class Journal:
         # The copy first: it may lack lines that only the journal has.
         _make(copy, copies)
         _make(journal, b"".join(self._lines))
+        self._sizes = [os.fstat(file.fileno()).st_size for file in self._files]
 
 
 def _make(file: BinaryIO, expected: bytes) -> None:
@@ -142,9 +168,9 @@ def _make(file: BinaryIO, expected: bytes) -> None:
     content = Path(file.name).read_bytes()
     if content == expected:
         return
-    if not expected.startswith(content):
-        file.truncate(len(expected) if content.startswith(expected) else 0)
-    size = os.fstat(file.fileno()).st_size
+    pairs = enumerate(zip(content, expected, strict=False))
+    size = next((place for place, (a, b) in pairs if a != b), min(len(content), len(expected)))
+    file.truncate(size)
     _write(file, expected[size:])
     os.fsync(file.fileno())
 
@@ -162,6 +188,28 @@ def _between(own: list[bytes], copied: dict[int, bytes], number: int) -> bytes:
         own[place : place + 1] == [copied[place]] for place in (before, after) if place is not None
     )
     return own[number] if in_step else b""
+
+
+def _behind(own: list[bytes], copied: dict[int, bytes], last: int) -> list[bytes]:
+    """The journal's lines that the copy may lack, as it is written second; a lost one is empty."""
+    if own[last : last + 1] == [copied[last]]:
+        return own[last + 1 :]
+    if own.count(copied[last]) == 1:  # lines before it are lost, or too many
+        return own[own.index(copied[last]) + 1 :]
+    # The journal is damaged just there: what follows is whole events, or what the damage left.
+    behind = own[last + 1 :]
+    are_events = [_is_event(line) for line in behind]
+    if all(are_events):
+        return behind
+    return [b""] if any(are_events) else []
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(event, dict) and "event" in event
 
 
 def _checked(content: bytes) -> dict[int, bytes]:

@@ -20,10 +20,10 @@ from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.errors import RequestError
 from tuner.method import code_of, method_of
-from tuner.orchestration.record import DONE, TEACHER, Record
+from tuner.orchestration.record import Record
 from tuner.orchestration.sampler import space_hash
 from tuner.request import SearchRequest
-from tuner.storage import Storage
+from tuner.storage import SEARCH_FILE, Storage
 from tuner.teacher_cache.named_outputs import of_images
 from tuner.workload import DIGITS_SETTING, Workload, num_cpus, resolve
 
@@ -228,7 +228,7 @@ def _values(parameter: Parameter, is_grid: bool) -> tuple[Value, ...]:
 
 def check_storage(search: Search) -> None:
     """Raises RequestError for a search that exists, or a folder that cannot be written."""
-    if search.storage.exists():
+    if search.storage.exists(SEARCH_FILE):
         raise RequestError(
             f"a search named {search.name!r} exists in {search.runs.uri}; "
             f"resume it with --resume {search.name} or choose another --name"
@@ -253,6 +253,11 @@ def check_resources(request: SearchRequest, nodes: list[dict[str, float]]) -> tu
         ("gpus_per_trial", "GPU", gpus_per_trial),
     ):
         largest = max((node.get(kind, 0.0) for node in nodes), default=0.0)
+        if wanted > largest and not largest and request.address is not None:
+            raise RequestError(
+                f"no machine of the cluster has a {kind} for trials yet; wait for its workers "
+                f"(`ray status`), or lower --{name.replace('_', '-')}"
+            )
         if wanted > largest:
             raise RequestError(
                 f"{name} is {wanted:g} but no machine has more than {largest:g}; "
@@ -274,12 +279,12 @@ def check_teacher(search: Search, record: Record, digest: str | None) -> None:
 
     `digest` is of the teacher's weights, None where there is no whole copy of them.
     """
-    began_with, trained = record.header.get("teacher"), record.trials.get(TEACHER)
+    began_with = record.header.get("teacher")
     if digest is not None and began_with not in (None, digest):
         raise RequestError(
             f"the teacher has changed since {search.name} began; restore it, or start a new search"
         )
-    if digest is None and trained is not None and trained.status == DONE:
+    if digest is None and began_with is not None:
         raise RequestError(
             f"the teacher of {search.name} is damaged, and there is no other copy; "
             "restore teacher.pt, or start a new search"

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tuner.errors import RequestError
-from tuner.storage import Storage
+from tuner.storage import SEARCH_FILE, Storage
 
 DRIVER_FILE, STOP_FILE = "driver.json", "stop"
 BEAT_SECONDS = 5.0
@@ -33,6 +34,7 @@ class Driver:
 
     session: str  # unique
     host: str
+    machine: str  # its boot, and what numbers its processes: two may have one name
     pid: int
     start: str  # of the process, by its machine's count: process numbers are used again
     beat: int  # grows with every sign of life
@@ -41,7 +43,11 @@ class Driver:
 
 
 class Presence:
-    """Makes a search's driver visible while it runs, and hears when it is told to stop."""
+    """Makes a search's driver visible while it runs, and hears when it is told to stop.
+
+    It stops too when another driver has taken its search over, as may happen where no lock can
+    be had (an object store) and this one was silent for long: cut off, or asleep.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -50,6 +56,7 @@ class Presence:
         self._driver = Driver(
             session=uuid.uuid4().hex,
             host=socket.gethostname(),
+            machine=_machine(),
             pid=os.getpid(),
             start=_start_of(os.getpid()),
             beat=0,
@@ -57,11 +64,12 @@ class Presence:
             outcome="",
         )
         self.outcome = "done"  # in the end, unless it is told otherwise
+        self._has_begun = False
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
     @property
     def is_told_to_stop(self) -> bool:
-        """Whether somebody has said `tuner stop`."""
+        """Whether somebody has said `tuner stop`, or has taken the search over."""
         return self._stop.is_set()
 
     def __enter__(self) -> "Presence":
@@ -92,8 +100,13 @@ class Presence:
         )
         # Storage that is away hides the driver, and stops nothing.
         with suppress(OSError, RequestError):
-            if not self._storage.exists():
+            if not self._storage.exists(SEARCH_FILE):
                 return  # its mount point may be left, but not what was there
+            other = read_driver(self._storage)
+            if self._has_begun and other is not None and other.session != self._driver.session:
+                self._stop.set()
+                return
+            self._has_begun = True
             content = json.dumps(asdict(self._driver)).encode()
             self._storage.write(DRIVER_FILE, content, sync=False)
             if self._storage.exists(STOP_FILE):
@@ -104,9 +117,11 @@ class Presence:
 def read_driver(storage: Storage) -> Driver | None:
     """The last driver of a search, if one has begun it."""
     try:
-        return Driver(**json.loads(storage.read(DRIVER_FILE)))
+        driver = Driver(**json.loads(storage.read(DRIVER_FILE)))
+        float(driver.time), int(driver.beat), int(driver.pid)
     except (FileNotFoundError, ValueError, TypeError):
         return None
+    return driver
 
 
 def check_not_running(storage: Storage) -> None:
@@ -115,7 +130,7 @@ def check_not_running(storage: Storage) -> None:
     A local journal is locked by its driver; an object store has no locks.
     """
     driver = None if storage.is_local else read_driver(storage)
-    if driver is not None and is_alive(storage, driver, tell=print):
+    if driver is not None and is_alive(storage, driver, tell=_tell):
         raise RequestError(
             f"{storage.uri} is running on {driver.host} (process {driver.pid}); "
             "wait for its end, or stop it with `tuner stop`"
@@ -134,7 +149,7 @@ def is_alive(
     """
     if driver is None or driver.outcome:
         return False
-    if driver.host == socket.gethostname():
+    if driver.machine == _machine():
         return _start_of(driver.pid) == driver.start
     tell(f"looking whether {driver.host} still runs it, for up to {DEAD_AFTER_SECONDS:.0f} s")
     deadline = time.monotonic() + DEAD_AFTER_SECONDS
@@ -144,6 +159,18 @@ def is_alive(
         if now is not None and (now.session, now.beat) != (driver.session, driver.beat):
             return not now.outcome
     return False
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # another system than Linux
+        return socket.gethostname()
 
 
 def _start_of(pid: int) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tuner.errors import printable
-from tuner.orchestration.journal import Event, Journal
+from tuner.errors import RequestError, printable
+from tuner.orchestration.journal import JOURNAL_FILE, Event, Journal
 from tuner.patient_storage import PatientStorage
 from tuner.storage import Storage
 
@@ -73,12 +73,29 @@ class Record:
         record = cls(storage)
         if lock:
             record._journal.open()
-        for event in record._journal.read():
-            if event["event"] == "open":
-                record.header = event
-            else:
-                record._apply(event)
+        for number, event in enumerate(record._journal.read(), start=1):
+            try:
+                if event["event"] == "open":
+                    record.header = event
+                else:
+                    record._apply(event)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise RequestError(
+                    f"{storage.path(JOURNAL_FILE)} line {number} is no event of a search; "
+                    "restore the file from a copy, or start a new search"
+                ) from error
         return record
+
+    def claim(self) -> None:
+        """Takes a new search's journal before anything else is written.
+
+        Raises RequestError where another process has it, or had it.
+        """
+        self._journal.open()
+        if self._journal.read():
+            raise RequestError(
+                f"{self._storage.uri} holds the journal of a search; choose another --name"
+            )
 
     def close(self) -> None:
         """Leaves the journal to a later session, which may be one of this process."""
@@ -116,6 +133,10 @@ class Record:
     def change(self, trial: str, setting: Setting) -> Trial:
         """Population-based training gave a running trial another setting."""
         return self._write({"event": "change", "trial": trial, "setting": setting})
+
+    def teacher(self, trial: str, digest: str) -> Trial:
+        """The teacher that was trained here, identified by its weights."""
+        return self._write({"event": "teacher", "trial": trial, "digest": digest})
 
     def note(self, trial: str, text: str) -> Trial:
         """Something that a person should know, and that changes no result."""
@@ -170,6 +191,8 @@ class Record:
             trial.initial_epochs.append(event["metrics"])
         elif kind == "change":
             trial.setting = event["setting"]
+        elif kind == "teacher":
+            self.header["teacher"] = event["digest"]
         elif kind == "note":
             if event["text"] not in self.notes:
                 self.notes.append(event["text"])

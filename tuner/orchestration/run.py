@@ -103,6 +103,8 @@ def run_search(
         if request.address is not None:
             check_machines(search, dataset, gpus, machines)
         if not resume:
+            record.claim()
+            check_storage(search)  # another may have begun, and ended, meanwhile
             search.storage.write(SEARCH_FILE, search_yaml(search.request))
         with Presence(search.storage) as presence:
             if not record.header:
@@ -122,7 +124,8 @@ def run_search(
             if teacher is not None:
                 write_teacher(storage, teacher)
             kept = kept_teacher(search.workload, dataset)
-            record.listeners.append(partial(_keep_teacher, storage, kept))
+            _delete_leftovers(storage, record)
+            record.listeners.append(partial(_keep_teacher, storage, record, kept))
             record.listeners.append(partial(_delete_checkpoint, storage))
             record.listeners.append(_TableWriter(storage, record))
             trials, sampler = _plan(
@@ -257,6 +260,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
         RecordedScheduler,
         build_scheduler,
         perturbation_interval,
+        record_name,
     )
     from tuner.orchestration.search_algorithm import PlannedSearch
     from tuner.orchestration.trainable import Job, train
@@ -296,6 +300,12 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
     interruption = Interruption(lambda: presence.is_told_to_stop)
 
+    watchdog = Watchdog(
+        request.hang_timeout,
+        max(_epoch_seconds(record), default=None),
+        storage_answers=search.storage.takes_files,
+        tell=lambda trial_id, text: record.note(record_name(trial_id), text),
+    )
     ray_storage = search.storage.sub("ray")
 
     def trainable(config: dict[str, Any]) -> None:
@@ -312,7 +322,7 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
             search_alg=planned,
             scheduler=scheduler,
             stop=interruption,
-            callbacks=[Watchdog(request.hang_timeout), FailedStarts()],
+            callbacks=[watchdog, FailedStarts()],
             reuse_actors=True,
             raise_on_failed_trial=False,
             verbose=0,
@@ -322,9 +332,19 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
     return interruption.is_requested
 
 
-def _keep_teacher(storage: Storage, path: Path, event: Event, trial: Trial) -> None:
-    """A teacher that was trained here is kept for later searches."""
+def _epoch_seconds(record: Record) -> list[float]:
+    return [
+        epoch["seconds"]
+        for trial in record.trials.values()
+        for epoch in trial.epochs
+        if "seconds" in epoch
+    ]
+
+
+def _keep_teacher(storage: Storage, record: Record, path: Path, event: Event, trial: Trial) -> None:
+    """A teacher that was trained here is written down, and kept for later searches."""
     if event["event"] == "end" and trial.trial == TEACHER_TRIAL and trial.status == DONE:
+        record.teacher(trial.trial, read_digest(storage))
         # The search has its own copy, so it can do without this one.
         with suppress(OSError):
             Storage(str(path.parent)).write(path.name, storage.read(TEACHER_FILE))
@@ -334,6 +354,14 @@ def _delete_checkpoint(storage: Storage, event: Event, trial: Trial) -> None:
     """A trial that has ended needs its checkpoint no more; a final training is the result."""
     if event["event"] == "end" and trial.kind != FINAL:
         storage.delete(f"checkpoints/{trial.trial}.pt")
+
+
+def _delete_leftovers(storage: Storage, record: Record) -> None:
+    """What a session that was killed did not come to delete."""
+    for name in storage.files("checkpoints"):
+        trial = record.trials.get(name.removesuffix(".pt"))
+        if trial is None or (trial.ended is not None and trial.kind != FINAL):
+            storage.delete(f"checkpoints/{name}")
 
 
 class _TableWriter:

@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ NOTES = "notes"  # in a result: what a person should know
 OUT_OF_MEMORY = "out_of_memory"  # in a result: it may go on with a device of its own
 STORAGE = "storage"  # in a result: the storage failed, so the search must end, the trial not
 REDUCTION_FACTOR = 3
+MAX_LOST = 10
 
 
 def build_scheduler(name: str, *, metric: str, epochs: int, space: Space, seed: int) -> Any:
@@ -87,6 +89,7 @@ class RecordedScheduler(TrialScheduler):
         self._known: dict[str, TuneTrial] = {}
         self._failures: dict[str, str] = {}
         self._alone: set[str] = set()
+        self._num_lost: Counter[str] = Counter()  # processes of each that were lost before it began
         self.is_over_time: Callable[[], bool] = lambda: False
         self.run_alone: Callable[[Trial], bool] = lambda trial: False
 
@@ -191,9 +194,14 @@ class RecordedScheduler(TrialScheduler):
         """A trial crashed: Tune begins it again, or it has crashed once too often."""
         if trial.status == TuneTrial.ERROR:
             return  # that is how Tune calls a trial that it puts back into its queue
+        recorded = self._record.trials[record_name(trial.trial_id)]
+        if trial.status == TuneTrial.PENDING and self._num_lost[recorded.trial] < MAX_LOST:
+            # Its process was lost as it was handed over from the trial before. Tune gives it
+            # up; the search algorithm begins it again.
+            self._num_lost[recorded.trial] += 1
+            return
         if self._is_searched(trial):
             self._scheduler.on_trial_error(tune_controller, trial)
-        recorded = self._record.trials[record_name(trial.trial_id)]
         if recorded.ended is None:
             self._record.end(recorded.trial, FAILED, _crash_reason(trial))
 

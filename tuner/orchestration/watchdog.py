@@ -1,6 +1,7 @@
 """Hanging trials: one that is silent for far longer than its kind ever was is begun again."""
 
 import time
+from collections.abc import Callable
 
 import ray
 from ray.tune import Callback
@@ -15,14 +16,26 @@ class Watchdog(Callback):
     """Kills the process of a trial that hangs; Tune begins it again from its checkpoint.
 
     Silence is counted in turns of Tune's loop, each for a second at most: a driver that itself
-    was held up (by its storage, a debugger, a laptop that slept) blames no trial for it.
+    was held up (by its storage, a debugger, a laptop that slept) blames no trial for it. Nor is
+    one to blame that waits for the storage.
     """
 
-    def __init__(self, limit_seconds: float | None) -> None:
-        """`limit_seconds`: silence after which a trial hangs; None: by what was seen so far."""
+    def __init__(
+        self,
+        limit_seconds: float | None,
+        longest_seconds: float | None,
+        storage_answers: Callable[[], bool],
+        tell: Callable[[str, str], object],
+    ) -> None:
+        """`limit_seconds`: silence after which a trial hangs; None: by what was seen so far.
+
+        `longest_seconds`: the longest epoch of earlier sessions; `tell` is told of the trial and
+        what is done to it.
+        """
         self._limit_seconds = limit_seconds
         self._silent_seconds: dict[str, float] = {}
-        self._longest_seconds: float | None = None
+        self._longest_seconds = longest_seconds
+        self._storage_answers, self._tell = storage_answers, tell
         self._turn = time.monotonic()
 
     @property
@@ -66,5 +79,7 @@ class Watchdog(Callback):
             self._silent_seconds[trial.trial_id] = silent
             if silent > self.limit_seconds:
                 self._silent_seconds[trial.trial_id] = 0.0
-                # The system's kill, which also ends what waits for a dead disk or was stopped.
-                ray.kill(trial.temporary_state.ray_actor, no_restart=True)
+                if self._storage_answers():
+                    self._tell(trial.trial_id, f"it told nothing for {silent:.0f} s: begun again")
+                    # The system's kill, which also ends what waits for a dead disk or was stopped.
+                    ray.kill(trial.temporary_state.ray_actor, no_restart=True)
