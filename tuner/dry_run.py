@@ -125,13 +125,11 @@ def print_estimate(method: str, estimate: "Estimate") -> None:
     def told(seconds: float, epochs: float) -> str:
         return f"{duration_text(seconds)}, {estimate.device_hours(epochs):.3g} {unit}"
 
-    console.print(
-        f"the whole search of {method}: at most {told(estimate.most_seconds, amount.epochs)}"
-    )
+    most = told(estimate.most_seconds, amount.epochs)
+    console.print(f"the whole search of {method}: at most {most}")
     if estimate.likely_seconds < estimate.most_seconds:
-        console.print(
-            f"with trials stopped early, about {told(estimate.likely_seconds, amount.mean_epochs)}"
-        )
+        likely = told(estimate.likely_seconds, amount.mean_epochs)
+        console.print(f"with trials stopped early, about {likely}")
 
 
 def print_workload(search: Search) -> None:

@@ -149,8 +149,9 @@ def on_machines(nodes: list[dict[str, Any]], function: Callable[[], Result]) -> 
         try:
             results.append(ray.get(call))
         except ray.exceptions.RayError as error:
+            host = node["NodeManagerHostname"]
             raise RequestError(
-                f"{node['NodeManagerHostname']} cannot run the driver's code ({_last_line(error)}); "
+                f"{host} cannot run the driver's code ({_last_line(error)}); "
                 "see that it has the same packages, or take it out of the cluster"
             ) from error
     return results
