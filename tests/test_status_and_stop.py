@@ -119,11 +119,52 @@ def test_a_search_that_ends_while_it_is_watched_is_told_as_ended(begun, capsys, 
 
 
 def test_of_the_best_setting_only_what_differs_is_shown(begun, capsys):
-    record = Record.load(Storage(str(begun / "mine")))
-    for trial in record.trials.values():
+    progress = read_progress(Storage(str(begun / "mine")))
+    for trial in progress.record.trials.values():
         trial.setting |= {"width": 128}
-    progress = replace(read_progress(Storage(str(begun / "mine"))), record=record)
     assert dict(progress.lines())["best"].endswith("in trial 0001: temperature 2")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        ("interrupted", "mine has stopped; go on with --resume mine"),
+        ("done", "mine has ended by itself meanwhile; see tuner status mine"),
+        ("failed", "mine has ended with an error meanwhile; see tuner status mine"),
+    ],
+)
+def test_how_a_search_that_was_to_stop_ended_is_told(begun, capsys, monkeypatch, outcome, sentence):
+    storage = Storage(str(begun / "mine"))
+    driver = leave_driver(storage)
+    monkeypatch.setattr(
+        tuner.stop.time, "sleep", lambda seconds: leave_driver(storage, driver, outcome=outcome)
+    )
+    assert tuner.stop.main(["mine", "--runs-dir", str(begun)]) == 0
+    assert sentence in capsys.readouterr().err
+
+
+def test_of_a_comparison_the_next_method_is_stopped_if_one_ends_meanwhile(
+    begun, capsys, monkeypatch
+):
+    comparison = Storage(str(begun / "both"))
+    for name in ("search.yaml", "id", "kd/search.yaml"):
+        comparison.write(name, b"1")
+    first, second = comparison.sub("kd"), comparison.sub("crd")
+    driver = leave_driver(first)
+
+    def go_on(seconds: float) -> None:
+        if not second.exists():
+            leave_driver(first, driver, outcome="done")
+            second.write("search.yaml", b"1")
+            leave_driver(second)
+        elif second.exists("stop"):
+            leave_driver(second, outcome="interrupted")
+
+    monkeypatch.setattr(tuner.stop.time, "sleep", go_on)
+    assert tuner.stop.main(["both", "--runs-dir", str(begun)]) == 0
+    assert "both has stopped; go on with --resume both" in capsys.readouterr().err
+    assert not first.exists("stop")
+    assert second.exists("stop")
 
 
 def test_what_does_not_run_cannot_be_stopped(begun, capsys):
