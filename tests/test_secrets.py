@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import shlex
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,7 +11,10 @@ import pytest
 from searching import Driver, Searches, runs_of
 from servers import Proxy, mlflow_server
 
+from tuner.conclusion import resume_command_of
+from tuner.request import SearchRequest
 from tuner.secrets import has_secret, shown, without_secrets
+from tuner.storage import Storage
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,15 @@ def test_a_secret_of_a_whole_address_ends_at_no_quote_or_space(sign: str) -> Non
     assert has_secret(f"mysql://u:p{sign}w@h/db")
     assert not has_secret(f"sqlite:////my{sign}runs/mlflow.db")
     assert shown(f"sqlite:////my{sign}runs/mlflow.db") == f"sqlite:////my{sign}runs/mlflow.db"
+
+
+def test_who_is_to_give_an_address_again_is_shown_where_its_secret_belongs() -> None:
+    def command(uri: str | None) -> list[str]:
+        request = SearchRequest(space="kd", tracking_uri=uri)
+        return shlex.split(resume_command_of("mine", Storage("/runs"), request))
+
+    assert command("http://me:MARKER@h:5000")[-2:] == ["--tracking-uri", "http://me:***@h:5000"]
+    assert command("http://h:5000")[-2:] == command(None)[-2:] == ["--runs-dir", "/runs"]
 
 
 @pytest.mark.slow
