@@ -33,11 +33,12 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
     from tuner.progress import begun_searches
 
     drivers = ((sub, read_driver(sub)) for sub in begun_searches(options.name, options.runs_dir))
-    running = ((sub, driver) for sub, driver in drivers if is_alive(sub, driver, tell=_tell))
-    storage, driver = next(running, (None, None))
-    if storage is None or driver is None:
+    running = ((sub, d) for sub, d in drivers if d is not None and is_alive(sub, d, tell=_tell))
+    found = next(running, None)
+    if found is None:
         raise RequestError(f"{options.name} is not running; there is nothing to stop")
     while True:
+        storage, driver = found
         storage.write(STOP_FILE, b"")
         _tell(f"told {driver.host} (process {driver.pid}) to stop")
         outcome = _wait_for_outcome(storage)
@@ -52,12 +53,11 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
             return 1
         storage.delete(STOP_FILE)  # it ended by itself before it heard of that
         is_done = outcome == "done"
-        following = _next_search(options.name, options.runs_dir, driver) if is_done else None
-        if following is None:
+        found = _next_search(options.name, options.runs_dir, driver) if is_done else None
+        if found is None:
             how = "by itself" if is_done else "with an error"
             _tell(f"{options.name} has ended {how} meanwhile; see tuner status {options.name}")
             return 0
-        storage, driver = following
 
 
 def _wait_for_outcome(storage: "Storage") -> str:
