@@ -62,7 +62,7 @@ def test_a_killed_search_is_described(begun, capsys):
     assert "mine: not running" in out  # no driver has left a sign
     assert "2 done, 1 stopped early; 5 planned" in out
     assert "val_accuracy 60.00 % in trial 0001: temperature 2" in out
-    assert "trainings: 1 running" in out
+    assert "trainings: 1 unfinished" in out
     assert "5 epochs, 2 min 30 s" in out
 
 
@@ -85,6 +85,13 @@ def test_of_a_comparison_every_search_that_has_begun_is_described(begun, capsys)
     assert tuner.status.main(["both", "--runs-dir", str(begun), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["search"] == "kd"
+
+
+def test_a_comparison_of_which_nothing_has_begun_is_no_silence(tmp_path, capsys):
+    for name in ("search.yaml", "id"):
+        Storage(str(tmp_path)).write(f"both/{name}", b"1")
+    assert tuner.status.main(["both", "--runs-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "both: none of its searches has begun\n"
 
 
 @pytest.mark.parametrize("command", [tuner.status, tuner.stop])

@@ -37,21 +37,17 @@ class Progress:
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person reads, a title and a text each."""
-        counts = self._counts(SEARCH)
-        told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        lines = [("trials", f"{told or 'none has begun'}; {self.num_trials} planned")]
+        trials = self._told(SEARCH) or "none has begun"
+        lines = [("trials", f"{trials}; {self.num_trials} planned")]
         if self.best is not None:
             value = f"{self.best.last(self.metric):.2f} %"
             setting = setting_text(self._what_differs(self.best))
             told = f"{self.metric} {value} in trial {self.best.trial}"
             lines.append(("best", f"{told}: {setting}" if setting else told))
-        finals = {status: count for status, count in self._counts(FINAL).items() if count}
-        if finals:
-            told = ", ".join(f"{count} {status}" for status, count in finals.items())
-            lines.append(("final", f"trainings: {told}"))
-        trials = self.record.trials.values()
-        num_epochs = sum(len(trial.epochs) for trial in trials)
-        seconds = sum(epoch.get("seconds", 0.0) for trial in trials for epoch in trial.epochs)
+        if finals := self._told(FINAL):
+            lines.append(("final", f"trainings: {finals}"))
+        epochs = [epoch for trial in self.record.trials.values() for epoch in trial.epochs]
+        num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
         lines.append(("trained", f"{count_text(num_epochs, 'epoch')}, {duration_text(seconds)}"))
         return lines
 
@@ -80,6 +76,13 @@ class Progress:
             for name, value in best.setting.items()
             if any(setting.get(name) != value for setting in settings)
         }
+
+    def _told(self, kind: str) -> str:
+        counts = self._counts(kind)
+        names = {} if self.is_running else {RUNNING: "unfinished"}  # until it is resumed
+        return ", ".join(
+            f"{count} {names.get(status, status)}" for status, count in counts.items() if count
+        )
 
     def _counts(self, kind: str) -> dict[str, int]:
         trials = self.record.of(kind)
