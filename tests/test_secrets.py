@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import shlex
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,7 +11,10 @@ import pytest
 from searching import Driver, Searches, runs_of
 from servers import Proxy, mlflow_server
 
-from tuner.secrets import without_secrets
+from tuner.conclusion import resume_command_of
+from tuner.request import SearchRequest
+from tuner.secrets import has_secret, shown, without_secrets
+from tuner.storage import Storage
 
 
 @pytest.mark.parametrize(
@@ -19,6 +23,13 @@ from tuner.secrets import without_secrets
         ("postgresql+psycopg2://u:pw@h:5432/db", "postgresql+psycopg2://u:***@h:5432/db"),
         ("https://u:p@s:s/w@h/path", "https://u:***@h/path"),
         ("https://ghp_token@h", "https://***@h"),
+        ("https://tok/en@h/path", "https://***@h/path"),
+        ("mysql://h/db?user=u&passwd=pw&pwd=qw", "mysql://h/db?user=u&passwd=***&pwd=***"),
+        (
+            "https://h/c?sv=1&sig=s&X-Amz-Signature=t",
+            "https://h/c?sv=1&sig=***&X-Amz-Signature=***",
+        ),
+        ("http://h/?auth=pw", "http://h/?auth=***"),
         ("postgresql://u@h/db", "postgresql://u@h/db"),
         ("postgresql://h/db?user=u&password=pw&x=1", "postgresql://h/db?user=u&password=***&x=1"),
         ("a: https://u:pw@h\nb: mysql://v:qw@i\n", "a: https://u:***@h\nb: mysql://v:***@i\n"),
@@ -31,6 +42,23 @@ from tuner.secrets import without_secrets
 )
 def test_the_secrets_of_an_address_are_hidden(text: str, expected: str) -> None:
     assert without_secrets(text) == expected
+
+
+@pytest.mark.parametrize("sign", ["'", '"', "<", " "])
+def test_a_secret_of_a_whole_address_ends_at_no_quote_or_space(sign: str) -> None:
+    assert shown(f"mysql://u:p{sign}w@h/db?password=p{sign}w") == "mysql://u:***@h/db?password=***"
+    assert has_secret(f"mysql://u:p{sign}w@h/db")
+    assert not has_secret(f"sqlite:////my{sign}runs/mlflow.db")
+    assert shown(f"sqlite:////my{sign}runs/mlflow.db") == f"sqlite:////my{sign}runs/mlflow.db"
+
+
+def test_who_is_to_give_an_address_again_is_shown_where_its_secret_belongs() -> None:
+    def command(uri: str | None) -> list[str]:
+        request = SearchRequest(space="kd", tracking_uri=uri)
+        return shlex.split(resume_command_of("mine", Storage("/runs"), request))
+
+    assert command("http://me:MARKER@h:5000")[-2:] == ["--tracking-uri", "http://me:***@h:5000"]
+    assert command("http://h:5000")[-2:] == command(None)[-2:] == ["--runs-dir", "/runs"]
 
 
 @pytest.mark.slow

@@ -1,17 +1,24 @@
 """`tuner status` and `tuner stop`: of a search that runs in another process, and of none."""
 
 import json
+import os
 import shutil
 import socket
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faults import is_in_epoch
-from searching import Driver, Searches
+from searching import Driver as Process
+from searching import Searches
 
 import tuner.status
 import tuner.stop
+from tuner.orchestration import presence
+from tuner.orchestration.presence import Driver
 from tuner.orchestration.record import DONE, FINAL, SEARCH, STOPPED, Record
+from tuner.progress import read_progress
 from tuner.storage import Storage
 
 
@@ -38,13 +45,24 @@ def begun(tmp_path: Path) -> Path:
     return runs
 
 
+def leave_driver(storage: Storage, earlier: Driver | None = None, **values: Any) -> Driver:
+    """A sign of life, by default of a process of this machine that runs."""
+    pid = os.getpid()
+    start = presence._start_of(pid)
+    first = Driver("s", socket.gethostname(), pid, start, beat=0, time=0.0, outcome="")
+    driver = replace(earlier or first, **values)
+    driver = replace(driver, beat=driver.beat + 1)
+    storage.write("driver.json", json.dumps(asdict(driver)).encode())
+    return driver
+
+
 def test_a_killed_search_is_described(begun, capsys):
     assert tuner.status.main(["mine", "--runs-dir", str(begun)]) == 0
     out = capsys.readouterr().out
     assert "mine: not running" in out  # no driver has left a sign
     assert "2 done, 1 stopped early; 5 planned" in out
     assert "val_accuracy 60.00 % in trial 0001: temperature 2" in out
-    assert "trainings: 1 running" in out
+    assert "trainings: 1 unfinished" in out
     assert "5 epochs, 2 min 30 s" in out
 
 
@@ -69,16 +87,91 @@ def test_of_a_comparison_every_search_that_has_begun_is_described(begun, capsys)
     assert json.loads(line)["search"] == "kd"
 
 
+def test_a_comparison_of_which_nothing_has_begun_is_no_silence(tmp_path, capsys):
+    for name in ("search.yaml", "id"):
+        Storage(str(tmp_path)).write(f"both/{name}", b"1")
+    assert tuner.status.main(["both", "--runs-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "both: none of its searches has begun\n"
+
+
 @pytest.mark.parametrize("command", [tuner.status, tuner.stop])
 def test_a_search_that_is_not_there_is_refused(begun, command, capsys):
     assert command.main(["none", "--runs-dir", str(begun)]) == 2
     assert "there is no search named 'none' in " in capsys.readouterr().err
 
 
-def test_a_damaged_request_is_refused(begun, capsys):
-    (begun / "mine" / "search.yaml").write_text("{")
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "search.yaml line 1: is not YAML"),
+        ("space: kd\n", "search.yaml is damaged; restore it from a copy"),
+        ("trials: many\nselect_on: val\n", "search.yaml is damaged; restore it from a copy"),
+        ("trials: 5\nselect_on: [val]\n", "search.yaml is damaged; restore it from a copy"),
+    ],
+)
+def test_a_damaged_request_is_refused(begun, capsys, text, sentence):
+    (begun / "mine" / "search.yaml").write_text(text)
     assert tuner.status.main(["mine", "--runs-dir", str(begun)]) == 2
-    assert "search.yaml is damaged; restore it from a copy" in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_search_that_ends_while_it_is_watched_is_told_as_ended(begun, capsys, monkeypatch):
+    storage = Storage(str(begun / "mine"))
+    driver = leave_driver(storage, host="another")
+    monkeypatch.setattr(
+        presence.time, "sleep", lambda seconds: leave_driver(storage, driver, outcome="done")
+    )
+    assert tuner.status.main(["mine", "--runs-dir", str(begun)]) == 0
+    assert "mine: done, " in capsys.readouterr().out
+
+
+def test_of_the_best_setting_only_what_differs_is_shown(begun, capsys):
+    progress = read_progress(Storage(str(begun / "mine")))
+    for trial in progress.record.trials.values():
+        trial.setting |= {"width": 128}
+    assert dict(progress.lines())["best"].endswith("in trial 0001: temperature 2")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        ("interrupted", "mine has stopped; go on with --resume mine"),
+        ("done", "mine has ended by itself meanwhile; see tuner status mine"),
+        ("failed", "mine has ended with an error meanwhile; see tuner status mine"),
+    ],
+)
+def test_how_a_search_that_was_to_stop_ended_is_told(begun, capsys, monkeypatch, outcome, sentence):
+    storage = Storage(str(begun / "mine"))
+    driver = leave_driver(storage)
+    monkeypatch.setattr(
+        tuner.stop.time, "sleep", lambda seconds: leave_driver(storage, driver, outcome=outcome)
+    )
+    assert tuner.stop.main(["mine", "--runs-dir", str(begun)]) == 0
+    assert sentence in capsys.readouterr().err
+
+
+def test_of_a_comparison_the_next_method_is_stopped_if_one_ends_meanwhile(
+    begun, capsys, monkeypatch
+):
+    comparison = Storage(str(begun / "both"))
+    for name in ("search.yaml", "id", "kd/search.yaml"):
+        comparison.write(name, b"1")
+    first, second = comparison.sub("kd"), comparison.sub("crd")
+    driver = leave_driver(first)
+
+    def go_on(seconds: float) -> None:
+        if not second.exists():
+            leave_driver(first, driver, outcome="done")
+            second.write("search.yaml", b"1")
+            leave_driver(second)
+        elif second.exists("stop"):
+            leave_driver(second, outcome="interrupted")
+
+    monkeypatch.setattr(tuner.stop.time, "sleep", go_on)
+    assert tuner.stop.main(["both", "--runs-dir", str(begun)]) == 0
+    assert "both has stopped; go on with --resume both" in capsys.readouterr().err
+    assert not first.exists("stop")
+    assert second.exists("stop")
 
 
 def test_what_does_not_run_cannot_be_stopped(begun, capsys):
@@ -93,7 +186,7 @@ def test_a_running_search_is_seen_and_stopped_and_goes_on_later(
 ) -> None:
     searches = Searches(tmp_path / "runs", data_dir)
     runs = ["--runs-dir", str(searches.runs)]
-    driver = Driver(searches.arguments("mine", "--quiet", trials=30, scheduler="none"), tmp_path)
+    driver = Process(searches.arguments("mine", "--quiet", trials=30, scheduler="none"), tmp_path)
     try:
         driver.wait_until(is_in_epoch(searches, "mine", "0001", 1))
         assert tuner.status.main(["mine", *runs]) == 0

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from pyarrow import fs
 
 from tuner.errors import RequestError
 from tuner.storage import Storage, read_file
@@ -111,6 +112,47 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, location):
 def test_an_unknown_kind_of_uri_is_refused():
     with pytest.raises(RequestError, match=r"cannot open 'ftp://somewhere'.* give a folder or"):
         Storage("ftp://somewhere")
+
+
+@pytest.mark.parametrize("location", ["s3://bucket/runs#1", "file:///runs#1"])
+def test_a_uri_whose_end_would_be_dropped_is_refused(location):
+    with pytest.raises(RequestError, match="the address of the runs holds a #; give one without"):
+        Storage(location)
+
+
+def test_a_folder_may_have_such_a_sign_in_its_name(tmp_path):
+    Storage(f"{tmp_path}/runs#1").sub("a").write("f", b"1")
+    assert (tmp_path / "runs#1" / "a" / "f").read_bytes() == b"1"
+
+
+def test_a_store_that_is_away_has_deleted_nothing(tmp_path):
+    def away(self, *arguments):
+        raise OSError("When getting information: NETWORK_CONNECTION")
+
+    # As S3 that cannot be reached: of a folder that is not there nothing is to be deleted.
+    methods = dict.fromkeys(fs.FileSystemHandler.__abstractmethods__, away)
+    methods["delete_dir"] = lambda self, path: None
+    handler = type("Away", (fs.FileSystemHandler,), methods)()
+    storage = Storage(str(tmp_path))
+    storage.filesystem = fs.PyFileSystem(handler)
+    with pytest.raises(OSError, match="NETWORK_CONNECTION"):
+        storage.delete("f")
+
+
+@pytest.mark.parametrize("endpoint", ["minio.example:9000", "minio.example", "http://"])
+def test_an_endpoint_without_its_scheme_is_refused_by_its_name(monkeypatch, endpoint):
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(RequestError, match=r"^AWS_ENDPOINT_URL is '.*'; write it as https://HOST"):
+        Storage("s3://bucket/runs")
+
+
+@pytest.mark.parametrize(
+    "query", ["endpoint_override=http://u:p@h", "endpoint_override=u:p%40h", "sig=x", "passwd=x"]
+)
+def test_a_secret_among_the_options_of_a_uri_is_refused(query):
+    with pytest.raises(RequestError, match="holds a key; leave it out"):
+        Storage(f"s3://bucket/runs?{query}")
 
 
 def test_an_object_store_keeps_whole_objects():

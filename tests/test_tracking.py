@@ -1,5 +1,6 @@
 """MLflow as a mirror of the record: nothing twice, nothing lost, nothing raised."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -7,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from searching import next_session, runs_of
 
 from tuner import tracking as tracking_module
@@ -280,6 +283,44 @@ def test_a_run_whose_making_was_not_confirmed_is_found_again(
     assert trial_runs(store)["0000"].data.params == {"weight": "0.1", "seed": "0"}
 
 
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_run_that_is_made_after_it_was_asked_for_again_does_not_stay(
+    record: Record, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_resumed: bool
+) -> None:
+    create_run = MlflowClient.create_run
+    late: dict[str, Callable[[], Any]] = {}
+    used: list[str] = []
+
+    def create_late(self: MlflowClient, *args: Any, **kwargs: Any) -> Any:
+        name = kwargs["run_name"]
+        if name not in late:
+            late[name] = partial(create_run, self, *args, **kwargs)
+            raise TimeoutError("no answer yet")
+        run = create_run(self, *args, **kwargs)
+        late[name]()
+        used.append(run.info.run_id)
+        return run
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_run", create_late)
+        tracking = track(record, store, comparison=("a comparison", "methods"))
+        begin(record, "tuned-1", kind=FINAL, label="tuned")
+        train(record, "tuned-1", range(1, 4))
+        record.end("tuned-1", DONE)
+        wait_until(lambda: len(used) == 4 and not tracking.problem)
+        tracking.close()
+    if is_resumed:
+        tracking = track(next_session(record, tmp_path), store, comparison=("a comparison", ""))
+        tracking.close()
+    tracking.finish(files={}, metrics={}, note="", status="FINISHED")
+    tracking.finish_comparison(files={}, metrics={"x": 1.0}, note="")
+    client = MlflowClient(tracking_uri=store)
+    left = client.search_runs([str(tracking.experiment_id)])
+    assert {run.info.run_id for run in left} == set(used)
+    (curve,) = [run for run in left if run.data.tags.get("tuner.trial") == "tuned-1"]
+    assert history(store, curve, "val_accuracy") == [(1, 10.0), (2, 20.0), (3, 30.0)]
+
+
 def test_parameters_that_were_not_sent_are_sent_later(
     record: Record, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,7 +421,9 @@ def test_what_is_sent_once_and_failed_stays_a_problem(
             tracking.register(lambda: None)
     tracking.finish(files={}, metrics={"x": 1.0}, note="", status="FINISHED")
     assert trial_runs(store)[""].data.metrics == {"x": 1.0}
-    assert tracking.problem == f"MLflow at {store} does not answer: division by zero"
+    assert (
+        tracking.problem == f"MLflow at {store} cannot be used: ZeroDivisionError: division by zero"
+    )
 
 
 def test_an_experiment_that_another_search_makes_at_the_same_time_is_shared(
@@ -402,6 +445,46 @@ def test_an_experiment_that_another_search_makes_at_the_same_time_is_shared(
     tracking.close()
     assert tracking.problem == ""
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyError("x"), "cannot be used: KeyError: 'x'"),
+        (
+            ModuleNotFoundError("No module named 'psycopg2'", name="psycopg2"),
+            "cannot be used: install its driver with pip install psycopg2-binary",
+        ),
+        (MlflowException("the experiment is deleted"), "refuses: the experiment is deleted"),
+        (TimeoutError("no answer"), "does not answer: no answer"),
+        (
+            MlflowException("API request failed with error code 503 != 200"),
+            "does not answer: check that it runs and can be reached",
+        ),
+        (
+            ValueError("no such place: http://me:M<R@h/x"),
+            "cannot be used: ValueError: no such place: http://me:***@h/x",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_by_who_says_no(
+    record: Record, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    def fail(self: Tracking) -> None:
+        raise error
+
+    monkeypatch.setattr(Tracking, "_connect", fail)
+    tracking = track(record, "http://me:M<R@h/x")
+    tracking.close()
+    assert tracking.problem == f"MLflow at http://me:***@h/x {told}"
+
+
+def test_a_deleted_experiment_is_no_server_that_is_away(record: Record, store: str) -> None:
+    client = MlflowClient(tracking_uri=store)
+    client.delete_experiment(client.create_experiment("tests"))
+    tracking = track(record, store)
+    tracking.close()
+    assert re.search(r" refuses: .*deleted", tracking.problem), tracking.problem
 
 
 def test_a_password_in_an_address_is_used_but_not_told(record: Record) -> None:

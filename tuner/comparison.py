@@ -153,9 +153,7 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
                 comparison=identity,
             )
             if run.interrupted:
-                command = resume_command_of(
-                    comparison.name, comparison.runs, comparison.request.address
-                )
+                command = resume_command_of(comparison.name, comparison.runs, comparison.request)
                 print_interrupted(run, tracking, command)
                 return 130
             write_results(run, tracking)

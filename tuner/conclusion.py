@@ -20,6 +20,8 @@ from tuner.reports.comparison import Accuracy, Row, compare, verdict
 from tuner.reports.formatting import accuracy_text, setting_text, value_text
 from tuner.reports.html import REPORT_FILE, write_report
 from tuner.reports.tables import EPOCHS_FILE, TRIALS_FILE
+from tuner.request import SearchRequest
+from tuner.secrets import has_secret, shown
 from tuner.storage import SEARCH_FILE, Storage
 from tuner.tracking import Tracking, ui_command
 from tuner.workload import open_data
@@ -78,13 +80,18 @@ def print_interrupted(run: Run, tracking: Tracking, command: str) -> None:
 
 def resume_command(search: Search) -> str:
     """What a person types to go on."""
-    return resume_command_of(search.name, search.runs, search.request.address)
+    return resume_command_of(search.name, search.runs, search.request)
 
 
-def resume_command_of(name: str, runs: Storage, address: str | None) -> str:
+def resume_command_of(name: str, runs: Storage, request: SearchRequest) -> str:
     """The same for a name."""
     words = ["python", "-m", "tuner.search", "--resume", name, "--runs-dir", runs.uri]
-    return shlex.join(words + (["--address", address] if address else []))
+    if request.address:
+        words += ["--address", request.address]
+    if request.tracking_uri and has_secret(request.tracking_uri):
+        # It was not written to search.yaml; a person puts the secret in again.
+        words += ["--tracking-uri", shown(request.tracking_uri)]
+    return shlex.join(words)
 
 
 def _best(search: Search, record: Record, best: Trial) -> dict[str, Any]:

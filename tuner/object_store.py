@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarrow import fs
 
 from tuner.errors import RequestError
+from tuner.secrets import SECRET_NAME, shown
 
 # Three attempts each; pyarrow's own for a URI would go on for minutes.
 CONNECT_SECONDS = 5
@@ -27,7 +28,8 @@ def check_no_credentials(location: str) -> None:
     place = urlsplit(location)
     # A secret may hold a slash, which ends what a URI calls its place: then a colon is left of it.
     is_key = ":" in place.netloc or (place.scheme == "s3" and "@" in place.netloc)
-    if is_key or re.search(r"key|secret|token|password", place.query, re.IGNORECASE):
+    options = parse_qsl(place.query, keep_blank_values=True)
+    if is_key or any(SECRET_NAME.search(name) or "@" in name + value for name, value in options):
         raise RequestError(
             "the address of the runs holds a key; leave it out and give AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or a profile with AWS_PROFILE"
@@ -54,10 +56,16 @@ def _open_s3(bucket: str, options: dict[str, str]) -> fs.FileSystem:
             else "it names no bucket"
         )
     environment = os.environ.get
-    endpoint = environment("AWS_ENDPOINT_URL_S3") or environment("AWS_ENDPOINT_URL")
-    if endpoint and "endpoint_override" not in options:
-        options = {"endpoint_override": urlsplit(endpoint).netloc} | options
-        options.setdefault("scheme", urlsplit(endpoint).scheme)
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    variable = next((name for name in names if environment(name)), None)
+    if variable and "endpoint_override" not in options:
+        endpoint = urlsplit(os.environ[variable])
+        if endpoint.scheme not in ("http", "https") or not endpoint.netloc:
+            raise RequestError(
+                f"{variable} is {shown(os.environ[variable])!r}; "
+                "write it as https://HOST:PORT or http://HOST:PORT"
+            )
+        options = {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme} | options
     region = environment("AWS_REGION") or environment("AWS_DEFAULT_REGION")
     if "region" not in options and (region or "endpoint_override" not in options):
         options["region"] = region or fs.resolve_s3_region(bucket)

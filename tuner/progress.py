@@ -4,14 +4,23 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from tuner.arguments import parse_yaml
 from tuner.errors import RequestError
 from tuner.orchestration.plan import winner
 from tuner.orchestration.presence import Driver, is_alive, read_driver
-from tuner.orchestration.record import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Record, Trial
+from tuner.orchestration.record import (
+    DONE,
+    FAILED,
+    FINAL,
+    RUNNING,
+    SEARCH,
+    STOPPED,
+    Record,
+    Setting,
+    Trial,
+)
 from tuner.reports.formatting import count_text, duration_text, setting_text
-from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage
+from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage, existing
 
 
 @dataclass(frozen=True)
@@ -28,22 +37,17 @@ class Progress:
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person reads, a title and a text each."""
-        counts = self._counts(SEARCH)
-        told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        lines = [("trials", f"{told or 'none has begun'}; {self.num_trials} planned")]
+        trials = self._told(SEARCH) or "none has begun"
+        lines = [("trials", f"{trials}; {self.num_trials} planned")]
         if self.best is not None:
             value = f"{self.best.last(self.metric):.2f} %"
-            setting = setting_text(self.best.setting)
-            lines.append(
-                ("best", f"{self.metric} {value} in trial {self.best.trial}: {setting or 'plain'}")
-            )
-        finals = {status: count for status, count in self._counts(FINAL).items() if count}
-        if finals:
-            told = ", ".join(f"{count} {status}" for status, count in finals.items())
-            lines.append(("final", f"trainings: {told}"))
-        trials = self.record.trials.values()
-        num_epochs = sum(len(trial.epochs) for trial in trials)
-        seconds = sum(epoch.get("seconds", 0.0) for trial in trials for epoch in trial.epochs)
+            setting = setting_text(self._what_differs(self.best))
+            told = f"{self.metric} {value} in trial {self.best.trial}"
+            lines.append(("best", f"{told}: {setting}" if setting else told))
+        if finals := self._told(FINAL):
+            lines.append(("final", f"trainings: {finals}"))
+        epochs = [epoch for trial in self.record.trials.values() for epoch in trial.epochs]
+        num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
         lines.append(("trained", f"{count_text(num_epochs, 'epoch')}, {duration_text(seconds)}"))
         return lines
 
@@ -64,6 +68,22 @@ class Progress:
             },
         }
 
+    def _what_differs(self, best: Trial) -> Setting:
+        """Of a setting, what is not the same in all trials."""
+        settings = [trial.setting for trial in self.record.of(SEARCH)]
+        return {
+            name: value
+            for name, value in best.setting.items()
+            if any(setting.get(name) != value for setting in settings)
+        }
+
+    def _told(self, kind: str) -> str:
+        counts = self._counts(kind)
+        names = {} if self.is_running else {RUNNING: "unfinished"}  # until it is resumed
+        return ", ".join(
+            f"{count} {names.get(status, status)}" for status, count in counts.items() if count
+        )
+
     def _counts(self, kind: str) -> dict[str, int]:
         trials = self.record.of(kind)
         return {
@@ -77,11 +97,7 @@ def begun_searches(name: str, runs_dir: str) -> list[Storage]:
 
     Raises RequestError where there is none.
     """
-    storage = Storage(runs_dir).sub(name)
-    if not storage.exists(SEARCH_FILE):
-        raise RequestError(
-            f"there is no search named {name!r} in {runs_dir}; check the name and --runs-dir"
-        )
+    storage = existing(Storage(runs_dir), name)
     if not storage.exists(COMPARISON_FILE):
         return [storage]
     return [sub for sub in map(storage.sub, storage.folders()) if sub.exists(SEARCH_FILE)]
@@ -89,28 +105,29 @@ def begun_searches(name: str, runs_dir: str) -> list[Storage]:
 
 def read_progress(storage: Storage) -> Progress:
     """Reads a search's journal; the driver that writes it is not disturbed."""
-    request, record, driver = _request_of(storage), Record.load(storage), read_driver(storage)
-    metric = f"{request['select_on']}_accuracy"
-    is_running = is_alive(storage, driver)
+    num_trials, metric = _request_of(storage)
+    is_running = is_alive(storage, read_driver(storage))
+    # Read after that: a driver elsewhere is watched for some seconds, and may end meanwhile.
+    driver, record = read_driver(storage), Record.load(storage)
     return Progress(
         name=storage.base.rpartition("/")[2],
         state=_state(record, driver, is_running=is_running),
         is_running=is_running,
-        num_trials=request["trials"],
+        num_trials=num_trials,
         metric=metric,
         record=record,
         best=winner(record, metric),
     )
 
 
-def _request_of(storage: Storage) -> dict[str, Any]:
-    try:
-        request = yaml.safe_load(storage.read(SEARCH_FILE))
-    except yaml.YAMLError:
-        request = None
-    if not isinstance(request, dict):
-        raise RequestError(f"{storage.path(SEARCH_FILE)} is damaged; restore it from a copy")
-    return request
+def _request_of(storage: Storage) -> tuple[int, str]:
+    """How many trials were asked for, and the metric that ranks them."""
+    path = storage.path(SEARCH_FILE)
+    request = parse_yaml(path, storage.read(SEARCH_FILE))
+    num_trials, select_on = request.get("trials"), request.get("select_on")
+    if not isinstance(num_trials, int) or select_on not in ("val", "test"):
+        raise RequestError(f"{path} is damaged; restore it from a copy")
+    return num_trials, f"{select_on}_accuracy"
 
 
 def _state(record: Record, driver: Driver | None, *, is_running: bool) -> str:

@@ -4,7 +4,6 @@ import sys
 
 from tuner.arguments import Parser
 from tuner.commands import run_command
-from tuner.errors import RequestError
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report") -> int:
@@ -22,15 +21,10 @@ def _report(arguments: list[str] | None, prog: str) -> int:
     from tuner.orchestration.record import Record
     from tuner.reports.html import write_report
     from tuner.reports.tables import write_tables
-    from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage
+    from tuner.storage import COMPARISON_FILE, Storage, existing
 
     runs = Storage(options.runs_dir)
-    storage = runs.sub(options.name)
-    if not storage.exists(SEARCH_FILE):
-        raise RequestError(
-            f"there is no search named {options.name!r} in {options.runs_dir}; "
-            "check the name and --runs-dir"
-        )
+    storage = existing(runs, options.name)
     if storage.exists(COMPARISON_FILE):
         print(rebuild_report(options.name, runs))  # noqa: T201
         return 0

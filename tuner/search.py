@@ -86,17 +86,13 @@ def _print_estimates(searches: "Sequence[Search]") -> None:
 
 def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     """The request that the search began with. Raises RequestError where `given` differs."""
-    from tuner.storage import SEARCH_FILE, Storage
+    from tuner.storage import SEARCH_FILE, Storage, existing
 
     config = given.get("config")
     options = (read_yaml(config) if config else {}) | given
     defaults = {"runs_dir": SearchRequest.model_fields["runs_dir"].default}
     runs = Storage(str((defaults | options)["runs_dir"]))
-    storage = runs.sub(name)
-    if not storage.exists(SEARCH_FILE):
-        raise RequestError(
-            f"there is no search named {name!r} in {runs.uri}; check the name and --runs-dir"
-        )
+    storage = existing(runs, name)
     from search_spaces import SpaceError
     from tuner.comparison import is_comparison, plan_comparison
     from tuner.orchestration.prepare import plan_search

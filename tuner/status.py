@@ -25,7 +25,10 @@ def _status(arguments: list[str] | None, prog: str) -> int:
 
     from tuner.progress import begun_searches, read_progress
 
-    for storage in begun_searches(options.name, options.runs_dir):
+    searches = begun_searches(options.name, options.runs_dir)
+    if not searches and not options.json:
+        print(f"{options.name}: none of its searches has begun")  # noqa: T201
+    for storage in searches:
         progress = read_progress(storage)
         if options.json:
             print(json.dumps(progress.as_json()))  # noqa: T201

@@ -2,12 +2,18 @@
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from tuner.arguments import Parser
 from tuner.commands import run_command
 from tuner.errors import RequestError
 
+if TYPE_CHECKING:
+    from tuner.orchestration.presence import Driver
+    from tuner.storage import Storage
+
 PATIENCE_SECONDS = 120.0  # of a driver that waits for the end of its trials' epochs
+NEXT_SECONDS = 60.0  # between two searches of a comparison
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.stop") -> int:
@@ -26,22 +32,66 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
     from tuner.orchestration.presence import STOP_FILE, is_alive, read_driver
     from tuner.progress import begun_searches
 
-    for storage in begun_searches(options.name, options.runs_dir):
-        driver = read_driver(storage)
-        if driver is None or not is_alive(storage, driver, tell=_tell):
-            continue
+    drivers = ((sub, read_driver(sub)) for sub in begun_searches(options.name, options.runs_dir))
+    running = ((sub, d) for sub, d in drivers if d is not None and is_alive(sub, d, tell=_tell))
+    found = next(running, None)
+    if found is None:
+        raise RequestError(f"{options.name} is not running; there is nothing to stop")
+    while True:
+        storage, driver = found
         storage.write(STOP_FILE, b"")
         _tell(f"told {driver.host} (process {driver.pid}) to stop")
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            time.sleep(0.5)
-            now = read_driver(storage)
-            if now is not None and now.outcome:
-                _tell(f"{options.name} has stopped; go on with --resume {options.name}")
-                return 0
-        _tell(f"it has not stopped after {PATIENCE_SECONDS:.0f} s; see tuner status {options.name}")
-        return 1
-    raise RequestError(f"{options.name} is not running; there is nothing to stop")
+        outcome = _wait_for_outcome(storage)
+        if outcome == "interrupted":
+            _tell(f"{options.name} has stopped; go on with --resume {options.name}")
+            return 0
+        if not outcome:
+            _tell(
+                f"it has not stopped after {PATIENCE_SECONDS:.0f} s; "
+                f"see tuner status {options.name}"
+            )
+            return 1
+        storage.delete(STOP_FILE)  # it ended by itself before it heard of that
+        is_done = outcome == "done"
+        found = _next_search(options.name, options.runs_dir, driver) if is_done else None
+        if found is None:
+            how = "by itself" if is_done else "with an error"
+            _tell(f"{options.name} has ended {how} meanwhile; see tuner status {options.name}")
+            return 0
+
+
+def _wait_for_outcome(storage: "Storage") -> str:
+    """How a driver that was told to stop ended; "" if it has not in time."""
+    from tuner.orchestration.presence import read_driver
+
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        driver = read_driver(storage)
+        if driver is not None and driver.outcome:
+            return driver.outcome
+    return ""
+
+
+def _next_search(name: str, runs_dir: str, last: "Driver") -> "tuple[Storage, Driver] | None":
+    """What a comparison's driver goes on with, some time after the end of one of its searches."""
+    from tuner.orchestration.presence import read_driver
+    from tuner.progress import begun_searches
+    from tuner.storage import COMPARISON_FILE, Storage
+
+    if not Storage(runs_dir).sub(name).exists(COMPARISON_FILE):
+        return None
+    _tell("looking whether it goes on with the next method")
+    deadline = time.monotonic() + NEXT_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        for storage in begun_searches(name, runs_dir):
+            driver = read_driver(storage)
+            if driver is None or driver.outcome:
+                continue
+            if (driver.host, driver.pid, driver.start) == (last.host, last.pid, last.start):
+                return storage, driver
+    return None
 
 
 def _tell(text: str) -> None:

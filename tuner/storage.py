@@ -31,10 +31,14 @@ class Storage:
         """Raises RequestError for a location that pyarrow cannot read, or that holds a key."""
         if "://" in location:
             check_no_credentials(location)
+            if "#" in location:  # pyarrow would leave out what is behind it
+                raise RequestError("the address of the runs holds a #; give one without it")
         else:
             location = str(Path(location).expanduser().absolute())
         try:
             self.filesystem, base = open_store(location)
+        except RequestError:
+            raise
         except (OSError, ValueError, ImportError) as error:
             raise RequestError(
                 f"cannot open {location!r} ({reason_of(error)}); "
@@ -120,12 +124,11 @@ class Storage:
 
     def delete(self, name: str) -> None:
         """Removes a file or a folder with all that is in it, if it is there."""
-        path = f"{self.base}/{name}"
-        try:
-            self.filesystem.delete_file(path)
-        except OSError:  # not there, or a folder: which, each store tells in its own way
-            with suppress(FileNotFoundError):
-                self.filesystem.delete_dir(path)
+        path = f"{self.base}/{name}".rstrip("/")
+        # Asked for first: a store that is away has to be told from a file that is not there.
+        is_folder = self.filesystem.get_file_info(path).type == fs.FileType.Directory
+        with suppress(FileNotFoundError):
+            (self.filesystem.delete_dir if is_folder else self.filesystem.delete_file)(path)
 
     def takes_files(self) -> bool:
         """Whether it answers, and has room for one."""
@@ -168,6 +171,16 @@ class Storage:
         finally:
             self.delete(name)
             _remove(new)
+
+
+def existing(runs: Storage, name: str) -> Storage:
+    """The folder of a search, or of a comparison. Raises RequestError where there is none."""
+    storage = runs.sub(name)
+    if not storage.exists(SEARCH_FILE):
+        raise RequestError(
+            f"there is no search named {name!r} in {runs.uri}; check the name and --runs-dir"
+        )
+    return storage
 
 
 def _remove(folders: list[Path]) -> None:

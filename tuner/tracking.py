@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tuner.errors import printable
 from tuner.orchestration.record import DONE, FAILED, FINAL, RUNNING, SEARCH, Event, Record, Trial
-from tuner.secrets import without_secrets
+from tuner.secrets import shown, without_secrets
 from tuner.storage import Storage
 
 SYNC_SECONDS = 2.0
@@ -34,10 +35,14 @@ REASONS = {
     "the permission, or choose another --experiment",
     r"CERTIFICATE_VERIFY_FAILED": "has a certificate that is not trusted: give the file of its "
     "authority as MLFLOW_TRACKING_SERVER_CERT_PATH",
-    r"Max retries exceeded|Connection refused|Connection aborted|timed out": "does not answer: "
-    "check that it runs and can be reached",
+    r"Max retries exceeded|Connection refused|Connection aborted|Connection reset|timed out"
+    r"|closed the connection|could not translate host name|No route to host|is unreachable"
+    r"|error code 50[234]": "does not answer: check that it runs and can be reached",
 }
+# What pip calls the modules that databases are reached with.
+PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
 SEARCH_TAG, TRIAL_TAG, COMPARISON_TAG = "tuner.search", "tuner.trial", "tuner.comparison"
+PARENT_TAG = "mlflow.parentRunId"
 
 
 def default_tracking_uri(runs: Storage, data_dir: str) -> str:
@@ -52,7 +57,7 @@ def artifact_folder(runs: Storage, data_dir: str) -> str:
 
 def ui_command(tracking_uri: str) -> str:
     """What a person types to see it; a server is seen in the browser already."""
-    tracking_uri = without_secrets(tracking_uri)
+    tracking_uri = shown(tracking_uri)
     if tracking_uri.startswith(("http://", "https://")):
         return f"open {tracking_uri} in a browser"
     return shlex.join(["mlflow", "ui", "--backend-store-uri", tracking_uri])
@@ -136,6 +141,7 @@ class Tracking:
             for trial in self._record.trials.values():
                 if trial.status == RUNNING:  # until the search is resumed
                     self._client.set_terminated(self._run_ids[trial.trial], status="KILLED")
+            self._delete_repetitions()
             self._client.set_terminated(self.parent_run_id, status=status)
 
     def register(self, log_model: Callable[[], object]) -> None:
@@ -161,6 +167,9 @@ class Tracking:
         with self._guarded(once=True):
             self._connect()
             run_id = self._run_of(*self._comparison)
+            for run in list(self._runs_with(COMPARISON_TAG, self._comparison[0])):
+                if run.info.run_id != run_id:
+                    self._client.delete_run(run.info.run_id)
             now = int(time.time() * 1000)
             self._client.log_batch(
                 run_id, metrics=[_metric(name, value, now, 0) for name, value in metrics.items()]
@@ -203,7 +212,7 @@ class Tracking:
         except Exception as error:
             # Whether the last request was carried out is unknown: what is there is looked up.
             self._is_connected = False
-            self.problem = f"MLflow at {without_secrets(self.uri)} {_what_is_wrong(error)}"
+            self.problem = f"MLflow at {shown(self.uri)} {_what_is_wrong(error, self.uri)}"
             if once:
                 self._missed = self.problem
 
@@ -231,9 +240,14 @@ class Tracking:
             self._client = client
         if self._is_connected:
             return
-        for run in self._runs_of_search():
+        runs = list(self._runs_with(SEARCH_TAG, self._search_id))
+        parents = {run.data.tags.get(PARENT_TAG) for run in runs}
+        # Of two runs of one trial (see `_delete_repetitions`) the one that has been used.
+        runs.sort(key=lambda run: (run.info.run_id not in parents, not run.data.params))
+        for run in runs:
             name = run.data.tags[TRIAL_TAG]
-            self._run_ids[name] = run.info.run_id
+            if self._run_ids.setdefault(name, run.info.run_id) != run.info.run_id:
+                continue
             if run.data.params:
                 self._has_params.add(name)
             if run.info.status == "KILLED":  # by an interruption
@@ -262,12 +276,14 @@ class Tracking:
                 raise
             return str(found.experiment_id)  # another search was faster
 
-    def _runs_of_search(self) -> Iterator[Any]:
+    def _runs_with(self, tag: str, value: str) -> Iterator[Any]:
+        """Those that have the tag, the one that began last first."""
         token: str | None = None
         while True:
             page = self._client.search_runs(
                 [self.experiment_id],
-                filter_string=f"tags.`{SEARCH_TAG}` = '{self._search_id}'",
+                filter_string=f"tags.`{tag}` = '{value}'",
+                order_by=["attributes.start_time DESC"],
                 max_results=1000,
                 page_token=token,
             )
@@ -276,16 +292,22 @@ class Tracking:
             if not token:
                 return
 
+    def _delete_repetitions(self) -> None:
+        """A server may make a run after it was looked up in vain, and so made once more."""
+        for run in list(self._runs_with(SEARCH_TAG, self._search_id)):
+            if run.info.run_id != self._run_ids.get(run.data.tags[TRIAL_TAG]):
+                self._client.delete_run(run.info.run_id)
+
     def _run_of(self, comparison_id: str, name: str) -> str:
         """The run of the comparison that the search belongs to; made if it is not there."""
-        found = self._client.search_runs(
-            [self.experiment_id], filter_string=f"tags.`{COMPARISON_TAG}` = '{comparison_id}'"
-        )
-        if found:
-            return str(found[0].info.run_id)
+        # If it is there twice, what was asked for last is what was gone on with.
+        for run in self._runs_with(COMPARISON_TAG, comparison_id):
+            return str(run.info.run_id)
         tags = {COMPARISON_TAG: comparison_id}
         with _no_repetitions():
-            run = self._client.create_run(self.experiment_id, tags=tags, run_name=name)
+            run = self._client.create_run(
+                self.experiment_id, start_time=int(time.time() * 1000), tags=tags, run_name=name
+            )
         return str(run.info.run_id)
 
     def _create(
@@ -293,7 +315,7 @@ class Tracking:
     ) -> str:
         tags = {SEARCH_TAG: self._search_id, TRIAL_TAG: key, **tags}
         if parent is not None:
-            tags["mlflow.parentRunId"] = parent
+            tags[PARENT_TAG] = parent
         with _no_repetitions():
             run = self._client.create_run(
                 self.experiment_id, start_time=int(started * 1000), tags=tags, run_name=name
@@ -386,13 +408,24 @@ class Tracking:
             self._client.log_artifacts(run_id, folder)
 
 
-def _what_is_wrong(error: Exception) -> str:
+def _what_is_wrong(error: Exception, uri: str) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = PACKAGES.get(error.name, error.name)
+        return f"cannot be used: install its driver with pip install {shlex.quote(package)}"
     text = str(error)
     for pattern, reason in REASONS.items():
         if re.search(pattern, text):
             return reason
-    lines = without_secrets(text).strip().splitlines() or [type(error).__name__]
-    return f"does not answer: {lines[0][:200]}"
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    lines = without_secrets(text.replace(uri, shown(uri))).strip().splitlines() or [""]
+    line = printable(lines[0][:200])
+    if isinstance(error, ConnectionError | TimeoutError | RequestException):
+        return f"does not answer: {line}"
+    if isinstance(error, MlflowException):
+        return f"refuses: {line}"
+    return f"cannot be used: {type(error).__name__}: {line}"
 
 
 @contextmanager
