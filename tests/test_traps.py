@@ -169,7 +169,11 @@ def stock_search(**options: Any) -> OptunaSearch:
 
 
 def tune_trial(name: str, setting: dict[str, Any] | None = None) -> Any:
-    return SimpleNamespace(trial_id=name, config={"setting": setting or {"weight": 0.5}})
+    return SimpleNamespace(
+        trial_id=name,
+        config={"setting": setting or {"weight": 0.5}},
+        run_metadata=SimpleNamespace(num_failures=0),
+    )
 
 
 def track(record: Record, uri: str) -> Tracking:

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+from pydantic import TypeAdapter
+
 from tuner.errors import RequestError
 from tuner.storage import SEARCH_FILE, Storage
 
@@ -40,6 +42,9 @@ class Driver:
     beat: int  # grows with every sign of life
     time: float  # of the last one, seconds since 1970 by the driver's clock
     outcome: str  # "" while it runs; then "done", "interrupted" or "failed"
+
+
+_DRIVER = TypeAdapter(Driver)
 
 
 class Presence:
@@ -117,11 +122,9 @@ class Presence:
 def read_driver(storage: Storage) -> Driver | None:
     """The last driver of a search, if one has begun it."""
     try:
-        driver = Driver(**json.loads(storage.read(DRIVER_FILE)))
-        float(driver.time), int(driver.beat), int(driver.pid)
-    except (FileNotFoundError, ValueError, TypeError):
+        return _DRIVER.validate_json(storage.read(DRIVER_FILE))
+    except (FileNotFoundError, ValueError):
         return None
-    return driver
 
 
 def check_not_running(storage: Storage) -> None:

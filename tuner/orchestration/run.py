@@ -36,7 +36,7 @@ from tuner.orchestration.sampler import Sampler, space_hash
 from tuner.patient_storage import PatientStorage
 from tuner.reports.tables import write_tables
 from tuner.request import SearchRequest
-from tuner.secrets import without_secrets
+from tuner.secrets import has_secret
 from tuner.storage import SEARCH_FILE, Storage
 from tuner.teacher import (
     TEACHER_FILE,
@@ -191,7 +191,7 @@ class Run:
 def search_yaml(request: SearchRequest) -> bytes:
     """The resolved request, to be fed back with --config; a folder's name is not in its files."""
     left_out = {"name", "runs_dir"}
-    if without_secrets(request.tracking_uri or "") != (request.tracking_uri or ""):
+    if request.tracking_uri and has_secret(request.tracking_uri):
         left_out.add("tracking_uri")
     content = request.model_dump(mode="json", exclude_none=True, exclude=left_out)
     return yaml.safe_dump(content, sort_keys=False).encode()
