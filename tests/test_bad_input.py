@@ -25,6 +25,7 @@ import tuner.report
 import tuner.search
 import tuner.teach
 
+pytestmark = pytest.mark.slow
 EXAMPLES = {
     "command lines": 800,
     "YAML values": 350,

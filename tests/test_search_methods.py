@@ -40,6 +40,7 @@ def test_every_algorithm_runs_all_trials_to_the_end(searches: Searches, algo: st
     assert len(settings) == 6
 
 
+@pytest.mark.slow
 def test_hyperband_with_mimkd(searches: Searches) -> None:
     options = {"space": "mimkd", "scheduler": "hyperband", "epochs": 4, "trials": 5}
     assert searches.run("hyperband", "--quiet", **options) == 0

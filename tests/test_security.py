@@ -133,6 +133,7 @@ LOOPBACK = (
 )
 
 
+@pytest.mark.slow
 def test_a_searchs_own_ray_listens_on_the_loopback_address_only(tmp_path):
     if not Path("/proc/self/net/tcp").exists():
         pytest.skip("this system does not tell which sockets are listened on")

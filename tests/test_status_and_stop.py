@@ -49,7 +49,8 @@ def leave_driver(storage: Storage, earlier: Driver | None = None, **values: Any)
     """A sign of life, by default of a process of this machine that runs."""
     pid = os.getpid()
     start = presence._start_of(pid)
-    first = Driver("s", socket.gethostname(), pid, start, beat=0, time=0.0, outcome="")
+    host, machine = socket.gethostname(), presence._machine()
+    first = Driver("s", host, machine, pid, start, beat=0, time=0.0, outcome="")
     driver = replace(earlier or first, **values)
     driver = replace(driver, beat=driver.beat + 1)
     storage.write("driver.json", json.dumps(asdict(driver)).encode())
@@ -117,7 +118,7 @@ def test_a_damaged_request_is_refused(begun, capsys, text, sentence):
 
 def test_a_search_that_ends_while_it_is_watched_is_told_as_ended(begun, capsys, monkeypatch):
     storage = Storage(str(begun / "mine"))
-    driver = leave_driver(storage, host="another")
+    driver = leave_driver(storage, machine="another")
     monkeypatch.setattr(
         presence.time, "sleep", lambda seconds: leave_driver(storage, driver, outcome="done")
     )
@@ -172,6 +173,14 @@ def test_of_a_comparison_the_next_method_is_stopped_if_one_ends_meanwhile(
     assert "both has stopped; go on with --resume both" in capsys.readouterr().err
     assert not first.exists("stop")
     assert second.exists("stop")
+
+
+def test_a_damaged_sign_of_life_is_none(begun, capsys):
+    storage = Storage(str(begun / "mine"))
+    driver = leave_driver(storage)
+    storage.write("driver.json", json.dumps(asdict(driver) | {"time": "x"}).encode())
+    assert tuner.status.main(["mine", "--runs-dir", str(begun)]) == 0
+    assert "mine: not running" in capsys.readouterr().out
 
 
 def test_what_does_not_run_cannot_be_stopped(begun, capsys):

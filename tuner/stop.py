@@ -89,7 +89,7 @@ def _next_search(name: str, runs_dir: str, last: "Driver") -> "tuple[Storage, Dr
             driver = read_driver(storage)
             if driver is None or driver.outcome:
                 continue
-            if (driver.host, driver.pid, driver.start) == (last.host, last.pid, last.start):
+            if (driver.machine, driver.pid, driver.start) == (last.machine, last.pid, last.start):
                 return storage, driver
     return None
 
