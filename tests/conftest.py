@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
@@ -28,35 +27,37 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("data"))
 
 
-class Fault(NamedTuple):
-    """A row of the table in docs/reliability.md."""
-
-    fault: str
-    injected: int  # times
-    lost: int  # finished trials that were lost or run again
-    repeated: int  # MLflow runs that are there twice
-    recovery_seconds: float | None  # until the search went on, the median
-
-
-FAULTS: list[Fault] = []
-
-
 @pytest.fixture
-def fault_row() -> Callable[..., None]:
-    """Adds a row to the table that is printed at the end of the session."""
+def fault_row(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Adds a row to the table of docs/reliability.md, which is printed at the end."""
 
-    def add(fault: str, **figures: float | None) -> None:
-        FAULTS.append(Fault(fault, **figures))  # type: ignore[arg-type]
+    def add(
+        fault: str, *, injected: int, lost: int, repeated: int, recovery_seconds: float | None
+    ) -> None:
+        """`lost`: finished trials lost or run again; `repeated`: MLflow runs that are there twice;
+        `recovery_seconds`: until the search went on, the median.
+        """
+        recovery = "–" if recovery_seconds is None else f"{recovery_seconds:.0f}"
+        row = f"| {fault} | {injected} | {lost} | {repeated} | {recovery} |"
+        # A property of the test's report, so that it arrives from a process beside this one too.
+        request.node.user_properties.append(("fault", row))
 
     return add
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not FAULTS:
-        return
-    terminalreporter.section("faults")
-    terminalreporter.line("| fault | injected | lost trials | repeated runs | recovery (s) |")
-    terminalreporter.line("| --- | --- | --- | --- | --- |")
-    for fault, injected, lost, repeated, seconds in FAULTS:
-        recovery = "–" if seconds is None else f"{seconds:.0f}"
-        terminalreporter.line(f"| {fault} | {injected} | {lost} | {repeated} | {recovery} |")
+    """The faults that were injected."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    rows = [
+        value
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == "fault"
+    ]
+    if rows:
+        terminalreporter.section("faults")
+        terminalreporter.line("| fault | injected | lost trials | repeated runs | recovery (s) |")
+        terminalreporter.line("| --- | --- | --- | --- | --- |")
+    for row in rows:
+        terminalreporter.line(row)
