@@ -5,6 +5,7 @@ state of a search (sampler, scheduler, tables, the live view) is a function of
 these lines, so a search that was killed anywhere goes on as if it had not been.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ class Record:
         self.failure: Exception | None = None  # of writing it: a disk that is full, and the like
         self._storage = storage
         self._journal = Journal(storage)
+        self._writing = threading.RLock()  # a listener may write too
 
     @classmethod
     def load(cls, storage: Storage, *, lock: bool = False) -> "Record":
@@ -160,14 +162,15 @@ class Record:
         return [trial for trial in list(self.trials.values()) if trial.kind == kind]
 
     def _write(self, event: Event) -> Trial:
-        try:
-            self._append(event)
-            trial = self._apply(event)
-            for listener in self.listeners:
-                listener(event, trial)
-        except Exception as error:
-            self.failure = error  # Tune only logs what its scheduler raises, and waits for ever
-            raise
+        with self._writing:  # one line after the other, whichever thread it comes from
+            try:
+                self._append(event)
+                trial = self._apply(event)
+                for listener in self.listeners:
+                    listener(event, trial)
+            except Exception as error:
+                self.failure = error  # Tune only logs what its scheduler raises, and waits for ever
+                raise
         return trial
 
     def _append(self, event: Event) -> None:
