@@ -112,6 +112,23 @@ def test_a_driver_whose_search_was_taken_over_stops(storage):
     assert read_driver(storage) == other  # the first leaves no sign over it
 
 
+def test_a_first_sign_that_cannot_be_written_is_no_takeover(storage, monkeypatch):
+    with Presence(storage):
+        wait_for(lambda: read_driver(storage) is not None)
+    written, fails = Storage.write, [True]
+
+    def write_later(self, name, content, **options):
+        if fails:
+            fails.pop()
+            raise OSError("full")
+        written(self, name, content, **options)
+
+    monkeypatch.setattr(Storage, "write", write_later)
+    with Presence(storage) as second:
+        wait_for(lambda: read_driver(storage).outcome == "")
+        assert not second.is_told_to_stop
+
+
 def test_storage_that_is_away_stops_nothing(storage, monkeypatch):
     monkeypatch.setattr(Storage, "write", _away)
     with Presence(storage) as driver:

@@ -312,6 +312,14 @@ def test_resuming_with_other_settings_is_refused(refused, search, arguments, sen
     assert sentence in refused(tuner.search, "--resume", search, *arguments)
 
 
+def test_a_folder_of_something_else_is_refused_and_left_alone(refused):
+    path = Path("runs/mine/checkpoints/best.pt")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"precious")
+    assert "holds files of something else" in refused(tuner.search, *ITRD, "--name", "mine")
+    assert path.read_bytes() == b"precious"
+
+
 def test_resuming_with_a_space_that_has_changed_is_refused(refused, search):
     path = Path("runs/mine/search.yaml")
     content = yaml.safe_load(path.read_text())

@@ -1,6 +1,7 @@
 """Who is stopped when: tables of accuracies, replayed through Ray's schedulers without Ray."""
 
 import random
+from types import SimpleNamespace
 
 import pytest
 from by_hand import METRIC, NUMBERS, SPACE, begin, new_record, reloaded
@@ -455,3 +456,14 @@ def test_no_scheduler_hears_of_an_initial_stage(tmp_path):
     search.scheduler.is_over_time = lambda: True
     assert search.result("0001", told) == STOP
     assert search.record.trials["0001"].status == STOPPED
+
+
+def test_a_population_takes_in_who_is_begun_again_in_anothers_place(record):
+    population = build_scheduler("pbt", metric=METRIC, epochs=EPOCHS, space=SPACE, seed=0)
+    scheduler = RecordedScheduler(population, record)
+    begin(record, "0000", "search", EPOCHS)
+    tune = SimpleNamespace(search_alg=None)
+    for name in ("0000", "0000+again"):
+        member = tune_trial(name, record.trials["0000"].setting)
+        scheduler.on_trial_add(tune, member)
+        assert member in population._trial_state

@@ -20,7 +20,7 @@ class Loop:
         self.trial = SimpleNamespace(trial_id="0000", status="RUNNING", temporary_state=state)
         self.storage_answers, self.told = True, []
         self.watchdog = Watchdog(
-            limit, None, lambda: self.storage_answers, lambda *told: self.told.append(told)
+            limit, lambda: self.storage_answers, lambda *told: self.told.append(told)
         )
         self.watchdog.on_trial_start(0, [self.trial], self.trial)
 
@@ -102,7 +102,3 @@ def test_a_trial_that_waits_for_the_storage_does_not_hang(loop):
     loop.storage_answers = True
     loop.quiet(6)
     assert "actor" in loop.killed
-
-
-def test_a_resumed_search_knows_how_long_an_epoch_was():
-    assert Watchdog(None, 100.0, bool, print).limit_seconds == 2000.0

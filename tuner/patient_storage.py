@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from pyarrow import fs
+
 from tuner.errors import RequestError
 from tuner.storage import Storage
 
@@ -49,6 +51,9 @@ class PatientStorage(Storage):
             return found
 
         return self.patiently(look)
+
+    def _names(self, folder: str, kind: fs.FileType) -> list[str]:
+        return self.patiently(lambda: super(PatientStorage, self)._names(folder, kind))
 
     def read(self, name: str) -> bytes:
         """As `Storage.read`. Raises FileNotFoundError at once where the folder is there."""

@@ -39,6 +39,7 @@ class Journal:
         self._num_written = 0  # of an object's lines
         self._timer: threading.Timer | None = None
         self._flushing = threading.Lock()
+        self._has_failed = self._is_abandoned = False
 
     def read(self) -> list[Event]:
         """The events so far, without a torn last line. Raises RequestError for a lost one."""
@@ -97,9 +98,14 @@ class Journal:
         """Leaves it to a later session, which may be one of this process. Raises OSError."""
         if self._timer is not None:
             self._timer.cancel()
-        self._flush()
+        if not self._has_failed:  # it was waited for already
+            self._flush()
         for file in reversed(self._files):  # the lock last
             file.close()  # for good: opened again, it would be cut to what was read
+
+    def abandon(self) -> None:
+        """What waits for an object is not written any more."""
+        self._is_abandoned = True
 
     def append(self, event: Event, *, sync: bool) -> None:
         """Writes a line; `sync` also survives a power cut.
@@ -125,9 +131,11 @@ class Journal:
         """Replaces the object, where lines wait for it."""
         with self._flushing:
             lines = self._lines.copy()
-            if self._storage.is_local or len(lines) == self._num_written:
+            if self._storage.is_local or self._is_abandoned or len(lines) == self._num_written:
                 return
+            self._has_failed = True
             self._storage.write(JOURNAL_FILE, b"".join(lines))
+            self._has_failed = False
             self._num_written, self._written = len(lines), time.monotonic()
 
     def _flush_later(self) -> None:

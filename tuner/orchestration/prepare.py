@@ -20,7 +20,8 @@ from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.errors import RequestError
 from tuner.method import code_of, method_of
-from tuner.orchestration.record import Record
+from tuner.orchestration.journal import COPY_FILE, JOURNAL_FILE
+from tuner.orchestration.record import DONE, TEACHER, Record
 from tuner.orchestration.sampler import space_hash
 from tuner.request import SearchRequest
 from tuner.storage import SEARCH_FILE, Storage
@@ -233,6 +234,12 @@ def check_storage(search: Search) -> None:
             f"a search named {search.name!r} exists in {search.runs.uri}; "
             f"resume it with --resume {search.name} or choose another --name"
         )
+    names = {*search.storage.folders(), *search.storage.files("")}
+    # A kill before the request was written leaves an empty journal.
+    if any(name not in (JOURNAL_FILE, COPY_FILE) and name[0] != "." for name in names):
+        raise RequestError(
+            f"{search.storage.uri} holds files of something else; choose another --name"
+        )
     search.runs.check_writable()
 
 
@@ -264,6 +271,11 @@ def check_resources(request: SearchRequest, nodes: list[dict[str, float]]) -> tu
                 f"lower it with --{name.replace('_', '-')} or use a larger machine"
             )
     num_fit = sum(fit(node, request.cpus_per_trial, gpus_per_trial) for node in nodes)
+    if not num_fit:
+        raise RequestError(
+            f"no machine has {request.cpus_per_trial:g} CPU and {gpus_per_trial:g} GPU together; "
+            "lower --cpus-per-trial or --gpus-per-trial"
+        )
     if request.address is not None and request.max_concurrent is not None:
         return gpus_per_trial, request.max_concurrent  # what waits makes a cluster grow
     return gpus_per_trial, min(num_fit, request.max_concurrent or num_fit)
@@ -284,7 +296,8 @@ def check_teacher(search: Search, record: Record, digest: str | None) -> None:
         raise RequestError(
             f"the teacher has changed since {search.name} began; restore it, or start a new search"
         )
-    if digest is None and began_with is not None:
+    trained = record.trials.get(TEACHER)
+    if digest is None and (began_with or (trained is not None and trained.status == DONE)):
         raise RequestError(
             f"the teacher of {search.name} is damaged, and there is no other copy; "
             "restore teacher.pt, or start a new search"

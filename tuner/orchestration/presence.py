@@ -69,7 +69,7 @@ class Presence:
             outcome="",
         )
         self.outcome = "done"  # in the end, unless it is told otherwise
-        self._has_begun = False
+        self.is_taken_over = self._has_begun = False
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
     @property
@@ -109,11 +109,12 @@ class Presence:
                 return  # its mount point may be left, but not what was there
             other = read_driver(self._storage)
             if self._has_begun and other is not None and other.session != self._driver.session:
+                self.is_taken_over = True
                 self._stop.set()
                 return
-            self._has_begun = True
             content = json.dumps(asdict(self._driver)).encode()
             self._storage.write(DRIVER_FILE, content, sync=False)
+            self._has_begun = True
             if self._storage.exists(STOP_FILE):
                 self._storage.delete(STOP_FILE)
                 self._stop.set()

@@ -103,6 +103,10 @@ class Record:
         """Leaves the journal to a later session, which may be one of this process."""
         self._journal.close()
 
+    def abandon(self) -> None:
+        """Leaves the journal as it is: it is another process's now."""
+        self._journal.abandon()
+
     def open(self, **header: Any) -> None:
         """The first line of a new search's journal."""
         event = {"event": "open", **header}

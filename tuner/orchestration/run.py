@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tuner.data import Dataset
+from tuner.errors import RequestError
 from tuner.execution import Execution
 from tuner.method import code_of
 from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run, with_gpu_share
@@ -124,7 +125,8 @@ def run_search(
             if teacher is not None:
                 write_teacher(storage, teacher)
             kept = kept_teacher(search.workload, dataset)
-            _delete_leftovers(storage, record)
+            if resume:
+                _delete_leftovers(storage, record)
             record.listeners.append(partial(_keep_teacher, storage, record, kept))
             record.listeners.append(partial(_delete_checkpoint, storage))
             record.listeners.append(_TableWriter(storage, record))
@@ -302,7 +304,6 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
 
     watchdog = Watchdog(
         request.hang_timeout,
-        max(_epoch_seconds(record), default=None),
         storage_answers=search.storage.takes_files,
         tell=lambda trial_id, text: record.note(record_name(trial_id), text),
     )
@@ -327,18 +328,15 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
             raise_on_failed_trial=False,
             verbose=0,
         )
+    if presence.is_taken_over:
+        record.abandon()
+        raise RequestError(
+            f"another process has taken {search.name} over, as this one was silent for long; "
+            f"look at it with `tuner status {search.name}`"
+        )
     with suppress(OSError):  # nothing in it is needed any more
         search.storage.delete("ray")
     return interruption.is_requested
-
-
-def _epoch_seconds(record: Record) -> list[float]:
-    return [
-        epoch["seconds"]
-        for trial in record.trials.values()
-        for epoch in trial.epochs
-        if "seconds" in epoch
-    ]
 
 
 def _keep_teacher(storage: Storage, record: Record, path: Path, event: Event, trial: Trial) -> None:
@@ -360,7 +358,8 @@ def _delete_leftovers(storage: Storage, record: Record) -> None:
     """What a session that was killed did not come to delete."""
     for name in storage.files("checkpoints"):
         trial = record.trials.get(name.removesuffix(".pt"))
-        if trial is None or (trial.ended is not None and trial.kind != FINAL):
+        is_over = trial is not None and trial.ended is not None and trial.kind != FINAL
+        if is_over or name.startswith("."):  # a write that was not ended
             storage.delete(f"checkpoints/{name}")
 
 

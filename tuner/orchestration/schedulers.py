@@ -135,8 +135,11 @@ class RecordedScheduler(TrialScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         """A trial joins, unless the scheduler knows it from the session before."""
-        if self._is_searched(trial) and record_name(trial.trial_id) not in self._known:
-            self._known[record_name(trial.trial_id)] = trial
+        name = record_name(trial.trial_id)
+        # A population knows its members by themselves: also who takes another's place.
+        is_new = name not in self._known or (self._is_population and self._known[name] is not trial)
+        if self._is_searched(trial) and is_new:
+            self._known[name] = trial
             self._scheduler.on_trial_add(_SearchOnly(tune_controller, self._is_searched), trial)
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:

@@ -59,9 +59,9 @@ def train(config: dict[str, Any], job: Job) -> None:
     device = device_for(config["gpus"])
     if device.type == "cuda":
         _share_gpu(config["gpus"])
-    storage = PatientStorage(job.storage_uri, job.patience_seconds)
     name = record_name(tune.get_context().get_trial_id())
     try:
+        storage = PatientStorage(job.storage_uri, job.patience_seconds)
         _train(config, job, storage, f"checkpoints/{name}.pt", device)
     except (DivergedError, LossError) as error:
         tune.report({FAILURE: str(error)})

@@ -23,18 +23,16 @@ class Watchdog(Callback):
     def __init__(
         self,
         limit_seconds: float | None,
-        longest_seconds: float | None,
         storage_answers: Callable[[], bool],
         tell: Callable[[str, str], object],
     ) -> None:
         """`limit_seconds`: silence after which a trial hangs; None: by what was seen so far.
 
-        `longest_seconds`: the longest epoch of earlier sessions; `tell` is told of the trial and
-        what is done to it.
+        `tell` is told of the trial and what is done to it.
         """
         self._limit_seconds = limit_seconds
         self._silent_seconds: dict[str, float] = {}
-        self._longest_seconds = longest_seconds
+        self._longest_seconds: float | None = None
         self._storage_answers, self._tell = storage_answers, tell
         self._turn = time.monotonic()
 
