@@ -98,12 +98,12 @@ def read_digest(storage: Storage) -> str:
     return str(checkpoint.load(storage.read(TEACHER_FILE))["digest"])
 
 
-def is_whole(storage: Storage) -> bool:
-    """Whether a search's folder has its teacher, undamaged."""
+def digest_if_whole(storage: Storage) -> str | None:
+    """The same, or None where a search's folder has no teacher, or a damaged one."""
     try:
-        return bool(read_digest(storage))
+        return read_digest(storage)
     except (FileNotFoundError, checkpoint.DamagedCheckpointError):
-        return False
+        return None
 
 
 def weights_digest(network: nn.Module) -> str:

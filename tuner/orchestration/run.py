@@ -42,8 +42,8 @@ from tuner.storage import SEARCH_FILE, Storage
 from tuner.teacher import (
     TEACHER_FILE,
     check_can_keep,
+    digest_if_whole,
     find_teacher,
-    is_whole,
     kept_teacher,
     read_digest,
     weights_digest,
@@ -81,13 +81,12 @@ def run_search(
     dataset, _ = open_data(search.workload)
     needs = check_method(search, dataset)
     # A search that is resumed has its teacher with it, wherever that came from.
-    has_teacher = resume and is_whole(search.storage)
-    teacher = None if has_teacher else find_teacher(search.workload, dataset)
-    if teacher is None and not has_teacher:
-        check_can_keep(search.workload, dataset)
-    digest = read_digest(search.storage) if has_teacher else None
+    digest = digest_if_whole(search.storage) if resume else None
+    teacher = find_teacher(search.workload, dataset) if digest is None else None
     if teacher is not None:
         digest = weights_digest(teacher)
+    if digest is None:
+        check_can_keep(search.workload, dataset)
     storage = PatientStorage(search.storage.uri)
     if resume:
         check_not_running(search.storage)
@@ -139,7 +138,7 @@ def run_search(
             )
             sampler.recall(record)
             with watch(record, trials):
-                interrupted = _tune(search, record, trials, gpus, presence)
+                interrupted = _tune(search, storage, record, trials, gpus, presence)
             presence.outcome = "interrupted" if interrupted else "done"
             if record.header["outputs"]["window_bytes"]:
                 on_every_machine(search, empty_window)
@@ -252,7 +251,14 @@ def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
     }
 
 
-def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Presence) -> bool:
+def _tune(
+    search: Search,
+    storage: PatientStorage,
+    record: Record,
+    plan: Plan,
+    gpus: float,
+    presence: Presence,
+) -> bool:
     """Lets Ray Tune train what the plan says; returns whether it was interrupted."""
     from ray import tune
 
@@ -283,7 +289,6 @@ def _tune(search: Search, record: Record, plan: Plan, gpus: float, presence: Pre
     planned = PlannedSearch(plan, cpus=request.cpus_per_trial, gpus=gpus, max_failures=MAX_FAILURES)
     planned.on_ready = lambda: scheduler.recall(planned.recalled)
     scheduler.run_alone = planned.run_alone
-    storage = PatientStorage(search.storage.uri)
     job = Job(
         workload=workload,
         fingerprint=record.header["data"],
