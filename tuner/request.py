@@ -171,7 +171,7 @@ class SearchRequest(FillRequest):
         None,
         gt=0,
         description="begin a trial again that has told nothing for so long (default: 20 times the "
-        "longest epoch, 10m at least)",
+        "longest epoch, 10m at least; a day before any epoch has ended)",
     )
     name: str | None = Field(None, description="name of the search (default: space, data, time)")
     runs_dir: str = Field("runs", description="folder or URI that searches are written to")

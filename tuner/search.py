@@ -33,7 +33,11 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.search
 def _command(arguments: list[str] | None, prog: str) -> int:
     parser = parser_for(SearchRequest, prog, "Searches the hyperparameters of a distillation.")
     parser.add_argument("--resume", metavar="NAME", help="go on with an interrupted search")
-    parser.add_argument("--dry-run", action="store_true", help="show what would run, write nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show what would run, begin nothing; with --address: what fits, and how long it takes",
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="say nothing until the end")
     shown.add_argument("--json", action="store_true", help="a JSON object a trial, then the result")
