@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from search_spaces import Choice, Float, Int, Space
-from tuner.orchestration.plan import Budget, Plan
+from tuner.orchestration.plan import Budget, SearchPlan
 from tuner.orchestration.record import DONE, SEARCH, STOPPED, Record, Setting, Trial
 from tuner.orchestration.sampler import Sampler
 from tuner.storage import Storage
@@ -33,12 +33,12 @@ def make_sampler(space: Space = SPACE, algo: str = "random", **options) -> Sampl
     return Sampler(space, algo=algo, **(defaults | options))
 
 
-def make_plan(record: Record, sampler: Sampler | None = None, **options) -> Plan:
+def make_plan(record: Record, sampler: Sampler | None = None, **options) -> SearchPlan:
     plan_options = {"published": SPACE.published(), "published_is_first": True, "known": {}}
     plan_options |= {name: options.pop(name) for name in list(options) if name in plan_options}
     budget = {"num_trials": 4, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
     budget |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "batch": None}
-    return Plan(
+    return SearchPlan(
         record,
         sampler or make_sampler(),
         SPACE,

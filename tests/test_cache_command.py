@@ -19,7 +19,7 @@ import tuner.teach
 from losses import DistillationLoss
 from search_spaces import Choice, Fixed, Space
 from tuner.arguments import ENVIRONMENT
-from tuner.orchestration import fill, prepare
+from tuner.orchestration import fill
 from tuner.orchestration.prepare import plan_search
 from tuner.request import SearchRequest
 from tuner.teacher_cache import OutputsPlan, store
@@ -322,7 +322,7 @@ def filling_of(search) -> fill.Filling:
         fingerprint=dataset.fingerprint,
         digest="d",
         plan=plan,
-        passes=fill._passes(search, prepare.check_method(search, dataset), plan),
+        passes=fill._passes(search, search.needs(dataset), plan),
         num_threads=1,
         gpus=0,
     )
@@ -358,7 +358,7 @@ def test_every_choice_of_a_space_is_asked_what_it_needs(data_dir):
     space = Space("x", (layers, Fixed("weight", 1)), source="-")
     search = replace(search, space=space, method=Chosen, published={"layer": None, "weight": 1})
     dataset, _ = open_data(search.workload)
-    needs = prepare.check_method(search, dataset)
+    needs = search.needs(dataset)
     assert needs == ((), ("feature_maps.stage1",), ("feature_maps.stage2",))
 
 

@@ -38,6 +38,7 @@ def demand(**changes) -> Demand:
         "num_images": NUM_IMAGES,
         "num_passes": NUM_PASSES,
         "num_seeds": NUM_SEEDS,
+        "has_trials": True,
         "batch_size": BATCH_SIZE,
         "max_concurrent": 4,
     }

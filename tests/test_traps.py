@@ -33,7 +33,7 @@ from search_spaces import SPACES, Float, Space
 from tuner import tracking as tracking_module
 from tuner.arguments import yaml_text
 from tuner.orchestration.gpu_share import gpu_fraction
-from tuner.orchestration.plan import Budget, Plan, winner
+from tuner.orchestration.plan import Budget, SearchPlan, winner
 from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Record
 from tuner.orchestration.sampler import Sampler
 from tuner.orchestration.schedulers import (
@@ -656,7 +656,7 @@ def test_trap_15_only_who_shares_a_gpu_can_be_given_a_whole_one(
         seed=0,
         batch=None,
     )
-    plan = Plan(
+    plan = SearchPlan(
         record,
         sampler_of(),
         WEIGHT,

@@ -26,7 +26,6 @@ from tuner.orchestration.cluster import ray_for
 from tuner.orchestration.prepare import (
     DEFAULT_TRIALS,
     Search,
-    check_method,
     check_name,
     check_resumed,
     default_name,
@@ -98,7 +97,8 @@ def plan_comparison(request: SearchRequest) -> Comparison:
         }
         own = {"space": space, "set": pins, "name": method}
         try:
-            searches.append(plan_search(request.model_copy(update={**shared, **own})))
+            request_of_one = request.model_copy(update={**shared, **own})
+            searches.append(plan_search(request_of_one, runs))
         except RequestError as error:
             refusals.append(error)
     # Of all methods one may not suit, such as pbt for one that has nothing to vary.
@@ -233,7 +233,7 @@ def fitting(comparison: Comparison) -> Comparison:
     kept = []
     for search in comparison.searches:
         try:
-            check_method(search, dataset)
+            search.needs(dataset)
         except RequestError as error:
             if comparison.request.space != ALL:
                 raise

@@ -34,7 +34,7 @@ PAPER_COMMANDS = {
 }
 
 
-def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
+def conclude(run: Run[Search], tracking: Tracking, *, as_json: bool) -> int:
     """Writes and prints what a finished search leaves behind, and returns the exit status."""
     search, record = run.search, run.record
     report = write_results(run, tracking)
@@ -49,7 +49,7 @@ def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
     return 0
 
 
-def write_results(run: Run, tracking: Tracking) -> str:
+def write_results(run: Run[Search], tracking: Tracking) -> str:
     """Writes the best setting and the report, ends the run in MLflow; returns the report's path."""
     search, record = run.search, run.record
     best = winner(record, search.metric)
@@ -66,7 +66,7 @@ def write_results(run: Run, tracking: Tracking) -> str:
     return report
 
 
-def print_interrupted(run: Run, tracking: Tracking, command: str) -> None:
+def print_interrupted(run: Run[Any], tracking: Tracking, command: str) -> None:
     """Says what is done and how to go on; on standard error, as the status is not 0."""
     tracking.finish(files={}, metrics={}, note="", status="KILLED")
     trials = run.record.of(SEARCH)
@@ -109,7 +109,7 @@ def _best(search: Search, record: Record, best: Trial) -> dict[str, Any]:
     return {**workload, "method": best.method, "set": setting}
 
 
-def _finish_tracking(run: Run, tracking: Tracking, rows: list[Row]) -> None:
+def _finish_tracking(run: Run[Search], tracking: Tracking, rows: list[Row]) -> None:
     search, record = run.search, run.record
     metrics: dict[str, float] = {}
     for row in rows:

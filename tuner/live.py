@@ -179,7 +179,7 @@ class LiveView(AbstractContextManager["LiveView"]):
         length = (
             sum(len(trial.epochs) for trial in ended) / len(ended) if ended else budget.num_epochs
         )
-        num_finals = 3 * budget.num_seeds
+        num_finals = self._plan.num_finals
         left: float = budget.num_teacher_epochs + num_finals * budget.num_epochs
         left += (budget.num_trials - len(searched)) * length
         for trial in trials:

@@ -36,9 +36,12 @@ def method_of(space: Space, place: str) -> type[DistillationLoss]:
 
 
 def code_of(workload: Workload, space: str) -> list[str]:
-    """What the results of a search depend on beside this package: a person's own files."""
+    """What the results of a search depend on beside this package: a person's own files.
+
+    `space`: a name or a file; "" where all methods are ours.
+    """
     networks = [models.identity(workload.teacher), models.identity(workload.student)]
-    own = load_space(space).loss is not None
+    own = bool(space) and load_space(space).loss is not None
     return networks + ([source_digest(Path(space))] if own else [])
 
 

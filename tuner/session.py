@@ -6,30 +6,33 @@ from typing import Any
 from tuner.dry_run import print_heading, print_outputs
 from tuner.live import LiveView
 from tuner.orchestration.plan import Plan
-from tuner.orchestration.prepare import Search, describe
+from tuner.orchestration.prepare import Search
 from tuner.orchestration.record import Record
-from tuner.orchestration.run import Run, run_search
+from tuner.orchestration.run import AnyTask, Run, run_search
+from tuner.orchestration.task import describe
 from tuner.tracking import Tracking, artifact_folder, default_tracking_uri
 
 
 def run_watched(
-    search: Search,
+    search: AnyTask,
     *,
     resume: bool,
     mode: str,
     earlier: tuple[Record, ...] = (),
     comparison: tuple[str, str] | None = None,
-) -> tuple[Run, Tracking]:
+) -> tuple[Run[AnyTask], Tracking]:
     """Runs a search; `mode` is "auto", "json" or "quiet".
 
     In a comparison of methods (id, name), `earlier` are the records of the searches before it.
     """
     request = search.request
+    methods = search.space.method if isinstance(search, Search) else request.space
     tracked: list[Tracking] = []
 
     def watch(record: Record, plan: Plan) -> AbstractContextManager[Any]:
         if mode == "auto":
-            print_heading(search)
+            if isinstance(search, Search):
+                print_heading(search)
             print_outputs(record.header["reasons"])
         tracking = Tracking(
             record,
@@ -39,7 +42,8 @@ def run_watched(
             search_id=record.header["id"],
             search_name=search.name,
             searched=search.searched,
-            tags=describe(search) | {"teacher_outputs": "; ".join(record.header["reasons"])},
+            tags=describe(search, methods)
+            | {"teacher_outputs": "; ".join(record.header["reasons"])},
             comparison=comparison,
             artifacts=artifact_folder(search.runs, request.data_dir),
         )

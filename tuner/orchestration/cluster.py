@@ -14,7 +14,8 @@ import search_spaces
 import tuner
 from tuner.errors import RequestError
 from tuner.orchestration.environment import settings_of_workers
-from tuner.orchestration.prepare import Search, machine_resources
+from tuner.orchestration.prepare import machine_resources
+from tuner.orchestration.task import Task
 from tuner.request import SearchRequest
 
 Result = TypeVar("Result")
@@ -22,7 +23,7 @@ Measuring = Callable[[Callable[[], Any]], Any]  # calls a function on a machine 
 
 
 @contextmanager
-def ray_for(search: Search) -> Iterator[None]:
+def ray_for(search: Task) -> Iterator[None]:
     """A cluster that is there already, or one of our own on this machine."""
     import ray
 
@@ -109,7 +110,7 @@ def _on_loopback() -> Iterator[None]:
             os.environ[name] = was_set
 
 
-def with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchRequest:
+def with_gpu_share(search: Task, nodes: list[dict[str, float]]) -> SearchRequest:
     """The request with the share of a GPU that a trial needs, measured on one of them."""
     import ray
 
@@ -120,13 +121,14 @@ def with_gpu_share(search: Search, nodes: list[dict[str, float]]) -> SearchReque
         return search.request
     measure = ray.remote(num_gpus=1, max_calls=1)(measure_gpu_fraction)
     try:
-        fraction = ray.get(measure.remote(search.workload, search.method, search.published))
+        calls = [measure.remote(search.workload, *example) for example in search.examples]
+        fraction = max(ray.get(calls))
     except ray.exceptions.RayTaskError:
         fraction = 1.0  # what cannot be measured gets a GPU of its own
     return search.request.model_copy(update={"gpus_per_trial": fraction})
 
 
-def on_every_machine(search: Search, function: Callable[[], object]) -> None:
+def on_every_machine(search: Task, function: Callable[[], object]) -> None:
     """Calls a function here, or once on each machine of the cluster that answers."""
     import ray
 
@@ -173,7 +175,7 @@ def _call_on(nodes: list[dict[str, Any]], function: Callable[[], object]) -> lis
     ]
 
 
-def where_trials_run(search: Search, gpus: float) -> Measuring:
+def where_trials_run(search: Task, gpus: float) -> Measuring:
     """Calls a function where a trial would run: here, or on a machine of the cluster."""
     import ray
 

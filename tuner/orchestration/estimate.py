@@ -16,7 +16,7 @@ from tuner.execution import FLOAT32, device_for
 from tuner.orchestration.cluster import ray_for, where_trials_run, with_gpu_share
 from tuner.orchestration.measurements import plan_for, with_threads
 from tuner.orchestration.preflight import check_machines
-from tuner.orchestration.prepare import Search, check_method, check_resources, fit
+from tuner.orchestration.prepare import Search, check_resources, fit
 from tuner.orchestration.schedulers import REDUCTION_FACTOR, grace_period
 from tuner.teacher import find_teacher, teacher_of, weights_digest
 from tuner.teacher_cache import OutputsPlan
@@ -120,7 +120,7 @@ def estimate(search: Search) -> Estimate:
 
     workload = search.workload
     dataset, splits = open_data(workload)
-    needs = check_method(search, dataset)
+    needs = search.needs(dataset)
     teacher = find_teacher(workload, dataset)
     with ray_for(search):
         machines = [node for node in ray.nodes() if node["Alive"]]

@@ -15,7 +15,7 @@ from tuner.errors import RequestError
 from tuner.execution import device_for
 from tuner.orchestration.cluster import ray_for, where_trials_run
 from tuner.orchestration.measurements import plan_for
-from tuner.orchestration.prepare import Search, check_method, check_resources, fit
+from tuner.orchestration.prepare import Search, check_resources, fit
 from tuner.teacher import find_teacher, teacher_of, weights_digest
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.stored_pass import StoredPass
@@ -74,7 +74,7 @@ def fill(
     """
     workload = search.workload
     dataset, splits = open_data(workload)
-    needs = check_method(search, dataset)
+    needs = search.needs(dataset)
     teacher = find_teacher(workload, dataset)
     if teacher is None:
         raise RequestError(

@@ -11,7 +11,7 @@ from tuner.data import Dataset, num_batches
 from tuner.distillation import seeded
 from tuner.execution import Execution, choose_execution, device_for
 from tuner.orchestration.cluster import Measuring
-from tuner.orchestration.prepare import Needs, Search
+from tuner.orchestration.task import Needs, Task
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.planner import (
     Demand,
@@ -26,7 +26,7 @@ from tuner.workload import open_data
 
 
 def plan_for(
-    search: Search,
+    search: Task,
     needs: Needs,
     dataset: Dataset,
     digest: str | None,
@@ -63,6 +63,7 @@ def plan_for(
         num_images=len(splits.train),
         num_passes=workload.passes,
         num_seeds=request.seeds,
+        has_trials=search.has_trials,
         batch_size=workload.batch_size,
         max_concurrent=max_concurrent,
     )
@@ -71,7 +72,7 @@ def plan_for(
 
 
 def execution_for(
-    search: Search, dataset: Dataset, gpus: float, measuring: Measuring
+    search: Task, dataset: Dataset, gpus: float, measuring: Measuring
 ) -> tuple[Execution, str]:
     """How the students of a search are computed, and why."""
     workload = search.workload
@@ -79,7 +80,7 @@ def execution_for(
     student, num_classes, image_size = workload.student, dataset.num_classes, dataset.image_size
     num_threads = search.num_threads
     steps_per_trial = workload.epochs * num_batches(len(splits.train), workload.batch_size)
-    num_trials = search.num_trials
+    num_trials = search.num_trainings
 
     def measure() -> tuple[Execution, str]:
         with with_threads(num_threads):

@@ -10,7 +10,8 @@ from tuner.data import Dataset
 from tuner.errors import RequestError
 from tuner.method import code_of
 from tuner.orchestration.cluster import on_machines
-from tuner.orchestration.prepare import Search, fit
+from tuner.orchestration.prepare import fit
+from tuner.orchestration.task import Task
 from tuner.storage import Storage
 from tuner.workload import Workload, open_data
 
@@ -39,16 +40,16 @@ class Answer:
     problem: str  # why it cannot say more
 
 
-def check_machines(search: Search, dataset: Dataset, gpus: float, nodes: list[Any]) -> None:
+def check_machines(search: Task, dataset: Dataset, gpus: float, nodes: list[Any]) -> None:
     """Asks every machine on which trials will run. Raises RequestError, naming the machine.
 
     Data that a machine lacks is prepared there, on all of them at the same time.
     """
     places = [node for node in nodes if fit(node["Resources"], search.request.cpus_per_trial, gpus)]
     with search.runs.probe() as marker:
-        question = Question(search.workload, search.request.space, search.runs.uri, marker)
+        question = Question(search.workload, search.own_method, search.runs.uri, marker)
         answers = on_machines(places, lambda: answer(question))
-    code = tuple(code_of(search.workload, search.request.space))
+    code = tuple(code_of(search.workload, search.own_method))
     for one in answers:
         problem = _problem(one, search, dataset.fingerprint, code)
         if problem:
@@ -80,7 +81,7 @@ def answer(question: Question) -> Answer:
     return Answer(socket.gethostname(), versions(), sees_storage, fingerprint, code, problem)
 
 
-def _problem(one: Answer, search: Search, fingerprint: str, code: tuple[str, ...]) -> str:
+def _problem(one: Answer, search: Task, fingerprint: str, code: tuple[str, ...]) -> str:
     here = versions()
     for name, found in one.versions.items():
         if found != here[name]:

@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-import models
 from losses import COMMON, DistillationLoss, LossError, Objective, build_objective
-from models import shapes_of
 from search_spaces import Choice, Fixed, Float, Setting, Space, load_space
 from search_spaces.parameters import Parameter, Value, list_of
 from tuner.data import Dataset
@@ -23,48 +20,47 @@ from tuner.method import code_of, method_of
 from tuner.orchestration.journal import COPY_FILE, JOURNAL_FILE
 from tuner.orchestration.record import DONE, TEACHER, Record
 from tuner.orchestration.sampler import space_hash
+from tuner.orchestration.task import Needs, Task, needs_of, shapes_of_both
 from tuner.request import SearchRequest
 from tuner.storage import SEARCH_FILE, Storage
-from tuner.teacher_cache.named_outputs import of_images
 from tuner.workload import DIGITS_SETTING, Workload, num_cpus, resolve
 
 DEFAULT_TRIALS = 16
-Needs = tuple[tuple[str, ...], ...]  # of the teacher's outputs: all that some setting reads
 
 
 @dataclass(frozen=True)
-class Search:
-    """A search whose request makes sense; nothing has been written yet."""
+class Search(Task):
+    """A search of a space."""
 
-    name: str
-    request: SearchRequest  # every value resolved, as `search.yaml` holds it
-    workload: Workload
     space: Space  # as narrowed by the workload and by --set
     method: type[DistillationLoss]
     published: Setting
     published_is_first: bool  # False: the person's ranges exclude it
     num_trials: int
-    runs: Storage
 
     @property
-    def storage(self) -> Storage:
-        """The search's own folder."""
-        return self.runs.sub(self.name)
+    def identity(self) -> str:
+        return space_hash(self.space)
 
     @property
-    def num_threads(self) -> int:
-        """Of a trial's process: as many as it has whole cores."""
-        return max(1, int(self.request.cpus_per_trial))
+    def own_method(self) -> str:
+        return self.request.space
 
     @property
-    def metric(self) -> str:
-        """What trials are ranked on, in percent."""
-        return f"{self.request.select_on}_accuracy"
+    def num_trainings(self) -> int:
+        return self.num_trials
+
+    @property
+    def has_trials(self) -> bool:
+        return True
 
     @property
     def searched(self) -> list[str]:
-        """The hyperparameters that differ between trials."""
         return [p.name for p in self.space.params if not isinstance(p, Fixed)]
+
+    @property
+    def examples(self) -> list[tuple[type[DistillationLoss], Setting]]:
+        return [(self.method, self.published)]
 
     @property
     def first(self) -> Setting | None:
@@ -77,9 +73,38 @@ class Search:
             return None
         return self.space.published()
 
+    def needs(self, dataset: Dataset) -> Needs:
+        """As `Task.needs`; refused too where the method fits only in a part of the space."""
+        space = self.space
+        student, teacher = shapes_of_both(self.workload, dataset)
 
-def plan_search(request: SearchRequest) -> Search:
-    """Resolves a request. Raises RequestError, SpaceError or UnknownModel; reads no data."""
+        def build(setting: Setting) -> Objective:
+            return build_objective(self.method, student, teacher, setting)
+
+        first = space.published()
+        needs: dict[tuple[str, ...], None] = {}
+        try:
+            for setting in (self.published, first):
+                needs |= needs_of(self.method, student, teacher, setting)
+            # A weight may be zero at an end, and then need less; only grids go there.
+            for setting in _varied(space, first, _ends):
+                build(setting)
+        except LossError as error:
+            raise RequestError(str(error)) from error
+        is_grid = self.request.algo == "grid"
+        for setting in _varied(space, first, lambda p: _values(p, is_grid)):
+            with suppress(LossError):  # of several options one may not suit: such a trial fails
+                needs |= needs_of(self.method, student, teacher, setting)
+        if self.request.scheduler == "pbt":
+            _check_population(space, build)
+        return tuple(needs)
+
+
+def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Search:
+    """Resolves a request. Raises RequestError, SpaceError or UnknownModel; reads no data.
+
+    `all_runs`: the folder of all searches, if that is not the request's.
+    """
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     find_source(workload.data, Path(workload.data_dir))
     declared = load_space(request.space).for_epochs(workload.epochs)
@@ -107,6 +132,7 @@ def plan_search(request: SearchRequest) -> Search:
     _check_combination(request, num_trials, workload)
     name = request.name or default_name(declared.method, workload.data)
     check_name(name)
+    runs = Storage(request.runs_dir)
     is_file = request.space.endswith(".py") or "/" in request.space
     resolved = request.model_copy(
         update=workload.as_request()
@@ -115,7 +141,7 @@ def plan_search(request: SearchRequest) -> Search:
             "trials": num_trials,
             "space": str(Path(request.space).expanduser().absolute()) if is_file else request.space,
             "set": cost | request.set,
-            "runs_dir": Storage(request.runs_dir).uri,
+            "runs_dir": runs.uri,
         }
     )
     return Search(
@@ -127,7 +153,8 @@ def plan_search(request: SearchRequest) -> Search:
         published=published,
         published_is_first=published_is_first,
         num_trials=num_trials,
-        runs=Storage(request.runs_dir),
+        runs=runs,
+        all_runs=all_runs or runs,
     )
 
 
@@ -142,45 +169,6 @@ def check_name(name: str) -> None:
         raise RequestError(
             f"the name {name!r} is no good as a folder's; use up to 100 letters, digits, - and _"
         )
-
-
-def check_method(search: Search, dataset: Dataset) -> Needs:
-    """What the method needs of the teacher: each combination of outputs that trials read.
-
-    Raises RequestError where it cannot join these networks, anywhere in the space.
-    """
-    workload, space = search.workload, search.space
-    student, teacher = (
-        shapes_of(models.build_untrained(name, dataset.num_classes), dataset.image_size, name)
-        for name in (workload.student, workload.teacher)
-    )
-
-    def build(setting: Setting) -> Objective:
-        return build_objective(search.method, student, teacher, setting)
-
-    def needs_of(setting: Setting) -> dict[tuple[str, ...], None]:
-        objective = build(setting)
-        stage = objective.loss.initial_stage
-        together = [objective.needs] + ([] if stage is None else [stage.needs])
-        return {of_images(needs): None for needs in together}
-
-    first = space.published()
-    needs: dict[tuple[str, ...], None] = {}
-    try:
-        for setting in (search.published, first):
-            needs |= needs_of(setting)
-        # A weight may be zero at an end, and then need less; only grids go there.
-        for setting in _varied(space, first, _ends):
-            needs_of(setting)
-    except LossError as error:
-        raise RequestError(str(error)) from error
-    is_grid = search.request.algo == "grid"
-    for setting in _varied(space, first, lambda p: _values(p, is_grid)):
-        with suppress(LossError):  # of several options one may not suit: such a trial fails
-            needs |= needs_of(setting)
-    if search.request.scheduler == "pbt":
-        _check_population(space, build)
-    return tuple(needs)
 
 
 def _check_population(space: Space, build: Callable[[Setting], Objective]) -> None:
@@ -227,7 +215,7 @@ def _values(parameter: Parameter, is_grid: bool) -> tuple[Value, ...]:
     return parameter.grid if is_grid and isinstance(parameter, Float) else ()
 
 
-def check_storage(search: Search) -> None:
+def check_storage(search: Task) -> None:
     """Raises RequestError for a search that exists, or a folder that cannot be written."""
     if search.storage.exists(SEARCH_FILE):
         raise RequestError(
@@ -286,7 +274,7 @@ def machine_resources() -> dict[str, float]:
     return {"CPU": float(num_cpus()), "GPU": float(torch.cuda.device_count())}
 
 
-def check_teacher(search: Search, record: Record, digest: str | None) -> None:
+def check_teacher(search: Task, record: Record, digest: str | None) -> None:
     """Raises RequestError where a resumed search cannot have the teacher that it began with.
 
     `digest` is of the teacher's weights, None where there is no whole copy of them.
@@ -304,13 +292,13 @@ def check_teacher(search: Search, record: Record, digest: str | None) -> None:
         )
 
 
-def check_resumed(search: Search, record: Record, dataset: Dataset) -> None:
+def check_resumed(search: Task, record: Record, dataset: Dataset) -> None:
     """Raises RequestError where space or data are no longer what the search began with."""
     if not record.header:
         return
-    code = code_of(search.workload, search.request.space)
+    code = code_of(search.workload, search.own_method)
     for name, what, now in (
-        ("space", search.request.space, space_hash(search.space)),
+        ("space", search.request.space, search.identity),
         ("data", search.workload.data, dataset.fingerprint),
     ):
         if record.header[name] != now:
@@ -385,18 +373,3 @@ def _check_combination(request: SearchRequest, num_trials: int, workload: Worklo
         raise RequestError(
             "pbt trains its whole population side by side; leave out --max-concurrent"
         )
-
-
-def describe(search: Search) -> dict[str, Any]:
-    """The workload in a few words, for people and for MLflow's tags."""
-    workload = search.workload
-    return {
-        "data": workload.data,
-        "teacher": workload.teacher,
-        "student": workload.student,
-        "epochs": str(workload.epochs),
-        "space": search.space.method,
-        "algo": search.request.algo,
-        "scheduler": search.request.scheduler,
-        "select_on": search.request.select_on,
-    }

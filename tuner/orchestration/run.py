@@ -8,22 +8,28 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import yaml
 
 from tuner.data import Dataset
 from tuner.errors import RequestError
 from tuner.execution import Execution
+from tuner.ledger import Circumstances, Ledger
 from tuner.method import code_of
 from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run, with_gpu_share
 from tuner.orchestration.measurements import execution_for, plan_for
-from tuner.orchestration.plan import TEACHER_TRIAL, Budget, Plan
+from tuner.orchestration.plan import (
+    TEACHER_TRIAL,
+    Budget,
+    FixedPlan,
+    Plan,
+    SearchPlan,
+    Training,
+)
 from tuner.orchestration.preflight import check_machines
 from tuner.orchestration.prepare import (
-    Needs,
     Search,
-    check_method,
     check_resources,
     check_resumed,
     check_storage,
@@ -33,12 +39,13 @@ from tuner.orchestration.prepare import (
 )
 from tuner.orchestration.presence import Presence, check_not_running
 from tuner.orchestration.record import DONE, FINAL, Event, Record, Trial
-from tuner.orchestration.sampler import Sampler, space_hash
+from tuner.orchestration.sampler import Sampler
+from tuner.orchestration.task import FixedTask, Needs, Task
 from tuner.patient_storage import PatientStorage
 from tuner.reports.tables import write_tables
 from tuner.request import SearchRequest
 from tuner.secrets import has_secret
-from tuner.storage import SEARCH_FILE, Storage
+from tuner.storage import SEARCH_FILE, Storage, read_file
 from tuner.teacher import (
     TEACHER_FILE,
     check_can_keep,
@@ -53,17 +60,18 @@ from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.maintenance import empty_window
 from tuner.workload import open_data
 
+AnyTask = TypeVar("AnyTask", bound=Task)
 MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoint
 TABLES_PAUSE_SECONDS = 5.0
 
 
 def run_search(
-    search: Search,
+    search: AnyTask,
     *,
     resume: bool,
     watch: Callable[[Record, Plan], Any],
     earlier: tuple[Record, ...] = (),
-) -> "Run":
+) -> "Run[AnyTask]":
     """Runs or resumes a search until it is done or interrupted.
 
     `watch` is called once, when the search is about to begin, and returns a context
@@ -79,7 +87,7 @@ def run_search(
     if search.request.address is None:
         check_resources(search.request, [machine_resources()])
     dataset, _ = open_data(search.workload)
-    needs = check_method(search, dataset)
+    needs = search.needs(dataset)
     # A search that is resumed has its teacher with it, wherever that came from.
     digest = digest_if_whole(search.storage) if resume else None
     teacher = find_teacher(search.workload, dataset) if digest is None else None
@@ -129,16 +137,18 @@ def run_search(
             record.listeners.append(partial(_keep_teacher, storage, record, kept))
             record.listeners.append(partial(_delete_checkpoint, storage))
             record.listeners.append(_TableWriter(storage, record))
-            trials, sampler = _plan(
+            keeper = _Keeper(search, storage, record)
+            record.listeners.append(keeper)
+            plan = _plan(
                 search,
                 record,
                 max_concurrent,
                 needs_teacher=TEACHER_TRIAL in record.trials or digest is None,
                 known=_plain_trainings(earlier),
+                find=keeper.find,
             )
-            sampler.recall(record)
-            with watch(record, trials):
-                interrupted = _tune(search, storage, record, trials, gpus, presence)
+            with watch(record, plan):
+                interrupted = _tune(search, storage, record, plan, gpus, presence)
             presence.outcome = "interrupted" if interrupted else "done"
             if record.header["outputs"]["window_bytes"]:
                 on_every_machine(search, empty_window)
@@ -148,7 +158,7 @@ def run_search(
 
 def _open(
     record: Record,
-    search: Search,
+    search: Task,
     dataset: Dataset,
     needs: Needs,
     *,
@@ -168,10 +178,10 @@ def _open(
         execution, reason = execution_for(search, dataset, gpus, measuring)
     record.open(
         id=uuid.uuid4().hex,
-        space=space_hash(search.space),
+        space=search.identity,
         data=dataset.fingerprint,
         teacher=digest,
-        code=code_of(search.workload, search.request.space),
+        code=code_of(search.workload, search.own_method),
         batch=max_concurrent if search.request.deterministic else None,
         outputs=outputs.as_json(),
         execution=dataclasses.asdict(execution),
@@ -181,10 +191,10 @@ def _open(
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Run(Generic[AnyTask]):
     """What came of a session of a search."""
 
-    search: Search
+    search: AnyTask
     record: Record
     interrupted: bool
 
@@ -199,16 +209,29 @@ def search_yaml(request: SearchRequest) -> bytes:
 
 
 def _plan(
-    search: Search,
+    search: Task,
     record: Record,
     max_concurrent: int,
     *,
     needs_teacher: bool,
     known: Mapping[str, Trial],
-) -> tuple[Plan, Sampler]:
+    find: Callable[[Training], Trial | None],
+) -> Plan:
     request, workload = search.request, search.workload
-    # A population trains side by side; how many of it run at a time is up to the CPUs.
-    at_a_time = search.num_trials if request.scheduler == "pbt" else max_concurrent
+    budget = Budget(
+        num_trials=search.num_trainings if search.has_trials else 0,
+        num_epochs=workload.epochs,
+        num_teacher_epochs=workload.teacher_epochs if needs_teacher else 0,
+        num_seeds=request.seeds,
+        # A population trains side by side; how many of it run at a time is up to the CPUs.
+        max_concurrent=search.num_trainings if request.scheduler == "pbt" else max_concurrent,
+        time_seconds=request.time_budget,
+        seed=request.seed,
+        batch=record.header["batch"],
+    )
+    if isinstance(search, FixedTask):
+        return FixedPlan(record, search.trainings, budget, find=find)
+    assert isinstance(search, Search)
     sampler = Sampler(
         search.space,
         algo="random" if request.scheduler == "pbt" else request.algo,
@@ -219,26 +242,18 @@ def _plan(
         name=search.name,
         batch=record.header["batch"],
     )
-    plan = Plan(
+    plan = SearchPlan(
         record,
         sampler,
         search.space,
-        Budget(
-            num_trials=search.num_trials,
-            num_epochs=workload.epochs,
-            num_teacher_epochs=workload.teacher_epochs if needs_teacher else 0,
-            num_seeds=request.seeds,
-            max_concurrent=at_a_time,
-            time_seconds=request.time_budget,
-            seed=request.seed,
-            batch=record.header["batch"],
-        ),
+        budget,
         metric=search.metric,
         published=search.published,
         published_is_first=search.published_is_first,
         known=known,
     )
-    return plan, sampler
+    sampler.recall(record)
+    return plan
 
 
 def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
@@ -252,7 +267,7 @@ def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
 
 
 def _tune(
-    search: Search,
+    search: Task,
     storage: PatientStorage,
     record: Record,
     plan: Plan,
@@ -280,7 +295,7 @@ def _tune(
             request.scheduler,
             metric=search.metric,
             epochs=workload.epochs,
-            space=search.space,
+            space=search.space if isinstance(search, Search) else None,
             seed=request.seed,
         ),
         record,
@@ -302,7 +317,7 @@ def _tune(
         num_threads=search.num_threads,
         execution=Execution(**record.header["execution"]),
         outputs=OutputsPlan.from_json(record.header["outputs"]),
-        space=request.space,
+        own_method=search.own_method,
     )
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
     interruption = Interruption(lambda: presence.is_told_to_stop)
@@ -351,6 +366,57 @@ def _keep_teacher(storage: Storage, record: Record, path: Path, event: Event, tr
         # The search has its own copy, so it can do without this one.
         with suppress(OSError):
             Storage(str(path.parent)).write(path.name, storage.read(TEACHER_FILE))
+
+
+class _Keeper:
+    """Writes final trainings that ran to their end into the ledger, and finds them there."""
+
+    def __init__(self, search: Task, storage: PatientStorage, record: Record) -> None:
+        self._search, self._storage, self._record = search, storage, record
+        self._ledger = Ledger(PatientStorage(search.all_runs.uri))
+        # What a session that was killed did not come to write.
+        for trial in record.of(FINAL):
+            if trial.is_full_length and not self._ledger.has(self._content(trial)):
+                self._add(trial)
+
+    def __call__(self, event: Event, trial: Trial) -> None:
+        if event["event"] == "end" and trial.kind == FINAL and trial.is_full_length:
+            self._add(trial)
+
+    def find(self, training: Training) -> Trial | None:
+        """A training of the same content, or None.
+
+        Where weights are needed they are copied to this search's own; without them it is no use.
+        """
+        content = self._content(training)
+        found = self._ledger.find(content, trial=training.trial, label=training.label)
+        if found is None:
+            return None
+        trial, weights = found
+        if isinstance(self._search, FixedTask) and self._search.needs_weights:
+            try:
+                self._storage.write(f"checkpoints/{trial.trial}.pt", read_file(weights))
+            except (OSError, RequestError):
+                return None
+        return trial
+
+    def _add(self, trial: Trial) -> None:
+        circumstances = self._circumstances()
+        content = circumstances.content(trial.method, trial.setting, trial.seed)
+        self._ledger.add(trial, circumstances, content, self._search.storage.uri)
+
+    def _content(self, training: Training | Trial) -> dict[str, Any]:
+        return self._circumstances().content(training.method, training.setting, training.seed)
+
+    def _circumstances(self) -> Circumstances:
+        header = self._record.header
+        return Circumstances(
+            workload=self._search.workload,
+            data=header["data"],
+            teacher=header["teacher"] or "",
+            precision=header["execution"]["precision"],
+            code=tuple(header["code"]),
+        )
 
 
 def _delete_checkpoint(storage: Storage, event: Event, trial: Trial) -> None:

@@ -30,7 +30,7 @@ REDUCTION_FACTOR = 3
 MAX_LOST = 10
 
 
-def build_scheduler(name: str, *, metric: str, epochs: int, space: Space, seed: int) -> Any:
+def build_scheduler(name: str, *, metric: str, epochs: int, space: Space | None, seed: int) -> Any:
     """Ray's scheduler `name` for trials of so many epochs, ranked on `metric` (higher is better).
 
     The first decision falls after a tenth of the epochs; each rung keeps a third.
@@ -52,6 +52,7 @@ def build_scheduler(name: str, *, metric: str, epochs: int, space: Space, seed: 
     if name == "median":
         return _MedianStopping(**common, grace_period=grace)
     if name == "pbt":
+        assert space is not None  # a population has settings to change
         return PopulationBasedTraining(
             **common,
             perturbation_interval=perturbation_interval(epochs),

@@ -49,7 +49,7 @@ class Job:
     num_threads: int
     execution: Execution  # of the students
     outputs: OutputsPlan  # which of the teacher's outputs are cached, shared or live
-    space: str  # the name or the file of the search space, which may define a method
+    own_method: str  # the name or the file of a search space that may define a method; "": none
 
 
 def train(config: dict[str, Any], job: Job) -> None:
@@ -80,12 +80,12 @@ def _train(
     dataset, splits = _data(workload)
     if dataset.fingerprint != job.fingerprint:
         raise RuntimeError(f"{workload.data} has changed since the search began, or differs here")
-    if tuple(code_of(workload, job.space)) != job.code:
+    if tuple(code_of(workload, job.own_method)) != job.code:
         raise RuntimeError("a network's or method's own file has changed since the search began")
     teacher = None if config["method"] == "plain" else _teacher(job, device, kind == FINAL)
     training = Distillation(
         student=workload.teacher if kind == TEACHER else workload.student,
-        method=method_named(config["method"], job.space),
+        method=method_named(config["method"], job.own_method),
         setting=config["setting"],
         teacher=teacher,
         dataset=dataset,

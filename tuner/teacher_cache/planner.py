@@ -46,6 +46,7 @@ class Demand:
     num_images: int  # of a pass
     num_passes: int  # of each training
     num_seeds: int  # of the final trainings, each of which sees passes of its own
+    has_trials: bool  # which see passes of one seed, all the same
     batch_size: int
     max_concurrent: int
 
@@ -77,16 +78,16 @@ def plan_outputs(
         planned |= dict.fromkeys(names)
         image_bytes = bytes_per_image(shapes, names, precision)
         pass_bytes = image_bytes * demand.num_images
-        search_passes = min(demand.num_passes, left // pass_bytes)
+        search_passes = min(demand.num_passes, left // pass_bytes) if demand.has_trials else 0
         final_passes = min(
             demand.num_passes,
             (left - search_passes * pass_bytes) // (pass_bytes * max(1, demand.num_seeds)),
         )
         kept_bytes = pass_bytes * (search_passes + final_passes * demand.num_seeds)
-        all_bytes = pass_bytes * demand.num_passes * (1 + demand.num_seeds)
+        all_bytes = pass_bytes * demand.num_passes * (demand.has_trials + demand.num_seeds)
         rate = speeds.memory_bytes if kept_bytes < room.free_memory else speeds.disk_bytes
         reading = image_bytes / rate / speeds.teacher_seconds
-        if reading <= WORTH_IT and search_passes > 0:
+        if reading <= WORTH_IT and search_passes + final_passes > 0:
             cached += [CachedOutput(name, search_passes, final_passes) for name in names]
             left -= kept_bytes
             size = f"{decimal(kept_bytes)} in all"
@@ -95,9 +96,10 @@ def plan_outputs(
                     demand, bytes_per_image(shapes, needs, "float32"), speeds, room
                 )
                 has_window |= can_share
+                of_search = f"{search_passes} of {demand.num_passes} passes of the search and "
                 size = (
-                    f"{search_passes} of {demand.num_passes} passes of the search and "
-                    f"{final_passes} of each final seed, {decimal(kept_bytes)} "
+                    f"{of_search if demand.has_trials else ''}{final_passes} of each "
+                    f"{'final seed' if demand.has_trials else 'seed'}, {decimal(kept_bytes)} "
                     f"(all would take {decimal(all_bytes)}), "
                     f"the others {'shared' if can_share else 'live'}"
                 )
