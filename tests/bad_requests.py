@@ -129,6 +129,7 @@ RIGHT = {
     "space": ["itrd", "kd", "kd,itrd", "fitnet", "crd"],
     "method": ["itrd", "kd", "plain", "at"],
     "data": ["digits"],
+    "preset": ["digits", "crd-cifar100", "imagenet"],
     "teacher": ["resnet8", "resnet20", "resnet8@good.pt"],
     "student": ["resnet8", "resnet20"],
     "set": ["alpha=1.5", "kernel=rbf", "kd_weight=1", "temperature=2:8", "beta_mi=0.1:2"],

@@ -1,4 +1,4 @@
-"""Recipes, defaults, and the way of a workload to a request and back."""
+"""Presets, defaults, and the way of a workload to a request and back."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from models import UnknownModel
+from tuner.errors import RequestError
+from tuner.presets import PRESETS
 from tuner.request import SearchRequest, WorkloadRequest
 from tuner.workload import Workload, resolve
 
@@ -14,14 +16,14 @@ def workload(**given) -> Workload:
     return resolve(WorkloadRequest(**given).model_dump())
 
 
-def test_digits_have_a_recipe_for_a_first_search():
+def test_digits_have_a_preset_for_a_first_search():
     digits = workload()
     assert (digits.data, digits.teacher, digits.student) == ("digits", "resnet20", "resnet8")
     assert (digits.epochs, digits.teacher_epochs, digits.batch_size) == (4, 20, 32)
     assert (digits.crop_padding, digits.flip) == (1, False)
 
 
-def test_other_data_have_the_recipe_of_the_crd_framework():
+def test_other_data_have_the_preset_of_the_crd_framework():
     cifar = workload(data="cifar100")
     assert (cifar.teacher, cifar.student) == ("resnet32x4", "resnet8x4")
     assert cifar.schedule() == {
@@ -39,6 +41,40 @@ def test_other_data_have_the_recipe_of_the_crd_framework():
     assert (cifar.limit, cifar.image_size, cifar.teacher_checkpoint) == (None, None, None)
 
 
+def test_imagenet_has_a_preset_of_its_own(tmp_path):
+    imagenet = workload(data=f"imagenet:{tmp_path}")
+    names = (imagenet.preset, imagenet.teacher, imagenet.student)
+    assert names == ("imagenet", "torchvision:resnet34", "torchvision:resnet18")
+    assert (imagenet.epochs, imagenet.batch_size, imagenet.weight_decay) == (100, 256, 1e-4)
+    assert (imagenet.lr, imagenet.teacher_lr, imagenet.lr_decay_epochs) == (0.1, 0.1, (30, 60, 90))
+
+
+def test_a_preset_can_be_named_for_any_data():
+    named = workload(preset="crd-cifar100", epochs=24)
+    assert (named.data, named.teacher, named.batch_size) == ("digits", "resnet32x4", 64)
+    assert named.lr_decay_epochs == (15, 18, 21)
+    short = workload(preset="imagenet", epochs=10, teacher_epochs=20)
+    assert short.lr_decay_epochs == (3, 6, 9)
+    assert short.teacher_schedule()["lr_decay_epochs"] == (6, 12, 18)
+    assert resolve({"data": "digits", "data_dir": ".", "seed": 0, "preset": "imagenet"}).lr == 0.1
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones():
+    with pytest.raises(RequestError) as refusal:
+        workload(preset="imagnet")
+    assert str(refusal.value) == (
+        "unknown preset 'imagnet'; did you mean 'imagenet'? known: crd-cifar100, digits, imagenet"
+    )
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_decides_every_value_and_says_where_it_is_from(name):
+    resolved = workload(preset=name)
+    assert PRESETS[name].source
+    assert all(1 <= drop <= resolved.epochs for drop in resolved.lr_decay_epochs)
+    assert workload(**resolved.as_request()) == resolved
+
+
 @pytest.mark.parametrize(
     ("epochs", "drops"),
     [(240, (150, 180, 210)), (120, (75, 90, 105)), (8, (5, 6, 7)), (2, (1, 2)), (1, (1,))],
@@ -47,7 +83,7 @@ def test_a_shorter_training_drops_at_the_same_fractions(epochs, drops):
     assert workload(data="cifar100", epochs=epochs).lr_decay_epochs == drops
 
 
-def test_what_is_given_wins_over_the_recipe():
+def test_what_is_given_wins_over_the_preset():
     given = {"epochs": 10, "flip": True, "crop_padding": 0, "lr_decay_epochs": [4], "lr": 0.3}
     resolved = workload(**given)
     assert resolved == replace(
@@ -104,6 +140,7 @@ def test_paths_are_absolute_whatever_they_were(tmp_path, monkeypatch):
         {},
         {"data": "cifar10", "student": "MobileNetV2", "limit": 500, "image_size": 16},
         {"teacher": "resnet32x4@somewhere/t@2.pt", "lr_decay_epochs": "1,2", "flip": True},
+        {"preset": "imagenet", "teacher_epochs": 7},
         {"lr_decay_epochs": (), "seed": 7, "data": "imagefolder:images"},
     ],
 )

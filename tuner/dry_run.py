@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tuner.orchestration.prepare import Search
+from tuner.presets import find_preset
 from tuner.reports.formatting import count_text, duration_text
-from tuner.workload import DIGITS_SETTING
 
 if TYPE_CHECKING:
     from tuner.orchestration.estimate import Estimate
@@ -30,10 +30,12 @@ def print_heading(search: Search) -> None:
     )
     reduced = {
         name: value
-        for name, value in DIGITS_SETTING.get(search.space.method, {}).items()
+        for name, value in find_preset(workload.preset)
+        .settings.get(search.space.method, {})
+        .items()
         if request.set.get(name) == value
     }
-    if workload.data == "digits" and reduced:
+    if reduced:
         pins = ", ".join(f"{name}={value}" for name, value in reduced.items())
         console.print(
             f"[dim]smaller critics, for three minutes on two cores: {pins} "

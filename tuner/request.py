@@ -47,12 +47,17 @@ def default_data_dir() -> str:
 
 
 class TeacherRequest(BaseModel):
-    """Data, teacher and schedule; what is left out comes from the data's recipe."""
+    """Data, teacher and schedule; what is left out comes from a preset."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: str = Field(
         "digits", description="digits, cifar10, cifar100, parquet:DIR or imagefolder:DIR"
+    )
+    preset: str | None = Field(
+        None,
+        description="recipe of what is left out: networks, schedule, augmentation; digits, "
+        "crd-cifar100 or imagenet (default: the one for the data)",
     )
     data_dir: str = Field(
         default_factory=default_data_dir,

@@ -1,4 +1,4 @@
-"""What is trained on what, and how: the workload of a search, and the one home of its defaults."""
+"""What is trained on what, and how: the workload of a search. Its defaults are the presets'."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -9,46 +9,14 @@ import models
 from tuner.data import Dataset, Splits, Views, open_dataset, split
 from tuner.errors import RequestError
 from tuner.execution import WantedPrecision
-
-# The CRD framework's recipe (arXiv:1910.10699; ITRD supplement, section 5.3): 240
-# epochs with drops after 150, 180 and 210. Shorter trainings drop at the same fractions.
-CRD_EPOCHS = 240
-CRD_LR_DECAY_EPOCHS = (150, 180, 210)
-CRD_LR, CRD_LR_LIGHT = 0.05, 0.01
-LIGHT_NETWORKS = ("MobileNetV2", "ShuffleV1", "ShuffleV2")  # they learn at the lower rate
-CRD: dict[str, Any] = {
-    "teacher": "resnet32x4",
-    "student": "resnet8x4",
-    "epochs": CRD_EPOCHS,
-    "batch_size": 64,
-    "lr_decay_rate": 0.1,
-    "momentum": 0.9,
-    "weight_decay": 5e-4,
-    "crop_padding": 4,
-    "flip": True,
-    "validation_fraction": 0.1,
-    "precision": "auto",
-}
-# The embedded workload: small enough for a first search in three minutes on two cores.
-DIGITS: dict[str, Any] = CRD | {
-    "teacher": "resnet20",
-    "student": "resnet8",
-    "epochs": 4,
-    "teacher_epochs": 20,
-    "batch_size": 32,
-    "crop_padding": 1,
-    "flip": False,
-    "validation_fraction": 0.2,
-}
-# Published: critics of width 512 that see every location, which cost more than a small
-# student. Applied to what a person has not set.
-DIGITS_SETTING = {"mimkd": {"width": "64", "num_locations": "16"}}
+from tuner.presets import find_preset, preset_for
 
 
 @dataclass(frozen=True)
 class Workload:
     """Data, teacher, student and schedule, every value resolved."""
 
+    preset: str  # whose values stand where a person gave none
     data: str
     data_dir: str
     image_size: int | None  # pixels; None: as the data has it
@@ -91,12 +59,12 @@ class Workload:
         }
 
     def teacher_schedule(self) -> dict[str, Any]:
-        """The same for the teacher's own training: its epochs and rate, drops where published."""
+        """The same for the teacher's own training: its epochs and rate, drops as the preset has."""
         return self.schedule() | {
             "epochs": self.teacher_epochs,
             "passes": self.teacher_epochs,
             "lr": self.teacher_lr,
-            "lr_decay_epochs": default_lr_decay_epochs(self.teacher_epochs),
+            "lr_decay_epochs": find_preset(self.preset).lr_decay_epochs(self.teacher_epochs),
         }
 
     def views(self, dataset: Dataset, splits: Splits, seed: int) -> Views:
@@ -113,12 +81,15 @@ class Workload:
 
 
 def resolve(given: dict[str, Any]) -> Workload:
-    """Fills in what was not given (None) from the data's recipe.
+    """Fills in what was not given (None) from a preset, the named one or the data's.
 
-    Raises models.UnknownModel for a teacher or student that is not known.
+    Raises RequestError for an unknown preset, models.UnknownModel for a teacher or student
+    that is not known.
     """
-    recipe = DIGITS if given["data"] == "digits" else CRD
-    values = recipe | {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    given.setdefault("preset", preset_for(given["data"]))
+    preset = find_preset(given["preset"])
+    values = preset.values | given
     name, _, checkpoint = str(values["teacher"]).partition("@")
     values["teacher"] = models.canonical_name(name)
     values["teacher_checkpoint"] = absolute(checkpoint) if checkpoint else None
@@ -126,9 +97,9 @@ def resolve(given: dict[str, Any]) -> Workload:
     values["data"] = _absolute_data(values["data"])
     values["data_dir"] = absolute(values["data_dir"])
     values.setdefault("teacher_epochs", values["epochs"])
-    values.setdefault("teacher_lr", default_lr(values["teacher"]))
-    values.setdefault("lr", default_lr(values["student"]))
-    values.setdefault("lr_decay_epochs", default_lr_decay_epochs(values["epochs"]))
+    values.setdefault("teacher_lr", preset.lr_of(values["teacher"]))
+    values.setdefault("lr", preset.lr_of(values["student"]))
+    values.setdefault("lr_decay_epochs", preset.lr_decay_epochs(values["epochs"]))
     values["passes"] = min(values.get("passes", values["epochs"]), values["epochs"])
     values["lr_decay_epochs"] = tuple(values["lr_decay_epochs"])
     for optional in ("image_size", "limit"):
@@ -163,20 +134,6 @@ def num_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def default_lr(network: str) -> float:
-    """The published learning rate of a network."""
-    return CRD_LR_LIGHT if network in LIGHT_NETWORKS else CRD_LR
-
-
-def default_lr_decay_epochs(epochs: int) -> tuple[int, ...]:
-    """The published drops, at the same fractions of another number of epochs.
-
-    Drops that fall on one epoch of a short training are one drop.
-    """
-    drops = (round(drop * epochs / CRD_EPOCHS) for drop in CRD_LR_DECAY_EPOCHS)
-    return tuple(dict.fromkeys(drop for drop in drops if drop))
 
 
 def absolute(path: str) -> str:

@@ -21,9 +21,10 @@ from tuner.orchestration.journal import COPY_FILE, JOURNAL_FILE
 from tuner.orchestration.record import DONE, TEACHER, Record
 from tuner.orchestration.sampler import space_hash
 from tuner.orchestration.task import Needs, Task, needs_of, shapes_of_both
+from tuner.presets import find_preset
 from tuner.request import SearchRequest
 from tuner.storage import SEARCH_FILE, Storage
-from tuner.workload import DIGITS_SETTING, Workload, num_cpus, resolve
+from tuner.workload import Workload, num_cpus, resolve
 
 DEFAULT_TRIALS = 16
 
@@ -110,7 +111,7 @@ def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Sear
     declared = load_space(request.space).for_epochs(workload.epochs)
     method = method_of(declared, request.space)
     _check_hyperparameters(request.space, declared, method)
-    cost = _setting_of_workload(workload, declared, request.set)
+    cost = _setting_of_preset(workload.preset, declared, request.set)
     space = declared.narrow(cost | request.set)
     # What a person fixes about the method's form is theirs; what is searched is compared
     # with the published values.
@@ -327,11 +328,9 @@ def fit(node: dict[str, float], cpus: float, gpus: float) -> int:
     return min(num_fit, int(num_gpus) * int(1 / gpus) if gpus < 1 else int(num_gpus / gpus))
 
 
-def _setting_of_workload(workload: Workload, space: Space, given: dict[str, str]) -> dict[str, str]:
-    """The digits' cheap critics, for a method that has critics."""
-    if workload.data != "digits":
-        return {}
-    setting = DIGITS_SETTING.get(space.method, {})
+def _setting_of_preset(preset: str, space: Space, given: dict[str, str]) -> dict[str, str]:
+    """What the preset sets of a method, such as the digits' cheap critics."""
+    setting = find_preset(preset).settings.get(space.method, {})
     return {name: value for name, value in setting.items() if name not in given}
 
 
