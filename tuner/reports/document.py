@@ -4,7 +4,7 @@ A `Document` is written as one self-contained page, each table also as CSV and P
 figure also as PNG and SVG.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -23,6 +23,8 @@ class Table:
     note: str = ""  # how to read it
     num_text_columns: int = 1  # the first ones, aligned left; the others hold numbers
     emphasised: frozenset[int] = frozenset()  # numbers of rows
+    faint: frozenset[int] = frozenset()  # the same: rows that do not count
+    links: Mapping[int, str] = field(default_factory=dict)  # where a row's first cell leads
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Text:
     title: str
     paragraphs: Sequence[str]
     is_code: bool = False
+    is_folded: bool = False  # shown when a person opens it
 
 
 @dataclass(frozen=True)
