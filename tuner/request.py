@@ -37,6 +37,7 @@ def _not_bool(value: object) -> object:
 # and more than a float or a column of a table can hold.
 Int = Annotated[int, BeforeValidator(_not_bool), Field(lt=2**31)]
 Number = Annotated[float, BeforeValidator(_not_bool)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
 EpochList = Annotated[tuple[Annotated[Int, Field(ge=1)], ...], BeforeValidator(_comma_separated)]
 
 
@@ -106,14 +107,9 @@ class WorkloadRequest(TeacherRequest):
     )
 
 
-class FillRequest(WorkloadRequest):
-    """What decides which of the teacher's outputs the trials of a search ask for, and where."""
+class CachedRequest(WorkloadRequest):
+    """Several trainings, and the teacher's outputs that they share."""
 
-    space: str = Field(..., description="name of a method, or a Python file that defines SPACE")
-    set: dict[str, str] = Field(
-        default_factory=dict,
-        description="NAME=VALUE pins a hyperparameter, NAME=LOW:HIGH narrows it; repeatable",
-    )
     seeds: Int = Field(
         3, ge=0, description="final trainings of each setting that is compared; 0: none are"
     )
@@ -130,21 +126,55 @@ class FillRequest(WorkloadRequest):
     address: str | None = Field(None, description="Ray cluster to run on, such as auto")
 
 
-class SearchRequest(FillRequest):
-    """One search, or one for each of several methods."""
+class FillRequest(CachedRequest):
+    """What decides which of the teacher's outputs the trials of a search ask for, and where."""
 
+    space: str = Field(..., description="name of a method, or a Python file that defines SPACE")
     set: dict[str, str] = Field(
         default_factory=dict,
-        description="NAME=VALUE pins a hyperparameter, NAME=LOW:HIGH narrows it; METHOD.NAME=... "
-        "does so for one of several methods; repeatable",
+        description="NAME=VALUE pins a hyperparameter, NAME=LOW:HIGH narrows it; repeatable",
     )
+
+
+class RunRequest(CachedRequest):
+    """Trainings on Ray, where they are written to and mirrored."""
+
+    gpus_per_trial: Number | None = Field(
+        None, ge=0, description="GPUs of a trial, fractions too (default: what one needs, measured)"
+    )
+    max_concurrent: Int | None = Field(
+        None,
+        ge=1,
+        description="trials at a time (default: as many as fit when it begins; on a cluster that "
+        "grows with demand, as many as shall fit)",
+    )
+    hang_timeout: Annotated[Number, BeforeValidator(_seconds)] | None = Field(
+        None,
+        gt=0,
+        description="begin a trial again that has told nothing for so long (default: 20 times the "
+        "longest epoch, 10m at least; a day before any epoch has ended)",
+    )
+    name: str | None = Field(None, description="name of its folder (default: what, data, time)")
+    runs_dir: str = Field("runs", description="folder or URI that searches are written to")
+    tracking_uri: str | None = Field(
+        None, description="MLflow tracking server (default: SQLite in the runs folder)"
+    )
+    experiment: str | None = Field(None, description="MLflow experiment (default: tuner)")
+
+
+class SearchRequest(RunRequest):
+    """One search, or one for each of several methods."""
 
     space: str = Field(
         ...,
         description="name of a method, or a Python file that defines SPACE; several (kd,crd,itrd) "
         "or all are searched one after the other and compared",
     )
-
+    set: dict[str, str] = Field(
+        default_factory=dict,
+        description="NAME=VALUE pins a hyperparameter, NAME=LOW:HIGH narrows it; METHOD.NAME=... "
+        "does so for one of several methods; repeatable",
+    )
     algo: Algo = Field("tpe", description="how settings are chosen")
     scheduler: Scheduler = Field("asha", description="how hopeless trials are stopped early")
     trials: Int | None = Field(
@@ -158,32 +188,46 @@ class SearchRequest(FillRequest):
     deterministic: bool = Field(
         False, description="ask for settings in batches, so that finishing order changes nothing"
     )
-    gpus_per_trial: Number | None = Field(
-        None, ge=0, description="GPUs of a trial, fractions too (default: what one needs, measured)"
-    )
-    max_concurrent: Int | None = Field(
-        None,
-        ge=1,
-        description="trials at a time (default: as many as fit when it begins; on a cluster that "
-        "grows with demand, as many as shall fit)",
-    )
     time_budget: Annotated[Number, BeforeValidator(_seconds)] | None = Field(
         None,
         gt=0,
         description="stop searching a method after so long: 90s, 30m, 8h (final trainings follow)",
     )
-    hang_timeout: Annotated[Number, BeforeValidator(_seconds)] | None = Field(
+
+
+class ReproduceRequest(RunRequest):
+    """One table or figure of a paper."""
+
+    data: str | None = Field(  # type: ignore[assignment]
+        None, description="as for a search (default: the paper's)"
+    )
+    seeds: Int | None = Field(  # type: ignore[assignment]
+        None, ge=1, description="trainings of each setting (default: the paper's, or assumed)"
+    )
+    pairs: Words | None = Field(
+        None, description="teacher:student,teacher:student,... instead of all of the paper's"
+    )
+    methods: Words | None = Field(
+        None, description="method,method,... instead of all of the paper's"
+    )
+    checkpoint: dict[str, str] = Field(
+        default_factory=dict,
+        description="NETWORK=FILE is a teacher's checkpoint (default: trained here); repeatable",
+    )
+    set: dict[str, str] = Field(
+        default_factory=dict,
+        description="NAME=VALUE or METHOD.NAME=VALUE changes a hyperparameter in all trainings "
+        "that have it; repeatable",
+    )
+    probe_data: Words | None = Field(
+        None,
+        description="itrd-transfer: the other data, such as stl10:DIR,tinyimagenet:DIR",
+    )
+    memory_cap: ByteSize | None = Field(
         None,
         gt=0,
-        description="begin a trial again that has told nothing for so long (default: 20 times the "
-        "longest epoch, 10m at least; a day before any epoch has ended)",
+        description="itrd-cost: memory that the largest batch must fit in, such as 24GB",
     )
-    name: str | None = Field(None, description="name of the search (default: space, data, time)")
-    runs_dir: str = Field("runs", description="folder or URI that searches are written to")
-    tracking_uri: str | None = Field(
-        None, description="MLflow tracking server (default: SQLite in the runs folder)"
-    )
-    experiment: str | None = Field(None, description="MLflow experiment (default: tuner)")
 
 
 class CacheRequest(BaseModel):
