@@ -1,0 +1,1 @@
+"""The papers' experiments, and what the papers print of them."""
