@@ -204,6 +204,9 @@ def yaml_text(value: object) -> str:
 
 
 def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+    if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("is_positional"):
+        parser.add_argument(name, nargs="?", metavar="NAME", help=field.description)
+        return
     flag = f"--{name.replace('_', '-')}"
     types = [kind for kind in _alternatives(field.annotation) if kind is not type(None)]
     kind: Any = types[0] if types else str

@@ -12,6 +12,17 @@ from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
 Algo = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
 Scheduler = Literal["asha", "hyperband", "median", "pbt", "none"]
 
+# What may differ when a search is resumed: where it runs and what is seen, never what it finds.
+OPERATIONAL = (
+    "address",
+    "data_dir",
+    "experiment",
+    "hang_timeout",
+    "max_concurrent",
+    "runs_dir",
+    "time_budget",
+    "tracking_uri",
+)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -198,6 +209,7 @@ class SearchRequest(RunRequest):
 class ReproduceRequest(RunRequest):
     """One table or figure of a paper."""
 
+    reproduction: str = Field(..., json_schema_extra={"is_positional": True})
     data: str | None = Field(  # type: ignore[assignment]
         None, description="as for a search (default: the paper's)"
     )

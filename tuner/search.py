@@ -7,23 +7,10 @@ from typing import TYPE_CHECKING, Any
 from tuner.arguments import parse_yaml, parser_for, read_request, read_yaml
 from tuner.commands import run_command
 from tuner.errors import RequestError
-from tuner.request import SearchRequest
+from tuner.request import OPERATIONAL, SearchRequest
 
 if TYPE_CHECKING:
     from tuner.orchestration.prepare import Search
-
-# What may differ when a search is resumed: where it runs and what is seen, never what it finds.
-OPERATIONAL = (
-    "address",
-    "data_dir",
-    "experiment",
-    "hang_timeout",
-    "max_concurrent",
-    "runs_dir",
-    "time_budget",
-    "tracking_uri",
-)
-
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.search") -> int:
     """Runs the command; returns 0 done, 1 no trial finished, 2 bad request, 130 interrupted."""

@@ -1,0 +1,69 @@
+"""What an experiment of a paper consists of: pairs of networks, the settings compared, an artefact.
+
+The declarations are data. What is trained, resumed, found again and written follows from them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from models import short_name
+from search_spaces import Value
+from tuner.reports.document import Facts, Figure, Table, Text
+
+if TYPE_CHECKING:
+    from tuner.reproductions.results import Results
+
+Part = Table | Figure | Text | Facts
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Who teaches whom."""
+
+    teacher: str
+    student: str
+
+    def __str__(self) -> str:
+        return f"{self.teacher} → {self.student}"
+
+    @property
+    def folder(self) -> str:
+        """What its folder is called."""
+        return f"{short_name(self.teacher)}-{short_name(self.student)}"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the settings that are compared."""
+
+    label: str  # unique in its experiment: a row of the table, a point of the figure
+    method: str
+    # What differs from the published setting of the method.
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What came of an experiment: words, then tables and figures."""
+
+    findings: Sequence[str]
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One table or figure of a paper."""
+
+    name: str
+    title: str  # what it shows, and where it is in the paper
+    pairs: tuple[Pair, ...]
+    artefact: Callable[["Results"], Artefact]
+    arms: tuple[Arm, ...] = ()  # none: nothing is trained
+    data: str = "cifar100"
+    seeds: int = 3
+    # What this reproduction assumes beside what the published values' file says.
+    assumed: tuple[str, ...] = ()
+    needs_weights: bool = False  # whether the artefact is made of the trained students
+    needs_teacher_accuracy: bool = True
+    options: tuple[str, ...] = ()  # of the request, that only this experiment reads

@@ -1,0 +1,303 @@
+"""From a request to the trainings of a reproduction; nothing is read or written yet."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import models
+from losses import LOSSES
+from search_spaces import Setting, SpaceError, load_space, plain
+from search_spaces.parameters import list_of, suggestion, text_of
+from tuner.errors import RequestError
+from tuner.orchestration.plan import Training
+from tuner.orchestration.prepare import check_name
+from tuner.orchestration.task import FixedTask
+from tuner.presets import find_preset, preset_for
+from tuner.reports.formatting import count_text
+from tuner.reproductions.experiment import Arm, Experiment, Pair
+from tuner.request import OPERATIONAL, ReproduceRequest, RunRequest, SearchRequest
+from tuner.storage import Storage
+from tuner.tracking import default_tracking_uri
+from tuner.workload import Workload, resolve
+
+WORKLOAD = set(Workload.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An experiment, as it is asked for."""
+
+    name: str
+    request: ReproduceRequest
+    experiment: Experiment  # with the pairs and the arms that are asked for
+    tasks: tuple[FixedTask, ...]  # one for each pair
+    labels: tuple[str, ...]  # how it differs from the paper's
+
+    @property
+    def runs(self) -> Storage:
+        return Storage(self.request.runs_dir)
+
+    @property
+    def storage(self) -> Storage:
+        """Its own folder, with a folder for each pair in it."""
+        return self.runs.sub(self.name)
+
+    @property
+    def seeds(self) -> int:
+        return self.request.seeds or self.experiment.seeds
+
+
+def plan_reproduction(experiment: Experiment, request: ReproduceRequest) -> Reproduction:
+    """Resolves a request. Raises RequestError, SpaceError or UnknownModel."""
+    _check_options(experiment, request)
+    chosen = replace(
+        experiment, pairs=_pairs(experiment, request), arms=_arms(experiment, request)
+    )
+    _check_pins(chosen, request)
+    runs = Storage(request.runs_dir)
+    data = request.data or experiment.data
+    if data == "imagenet":
+        raise RequestError(f"{experiment.name} needs a folder; give --data imagenet:DIR")
+    seeds = request.seeds or experiment.seeds
+    resolved = request.model_copy(
+        update={"data": data, "seeds": seeds, "runs_dir": runs.uri}
+    )
+    workloads = [_workload(pair, resolved) for pair in chosen.pairs]
+    labels = tuple(_labels(experiment, chosen, resolved, workloads))
+    name = request.name or _name(experiment, resolved)
+    check_name(name)
+    resolved = resolved.model_copy(update={"name": name})
+    tasks = tuple(
+        _task(pair, workload, chosen, resolved, runs.sub(name), runs)
+        for pair, workload in zip(chosen.pairs, workloads, strict=True)
+        if chosen.arms
+    )
+    return Reproduction(name, resolved, chosen, tasks, labels)
+
+
+def settings_of(arms: Sequence[Arm], workload: Workload, pins: dict[str, str]) -> list[Setting]:
+    """The whole setting of each arm. Raises SpaceError for a value that is no good."""
+    settings = []
+    for arm in arms:
+        space = plain.SPACE if arm.method == "plain" else load_space(arm.method)
+        space = space.for_epochs(workload.epochs)
+        names = {parameter.name for parameter in space.params}
+        preset = find_preset(workload.preset).settings.get(arm.method, {})
+        own = {name: value for name, value in (preset | pins).items() if name in names}
+        own |= {
+            name.removeprefix(f"{arm.method}."): value
+            for name, value in pins.items()
+            if name.startswith(f"{arm.method}.")
+        }
+        own = {name: value for name, value in own.items() if name not in arm.values}
+        settings.append(space.narrow(own).complete(arm.values))
+    return settings
+
+
+def training_name(arm: Arm, number: int) -> str:
+    """What the training of an arm with the seed of this number is called, in its record."""
+    plain_label = "".join(sign if sign.isalnum() or sign in "+.=-" else "_" for sign in arm.label)
+    return f"{plain_label}-{number}"
+
+
+def _check_options(experiment: Experiment, request: ReproduceRequest) -> None:
+    for option in ("probe_data", "memory_cap"):
+        if getattr(request, option) is not None and option not in experiment.options:
+            raise RequestError(
+                f"{experiment.name} has no use for {option}; leave out "
+                f"--{option.replace('_', '-')}"
+            )
+    if not experiment.arms:
+        for option in ("methods", "seeds", "epochs"):
+            if getattr(request, option) is not None and option not in experiment.options:
+                raise RequestError(
+                    f"{experiment.name} trains nothing; leave out --{option}"
+                )
+
+
+def _pairs(experiment: Experiment, request: ReproduceRequest) -> tuple[Pair, ...]:
+    """Those that are asked for: of the paper's, or others in their place."""
+    pairs = list(experiment.pairs)
+    if request.pairs is not None:
+        pairs = [_pair(text) for text in request.pairs]
+    if request.teacher is not None or request.student is not None:
+        pairs = [
+            Pair(request.teacher or pair.teacher, request.student or pair.student)
+            for pair in pairs
+        ]
+    canonical = (
+        Pair(_canonical(pair.teacher), models.canonical_name(pair.student)) for pair in pairs
+    )
+    return tuple(dict.fromkeys(canonical))
+
+
+def _pair(text: str) -> Pair:
+    words = text.replace("torchvision:", "torchvision\0").replace("timm:", "timm\0").split(":")
+    if len(words) != 2 or not all(words):
+        raise RequestError(f"{text!r} is no pair of networks; write teacher:student")
+    teacher, student = (word.replace("\0", ":") for word in words)
+    return Pair(teacher, student)
+
+
+def _canonical(teacher: str) -> str:
+    name, mark, checkpoint = teacher.partition("@")
+    return f"{models.canonical_name(name)}{mark}{checkpoint}"
+
+
+def _arms(experiment: Experiment, request: ReproduceRequest) -> tuple[Arm, ...]:
+    """All, or those of the methods that are asked for; arms of one method stay together."""
+    if request.methods is None:
+        return experiment.arms
+    known = {name for arm in experiment.arms for name in (arm.label, arm.method)}
+    for name in request.methods:
+        if name not in known:
+            raise RequestError(
+                f"{experiment.name} has no method {name!r}{suggestion(name, sorted(known))} "
+                f"known: {list_of(sorted(known))}"
+            )
+    return tuple(
+        arm
+        for arm in experiment.arms
+        # CRD+KD is an arm of the method crd with a label of its own.
+        if arm.label in request.methods
+        or (arm.method in request.methods and not _has_own_arm(arm, experiment))
+    )
+
+
+def _has_own_arm(arm: Arm, experiment: Experiment) -> bool:
+    """Whether the method's name is the label of another arm."""
+    return arm.label != arm.method and any(other.label == arm.method for other in experiment.arms)
+
+
+def _check_pins(experiment: Experiment, request: ReproduceRequest) -> None:
+    """Refuses a hyperparameter that no arm has, or that the experiment itself varies."""
+    for name in request.set:
+        method, dot, own = name.rpartition(".")
+        arms = [arm for arm in experiment.arms if not dot or arm.method == method]
+        declared = {
+            parameter.name
+            for arm in arms
+            if arm.method != "plain"
+            for parameter in load_space(arm.method).params
+        }
+        if own not in declared:
+            raise SpaceError(
+                f"no method of {experiment.name} has a hyperparameter {name!r}"
+                f"{suggestion(own, sorted(declared))} known: {list_of(sorted(declared))}"
+            )
+        if all(own in arm.values for arm in arms if arm.method != "plain"):
+            raise RequestError(
+                f"{own} is what {experiment.name} sets itself; leave out --set {name}"
+            )
+
+
+def _workload(pair: Pair, request: ReproduceRequest) -> Workload:
+    given = request.model_dump(include=WORKLOAD)
+    name, _, checkpoint = pair.teacher.partition("@")
+    checkpoint = checkpoint or request.checkpoint.get(name, "")
+    given |= {
+        "teacher": f"{name}@{checkpoint}" if checkpoint else name,
+        "student": pair.student,
+    }
+    return resolve(given)
+
+
+def _task(
+    pair: Pair,
+    workload: Workload,
+    experiment: Experiment,
+    request: ReproduceRequest,
+    folder: Storage,
+    runs: Storage,
+) -> FixedTask:
+    settings = settings_of(experiment.arms, workload, request.set)
+    seeds = request.seeds or experiment.seeds
+    trainings = tuple(
+        Training(training_name(arm, number), arm.label, arm.method, setting, workload.seed + number)
+        # A whole table with one seed first, then the next: a short run shows all of it.
+        for number in range(1, seeds + 1)
+        for arm, setting in zip(experiment.arms, settings, strict=True)
+    )
+    shared = request.model_dump(include=set(RunRequest.model_fields))
+    methods = dict.fromkeys(arm.method for arm in experiment.arms if arm.method in LOSSES)
+    task_request = SearchRequest(
+        **shared
+        | workload.as_request()
+        | {
+            "name": pair.folder,
+            "space": ",".join(methods),
+            "scheduler": "none",
+            "trials": len(trainings),
+            "runs_dir": folder.uri,
+            "tracking_uri": request.tracking_uri or default_tracking_uri(runs, workload.data_dir),
+        }
+    )
+    return FixedTask(
+        name=pair.folder,
+        request=task_request,
+        workload=workload,
+        runs=folder,
+        all_runs=runs,
+        trainings=trainings,
+        needs_weights=experiment.needs_weights,
+    )
+
+
+def _labels(
+    published: Experiment,
+    chosen: Experiment,
+    request: ReproduceRequest,
+    workloads: Sequence[Workload],
+) -> list[str]:
+    """How it differs from the paper's own protocol; none: it does not."""
+    labels = []
+    if request.data != published.data and not str(request.data).startswith(f"{published.data}:"):
+        labels.append(f"data {request.data} instead of {published.data}")
+    workload = workloads[0]
+    full = find_preset(preset_for(published.data)).full_epochs
+    if request.limit is not None:
+        labels.append(f"{count_text(request.limit, 'training image')}")
+    if chosen.arms and workload.epochs != full:
+        drops = ", ".join(map(str, workload.lr_decay_epochs)) or "none"
+        labels.append(
+            f"{count_text(workload.epochs, 'epoch')} instead of {full}"
+            f" (the rate drops after epochs {drops})"
+        )
+    if chosen.pairs != published.pairs:
+        pairs = "; ".join(map(str, chosen.pairs))
+        labels.append(f"{pairs} instead of {'; '.join(map(str, published.pairs[:2]))}"
+                      f"{' …' if len(published.pairs) > 2 else ''}")
+    if chosen.arms and len(chosen.arms) < len(published.arms):
+        labels.append(f"{len(chosen.arms)} of {len(published.arms)} settings")
+    if chosen.arms and (request.seeds or 0) < published.seeds:
+        labels.append(f"{count_text(request.seeds or 0, 'seed')} instead of {published.seeds}")
+    changed = dict(request.set)
+    for method in dict.fromkeys(arm.method for arm in chosen.arms):
+        for name, value in find_preset(workload.preset).settings.get(method, {}).items():
+            changed.setdefault(name, value)
+    labels += [f"{name} = {value}" for name, value in changed.items()]
+    for option in ("batch_size", "lr", "lr_decay_epochs", "lr_decay_rate", "momentum",
+                   "weight_decay", "crop_padding", "flip", "image_size", "passes"):
+        value = getattr(request, option)
+        if value is not None:
+            labels.append(f"{option} {text_of(value) if not isinstance(value, tuple) else value}")
+    return labels
+
+
+def _name(experiment: Experiment, request: ReproduceRequest) -> str:
+    """The same request goes on in the same folder, another has its own."""
+    content = _content(request)
+    usual = request.model_validate(
+        {"reproduction": experiment.name, "data": experiment.data, "seeds": experiment.seeds}
+    )
+    if content == _content(usual):
+        return experiment.name
+    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:6]
+    return f"{experiment.name}-{key}"
+
+
+def _content(request: ReproduceRequest) -> dict[str, Any]:
+    """What the results of a request depend on."""
+    return request.model_dump(mode="json", exclude={"name", *OPERATIONAL})
