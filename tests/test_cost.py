@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,7 +86,7 @@ def test_the_banks_of_imagenet_are_counted_without_being_made(method):
     pair = workload("ResNet34", "ResNet18")
     added = added_parameters(pair, method, published(method), **IMAGENET)
     banks = 2 * 1_281_167 * 128 * 4
-    assert banks <= added.buffer_bytes < banks + 100
+    assert banks <= added.buffer_bytes < 1.00001 * banks
 
 
 @pytest.mark.parametrize("method", LOSSES)
@@ -113,7 +112,7 @@ def test_a_setting_that_does_not_fit_is_refused_as_a_search_would():
 
 
 def linear(fixed, each, limit=None):
-    """A machine whose memory grows linearly; it has no more than `limit`. Counts what it is asked."""
+    """A machine of `limit` bytes whose memory grows linearly, and the sizes it is asked for."""
 
     def measure(batch_size):
         asked.append(batch_size)
@@ -137,7 +136,7 @@ def test_linear_memory_takes_four_measurements_at_most():
 
 @pytest.mark.parametrize("power", [0.8, 1.2, 2.0])
 def test_memory_that_is_not_linear_is_found_too(power):
-    for cap in (2_000, 7_000, 60_000, 900_000):
+    for cap in (3_000, 7_000, 60_000, 900_000):
         asked = []
 
         def measure(batch_size, asked=asked):
@@ -145,7 +144,7 @@ def test_memory_that_is_not_linear_is_found_too(power):
             return Cost(0, 0, batch_size, 1.0, int(1000 + 20 * batch_size**power))
 
         found = find_largest(measure, cap, 4096)
-        best = max((b for b in range(8, 4097, 8) if 1000 + 20 * b**power <= cap), default=None)
+        best = max(b for b in range(8, 4097, 8) if int(1000 + 20 * b**power) <= cap)
         assert found.batch_size == best
         assert len(asked) == len(set(asked)) <= 12
 
@@ -205,9 +204,8 @@ def test_what_a_process_says_arrives_in_one_sentence(monkeypatch, answer, status
     assert "\n" not in str(refused.value)
 
 
-def test_a_failing_step_arrives_in_one_sentence():
-    # Its heads can be built; only a step finds that the rotations need square images.
-    with pytest.raises(RequestError, match="itrd with 32 images a step: .*alpha") as refused:
+def test_what_a_method_refuses_in_the_process_arrives_in_one_sentence():
+    with pytest.raises(RequestError, match=r"itrd with 32 images a step: .*alpha") as refused:
         measure_cost(workload(), "itrd", published("itrd") | {"alpha": "x"}, batch_size=32, **SMALL)
     assert "\n" not in str(refused.value)
 
@@ -254,6 +252,7 @@ def test_the_largest_batch_stays_below_the_cap_and_is_near_it():
     options = {"num_steps": 1, "num_images": 4096, "num_classes": 10}
     found = largest_batch(workload(), "kd", published("kd"), cap, **options)
     assert 0.85 * cap < found.peak_bytes <= cap
-    next_size = replace(found, batch_size=found.batch_size + 64).batch_size
-    above = measure_cost(workload(), "kd", published("kd"), batch_size=next_size, **options)
+    above = measure_cost(
+        workload(), "kd", published("kd"), batch_size=found.batch_size + 64, **options
+    )
     assert above.peak_bytes > cap

@@ -163,6 +163,7 @@ def find_largest(measure: Callable[[int], Cost], cap_bytes: int, most: int) -> C
     for _ in range(MAX_MEASUREMENTS):
         if not low < batch_size < high:
             break
+        width = high - low
         try:
             cost = measure(batch_size)
         except TooLargeError:
@@ -173,21 +174,28 @@ def find_largest(measure: Callable[[int], Cost], cap_bytes: int, most: int) -> C
                 low, best = batch_size, cost
             else:
                 high = batch_size
-        batch_size = _next_size(peaks, low, high, cap_bytes)
+        batch_size = _where_it_should_be(peaks, low, high, cap_bytes)
+        if high <= most:  # a line ends nothing where measurements can, and may lead in small steps
+            is_slow = 2 * (high - low) > width
+            batch_size = (
+                _multiple((low + high) / 2) if is_slow else max(batch_size, low + BATCH_STEP)
+            )
     return best
 
 
-def _next_size(peaks: dict[int, int], low: int, high: int, cap_bytes: int) -> int:
-    """Between low and high, both left out; `low` itself where nothing above it should fit."""
+def _where_it_should_be(peaks: dict[int, int], low: int, high: int, cap_bytes: int) -> int:
+    """From low, where nothing above it should fit, up to what is below high."""
     size = 4.0 * low or high / 2
     near = sorted(peaks, key=lambda size: abs(peaks[size] - cap_bytes))[:2]
     if len(near) == 2:
         slope = (peaks[near[1]] - peaks[near[0]]) / (near[1] - near[0])
         if slope > 0:
             size = near[0] + (cap_bytes - peaks[near[0]]) / slope
-    whole = int(size // BATCH_STEP) * BATCH_STEP
-    # While nothing fits, 8 images are the last that is tried.
-    return max(low or BATCH_STEP, min(whole, high - BATCH_STEP, MAX_GROWTH * low or high))
+    return max(low, min(_multiple(size), high - BATCH_STEP, MAX_GROWTH * low or high))
+
+
+def _multiple(size: float) -> int:
+    return int(size // BATCH_STEP) * BATCH_STEP
 
 
 def added_parameters(

@@ -41,6 +41,7 @@ LR = 1e-8
 RETURNED_BYTES = 64 * 1024  # of blocks of memory that go back to the system when they are freed
 # Of mallopt and of prctl, see their man pages.
 M_MMAP_THRESHOLD, PR_SET_THP_DISABLE = -3, 41
+_CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def main() -> None:
@@ -167,7 +168,11 @@ class _CpuMemory:
     """The resident memory of this process, by Linux's count."""
 
     def __init__(self) -> None:
-        """What torch loads with its first step is not the training's."""
+        """What torch loads with its first step is not the training's. Raises RequestError."""
+        if not _CLEAR_REFS.exists():
+            raise RequestError(
+                "the memory of a process is counted by Linux; measure there, or on a GPU"
+            )
         self._libc = ctypes.CDLL(None)
         network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 2))
         images = torch.zeros(2, 3, 8, 8).to(memory_format=torch.channels_last)
@@ -181,7 +186,7 @@ class _CpuMemory:
         self._libc.mallopt(M_MMAP_THRESHOLD, RETURNED_BYTES)
         self._libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)  # a large page is resident as a whole
         self._trim()
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+        _CLEAR_REFS.write_text("5")  # VmHWM begins anew
         for _ in range(MEMORY_STEPS):
             next(steps)
         return self._read("VmHWM") - self._before
