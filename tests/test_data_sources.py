@@ -253,6 +253,112 @@ def test_image_folder_mistakes_are_told(image_folder, tmp_path):
     assert "no class folders" in refusal(f"imagefolder:{tmp_path / 'bare'}", tmp_path)
 
 
+# STL-10
+
+
+@pytest.fixture
+def stl10_folder(tmp_path):
+    """Three training and two test images in the files of the binary distribution."""
+    folder = tmp_path / "source" / "stl10_binary"
+    folder.mkdir(parents=True)
+    for split_name, seeds, labels in (("train", (0, 1, 2), (1, 3, 2)), ("test", (3, 4), (2, 3))):
+        # Channel by channel, column by column.
+        columns = [pixels(seed, 96, 96).transpose(2, 1, 0) for seed in seeds]
+        np.stack(columns).tofile(folder / f"{split_name}_X.bin")
+        np.array(labels, np.uint8).tofile(folder / f"{split_name}_y.bin")
+    (folder / "class_names.txt").write_text("airplane\nbird\ncar\n")
+    return folder.parent
+
+
+def test_stl10_is_read_as_the_official_reader_does(stl10_folder, tmp_path):
+    for folder in (stl10_folder, stl10_folder / "stl10_binary"):
+        dataset = open_dataset(f"stl10:{folder}", tmp_path)
+        expected = np.stack([pixels(seed, 96, 96).transpose(2, 0, 1) for seed in range(5)])
+        np.testing.assert_array_equal(dataset.images, expected)
+        assert dataset.labels.tolist() == [0, 2, 1, 1, 2]
+        assert (dataset.num_train, dataset.num_test) == (3, 2)
+        assert dataset.class_names == ("airplane", "bird", "car")
+
+
+def test_stl10_agrees_with_torchvision(stl10_folder, tmp_path, monkeypatch):
+    from torchvision.datasets import STL10
+
+    monkeypatch.setattr(STL10, "_check_integrity", lambda self: True)  # of the real archive
+    (stl10_folder / "stl10_binary" / "fold_indices.txt").write_text("")
+    theirs = STL10(str(stl10_folder), split="train")
+    ours = open_dataset(f"stl10:{stl10_folder}", tmp_path)
+    np.testing.assert_array_equal(ours.images[:3], theirs.data)
+    assert ours.labels[:3].tolist() == theirs.labels.tolist()
+
+
+def test_stl10_is_resized(stl10_folder, tmp_path):
+    dataset = open_dataset(f"stl10:{stl10_folder}", tmp_path, image_size=32)
+    assert dataset.images.shape == (5, 3, 32, 32)
+    whole = np.stack([pixels(seed, 96, 96).transpose(2, 0, 1) for seed in range(5)])
+    np.testing.assert_array_equal(dataset.images, resize_images(whole, 32))
+
+
+def test_stl10_mistakes_are_told(stl10_folder, tmp_path):
+    spec, folder = f"stl10:{stl10_folder}", stl10_folder / "stl10_binary"
+    (folder / "test_y.bin").write_bytes(bytes([2, 4]))
+    assert "test_y.bin: labels run from 2 to 4, but with 3 classes" in refusal(spec, tmp_path)
+    (folder / "train_X.bin").write_bytes(b"short")
+    assert "train_X.bin: 5 bytes, but the 3 labels of train_y.bin need" in refusal(spec, tmp_path)
+    (folder / "class_names.txt").write_text("\n")
+    assert "class_names.txt: no class names" in refusal(spec, tmp_path)
+    (folder / "class_names.txt").unlink()
+    assert "stl10:DIR needs train_X.bin, train_y.bin, " in refusal(spec, tmp_path)
+
+
+# Tiny ImageNet
+
+
+@pytest.fixture
+def tiny_imagenet_folder(tmp_path):
+    """Two classes of two training images and three validation images, as it is published."""
+    folder = tmp_path / "tiny-imagenet-200"
+    for wnid in ("n02", "n01"):
+        for number in range(2):
+            path = folder / "train" / wnid / "images" / f"{wnid}_{number}.JPEG"
+            write_image(path, np.full((64, 64, 3), 50 * number + int(wnid[1:]), np.uint8))
+    annotations = []
+    for number, wnid in enumerate(("n02", "n01", "n02")):
+        name = f"val_{number}.JPEG"
+        write_image(folder / "val" / "images" / name, np.full((64, 64, 3), 200 + number, np.uint8))
+        annotations.append(f"{name}\t{wnid}\t0\t0\t62\t61\n")
+    (folder / "val" / "val_annotations.txt").write_text("".join(annotations))
+    words = "n00\tentity\nn01\tgoldfish, Carassius auratus\nn02\tbullfrog, Rana catesbeiana\n"
+    (folder / "words.txt").write_text(words)
+    return folder
+
+
+def test_tiny_imagenet_is_read_as_it_is_published(tiny_imagenet_folder, tmp_path):
+    # Unlabelled, and not read.
+    write_image(tiny_imagenet_folder / "test" / "images" / "test_0.JPEG", pixels(0))
+    dataset = open_dataset(f"tinyimagenet:{tiny_imagenet_folder}", tmp_path)
+    assert dataset.images.shape == (7, 3, 64, 64)
+    assert dataset.labels.tolist() == [0, 0, 1, 1, 1, 0, 1]
+    assert dataset.images[:, 0, 0, 0].tolist() == [1, 51, 2, 52, 200, 201, 202]
+    assert (dataset.num_train, dataset.class_names) == (4, ("goldfish", "bullfrog"))
+    small = open_dataset(f"tinyimagenet:{tiny_imagenet_folder}", tmp_path, image_size=32)
+    assert small.images.shape == (7, 3, 32, 32)
+
+
+def test_tiny_imagenet_mistakes_are_told(tiny_imagenet_folder, tmp_path):
+    spec, folder = f"tinyimagenet:{tiny_imagenet_folder}", tiny_imagenet_folder
+    annotations = folder / "val" / "val_annotations.txt"
+    annotations.write_text("val_0.JPEG\tn03\t0\t0\t1\t1\n")
+    assert "val_0.JPEG is of class 'n03', which is no folder" in refusal(spec, tmp_path)
+    annotations.write_text("val_9.JPEG\tn01\n")
+    assert "val_9.JPEG: cannot be read" in refusal(spec, tmp_path)
+    annotations.write_text("../val_0.JPEG\tn01\n")
+    assert "each line must be a file, a tab and its class" in refusal(spec, tmp_path)
+    annotations.write_bytes(b"\xff")
+    assert "val_annotations.txt: not a readable text file" in refusal(spec, tmp_path)
+    (folder / "words.txt").unlink()
+    assert "tinyimagenet:DIR needs DIR/train/WNID/images/*.JPEG" in refusal(spec, tmp_path)
+
+
 # CIFAR through torchvision
 
 
@@ -328,7 +434,7 @@ def test_an_image_size_below_one_is_refused(tmp_path):
 
 def test_the_tables_name_every_source():
     assert {*NAMED_SOURCES, *FOLDER_SOURCES} == {
-        "cifar10", "cifar100", "digits", "imagefolder", "parquet"
+        "cifar10", "cifar100", "digits", "imagefolder", "parquet", "stl10", "tinyimagenet"
     }  # fmt: skip
 
 

@@ -64,7 +64,9 @@ class TeacherRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: str = Field(
-        "digits", description="digits, cifar10, cifar100, parquet:DIR or imagefolder:DIR"
+        "digits",
+        description="digits, cifar10, cifar100, parquet:DIR, imagefolder:DIR, stl10:DIR or "
+        "tinyimagenet:DIR",
     )
     preset: str | None = Field(
         None,

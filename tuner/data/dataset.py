@@ -27,6 +27,7 @@ class Dataset:
     # sha256 of all that the networks see: images, labels, class names, the
     # boundary between training and test rows, mean and std.
     fingerprint: str
+    in_file: bool = True  # whether the Arrow file exists: noise has none
 
     @property
     def num_classes(self) -> int:

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def open_dataset(spec: str, data_dir: Path, *, image_size: int | None = None) -> Dataset:
-    """Opens `digits`, `cifar10`, `cifar100`, `parquet:DIR` or `imagefolder:DIR`.
+    """Opens `digits`, `cifar10`, `cifar100`, or a folder such as `parquet:DIR`.
 
     The Arrow file is data_dir/arrow/NAME-KEY.arrow; its key changes with the source
     (folder; names, sizes and times of its files), the image size and the format. A

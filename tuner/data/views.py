@@ -163,7 +163,8 @@ class _Pixels:
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self._dataset = dataset
-        self._resident = None if device.type == "cpu" else _resident(dataset.path, device)
+        on_device = device.type != "cpu" and dataset.in_file
+        self._resident = _resident(dataset.path, device) if on_device else None
         self._device = device
         self._mean = torch.tensor(dataset.mean, device=device).view(3, 1, 1)
         self._std = torch.tensor(dataset.std, device=device).view(3, 1, 1)

@@ -9,12 +9,16 @@ from tuner.data.sources.digits import Digits
 from tuner.data.sources.image_folder import ImageFolder
 from tuner.data.sources.parquet import ParquetFolder
 from tuner.data.sources.raw_data import RawData, Source
+from tuner.data.sources.stl10 import Stl10
+from tuner.data.sources.tiny_imagenet import TinyImageNet
 from tuner.errors import RequestError
 
 NAMED_SOURCES = ("cifar10", "cifar100", "digits")
 FOLDER_SOURCES: dict[str, Callable[[Path], Source]] = {
     "imagefolder": ImageFolder,
     "parquet": ParquetFolder,
+    "stl10": Stl10,
+    "tinyimagenet": TinyImageNet,
 }
 
 
