@@ -19,7 +19,7 @@ def _report(arguments: list[str] | None, prog: str) -> int:
 
     from tuner.comparison import rebuild_report
     from tuner.orchestration.record import Record
-    from tuner.reports.html import write_report
+    from tuner.reports.search_page import write_report
     from tuner.reports.tables import write_tables
     from tuner.storage import COMPARISON_FILE, Storage, existing
 
