@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
+from matplotlib.tri import LinearTriInterpolator, Triangulation, UniformTriRefiner
 from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
@@ -28,6 +30,7 @@ from tuner.reports.drawing import (
     GREEN,
     GREY,
     INK,
+    LINE_SCALE,
     MARKERS,
     ORANGE,
     PAPER,
@@ -134,7 +137,7 @@ def final_accuracies(groups: Mapping[str, Sequence[Trial]]) -> Figure:
     with drawing(height_inches=0.9 + 0.36 * len(values)) as figure:
         axes = figure.subplots()
         for place, (group, found) in enumerate(values.items()):
-            colour = LABEL_COLOURS.get(group, BLUE)
+            colour = LABEL_COLOURS.get(group.rpartition(", ")[2], BLUE)
             mean, bounds = sum(found) / len(found), interval(found)
             if bounds is not None:
                 reach = [[mean - bounds[0]], [bounds[1] - mean]]
@@ -148,7 +151,7 @@ def final_accuracies(groups: Mapping[str, Sequence[Trial]]) -> Figure:
                 markeredgecolor=colour,
                 markersize=4,
             )
-        axes.set_yticks(range(len(values)), [_short(group) for group in values])
+        axes.set_yticks(range(len(values)), [_short(group, 48) for group in values])
         axes.set_ylim(len(values) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("test accuracy (%)")
@@ -159,16 +162,19 @@ def final_accuracies(groups: Mapping[str, Sequence[Trial]]) -> Figure:
     return Figure(name, title, caption, figure)
 
 
-def best_so_far(records: Mapping[str, Record], metric: str, axis: str) -> Figure:
-    """The best full-length accuracy of each search by the number of epochs trained until then."""
-    name, title = "best-so-far", f"Best {axis} by epochs trained"
-    curves = {search: _best_curve(record, metric) for search, record in records.items()}
-    curves = {search: curve for search, curve in curves.items() if curve}
+def best_so_far(searches: Mapping[str, tuple[Record, str]], axis: str) -> Figure:
+    """The best full-length accuracy of each search by the number of epochs trained until then.
+
+    Of each search its record, and the metric that it ranked trials on.
+    """
+    part, title = "best-so-far", f"Best {axis} by epochs trained"
+    curves = {name: _best_curve(*search) for name, search in searches.items()}
+    curves = {name: curve for name, curve in curves.items() if curve}
     if not curves:
-        return Figure(name, title, "No trial ran to its last epoch.")
+        return Figure(part, title, "No trial ran to its last epoch.")
     with drawing() as figure:
         axes = figure.subplots()
-        for number, (search, curve) in enumerate(curves.items()):
+        for number, (name, curve) in enumerate(curves.items()):
             epochs, best = zip(*curve, strict=True)
             axes.step(
                 epochs,
@@ -179,14 +185,14 @@ def best_so_far(records: Mapping[str, Record], metric: str, axis: str) -> Figure
                 marker=MARKERS[number % len(MARKERS)],
                 markevery=[index for index in range(len(best)) if best[index - 1] != best[index]]
                 or [0],
-                label=_short(search),
+                label=_short(name),
             )
         _label_curves(axes, axis, "epochs trained by all trials together")
     caption = (
         "The winner so far, of the trials that had run to their last epoch; those stopped early"
         " count with the epochs that they took. One seed, so the best of many is flattered."
     )
-    return Figure(name, title, caption, figure)
+    return Figure(part, title, caption, figure)
 
 
 def slices(study: optuna.Study, axis: str) -> Figure:
@@ -252,16 +258,16 @@ def parallel_coordinates(study: optuna.Study, axis: str) -> Figure:
     always = [param for param in params if all(param in trial.params for trial in trials)]
     if not always:
         return Figure(name, title, _why_not(study))
-    colours = _colours(trials)
+    colours = ScalarMappable(_norm(trials), LINE_SCALE)
     scales = [_Scale(param, trials) for param in always]
     with drawing(max(4.0, 1.2 * len(always) + 1.4), 3.6) as figure:
         axes = figure.subplots()
         axes.axis("off")
         for place, scale in enumerate(scales):
-            axes.plot([place, place], [0, 1], color=FAINT, linewidth=0.8)
+            axes.plot([place, place], [0, 1], "-", color=FAINT, linewidth=0.8)
             axes.text(place, 1.06, _short(scale.param), ha="center", va="bottom")
             for height, text in scale.ticks():
-                axes.plot([place - 0.03, place], [height, height], color=FAINT, linewidth=0.8)
+                axes.plot([place - 0.03, place], [height, height], "-", color=FAINT, linewidth=0.8)
                 axes.text(
                     place - 0.05,
                     height,
@@ -297,32 +303,15 @@ def contour(study: optuna.Study, axis: str) -> Figure:
     if pair is None:
         return Figure(name, title, _why_not(study))
     trials = [t for t in _complete(study) if all(param in t.params for param in pair)]
-    colours = _colours(trials)
+    colours = ScalarMappable(_norm(trials), COLOUR_SCALE)
     x, y = ([_place(trial, param) for trial in trials] for param in pair)
-    values = [trial.value for trial in trials]
+    values = [trial.value or 0.0 for trial in trials]
     with drawing(5.0, 3.8) as figure:
         axes = figure.subplots()
-        axes.plot(x, y, linestyle="none")
+        axes.plot(x, y, linestyle="none")  # for the limits of the axes
         for which, param in zip(("x", "y"), pair, strict=True):
             _label_param(axes, which, param, trials)
-        # Between the trials as they lie on the axes, which may be logarithmic.
-        scaled = axes.transScale.transform(list(zip(x, y, strict=True)))
-        spread = scaled.max(axis=0) - scaled.min(axis=0)
-        grid = _interpolated((scaled - scaled.min(axis=0)) / spread, values)
-        if grid is not None:
-            columns, rows, between = grid
-            corners = axes.transScale.inverted().transform(
-                list(zip(columns, rows, strict=True)) * spread + scaled.min(axis=0)
-            )
-            axes.contourf(
-                corners[:, 0],
-                corners[:, 1],
-                between,
-                levels=12,
-                cmap=COLOUR_SCALE,
-                norm=_norm(trials),
-                alpha=0.85,
-            )
+        _colour_between(axes, x, y, values, _norm(trials))
         axes.scatter(
             x,
             y,
@@ -333,6 +322,7 @@ def contour(study: optuna.Study, axis: str) -> Figure:
             edgecolors="white",
             linewidths=1.2,
             zorder=3,
+            clip_on=False,
         )
         axes.grid(False)
         _colour_bar(figure, colours, axes, axis)
@@ -382,18 +372,30 @@ def _contour_pair(study: optuna.Study) -> tuple[str, str] | None:
     return None
 
 
-def _interpolated(points: Any, values: Sequence[float | None]) -> tuple[Any, Any, Any] | None:
-    """Linear between points of the unit square, on a grid; None where all lie on one line."""
-    import numpy as np
-    from scipy.interpolate import LinearNDInterpolator
-    from scipy.spatial import QhullError
-
-    places = np.linspace(0, 1, 60)
+def _colour_between(
+    axes: Axes, x: Sequence[float], y: Sequence[float], values: Sequence[float], norm: Normalize
+) -> None:
+    """Colours the triangles between points, linear as they lie on the axes, logarithmic or not."""
+    points = axes.transScale.transform(np.column_stack([x, y]))
+    low = points.min(axis=0)
+    spread = points.max(axis=0) - low
     try:
-        between = LinearNDInterpolator(points, values)(*np.meshgrid(places, places))
-    except QhullError:
-        return None
-    return places, places, np.ma.masked_invalid(between)
+        triangles = Triangulation(*((points - low) / spread).T)
+        # Fine enough for straight edges on a logarithmic axis too.
+        fine, between = UniformTriRefiner(triangles).refine_field(
+            values, LinearTriInterpolator(triangles, values), subdiv=4
+        )
+    except (RuntimeError, ValueError):  # all on one line, or nearly
+        return
+    scaled = low + spread * np.column_stack([fine.x, fine.y])
+    places = axes.transScale.inverted().transform(scaled)
+    axes.tricontourf(
+        Triangulation(*places.T, fine.triangles),
+        between,
+        levels=12,
+        cmap=COLOUR_SCALE,
+        norm=norm,
+    )
 
 
 @contextmanager
@@ -445,9 +447,9 @@ def _label_curves(axes: Axes, axis: str, along: str = "epoch") -> None:
     legend_above(axes)
 
 
-def _short(text: str) -> str:
+def _short(text: str, longest: int = LONGEST) -> str:
     """A name of a person's as an axis has room for it."""
-    return literal(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    return literal(text if len(text) <= longest else f"{text[: longest - 1]}…")
 
 
 def _options(param: str, trial: FrozenTrial) -> Sequence[Any] | None:
@@ -518,10 +520,6 @@ class _Scale:
 def _norm(trials: Sequence[FrozenTrial]) -> Normalize:
     values = [trial.value for trial in trials if trial.value is not None]
     return Normalize(min(values), max(values))
-
-
-def _colours(trials: Sequence[FrozenTrial]) -> ScalarMappable:
-    return ScalarMappable(_norm(trials), COLOUR_SCALE)
 
 
 def _colour_bar(figure: Drawing, colours: ScalarMappable, axes: Axes, axis: str) -> None:

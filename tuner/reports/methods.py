@@ -108,11 +108,9 @@ def _row(
     to_best: Difference | None,
 ) -> MethodRow:
     finished = [trial for trial in trials if trial.is_full_length]
-    setting = trials[0].setting if trials else {}
-    shown = [] if record is None else _shown(record, setting)
     return MethodRow(
         method=method,
-        setting={name: setting[name] for name in shown if setting.get(name) is not None},
+        setting={} if record is None else shown_setting(record, trials),
         is_published=bool(trials) and trials[0].label == "published",
         num_seeds=len(finished),
         val_accuracy=accuracy_of(finished, "val_accuracy"),
@@ -132,11 +130,16 @@ def chosen(record: Record) -> list[Trial]:
     return _finals(record, "tuned") or _finals(record, "published")
 
 
-def _shown(record: Record, setting: Setting) -> list[str]:
-    """The hyperparameters that the trials of a search vary, or that a person has pinned."""
+def shown_setting(record: Record, trials: list[Trial]) -> Setting:
+    """Of the setting of a search's final trainings: what trials vary, or a person has pinned."""
+    setting = trials[0].setting if trials else {}
     published = [trial.setting for trial in _finals(record, "published")]
     settings = [setting, *published, *(trial.setting for trial in record.of(SEARCH))]
-    return [name for name in setting if len({one.get(name) for one in settings}) > 1]
+    return {
+        name: value
+        for name, value in setting.items()
+        if value is not None and len({one.get(name) for one in settings}) > 1
+    }
 
 
 def _validation(trials: list[Trial]) -> float:

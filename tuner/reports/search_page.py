@@ -176,10 +176,14 @@ def _comparison_data(rows: list[Row]) -> pa.Table:
     return pa.table(columns | numbers_of(rows, ("to_plain", "to_published")))
 
 
-def numbers_of(rows: Sequence[Any], differences: tuple[str, ...]) -> dict[str, pa.Array]:
+def numbers_of(
+    rows: Sequence[Any],
+    differences: Sequence[str],
+    accuracies: Sequence[str] = ("val_accuracy", "test_accuracy"),
+) -> dict[str, pa.Array]:
     """Columns of accuracies in percent and of differences in points, with their intervals."""
     fields = [
-        *((name, field) for name in ("val_accuracy", "test_accuracy") for field in ("mean", "std")),
+        *((name, field) for name in accuracies for field in ("mean", "std")),
         *((name, field) for name in differences for field in ("mean", "low", "high")),
     ]
     return {
