@@ -34,7 +34,7 @@ from tuner.orchestration.prepare import (
 from tuner.orchestration.record import Record
 from tuner.orchestration.run import search_yaml
 from tuner.reports.methods import PLAIN, MethodRow, compare_methods, methods_verdict
-from tuner.reports.methods_page import print_methods, row_as_dict, write_methods_report
+from tuner.reports.methods_table import print_methods, row_as_dict
 from tuner.request import SearchRequest
 from tuner.session import run_watched
 from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage
@@ -166,6 +166,8 @@ def rebuild_report(name: str, runs: Storage) -> str:
 
     Raises RequestError where none of its searches has begun.
     """
+    from tuner.reports.methods_page import write_methods_report  # matplotlib: where it is needed
+
     storage = runs.sub(name)
     given = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
     base = given | {"name": name, "runs_dir": runs.uri}
@@ -181,10 +183,13 @@ def rebuild_report(name: str, runs: Storage) -> str:
 def _conclude(
     comparison: Comparison, records: dict[str, Record], tracking: Tracking, mode: str
 ) -> int:
+    from tuner.reports.methods_page import METHODS_FILE, write_methods_report
+    from tuner.reports.page import report_files
+
     rows = compare_methods(records)
     verdict = methods_verdict(rows, comparison.request.select_on)
     report = write_methods_report(comparison.storage, comparison.request, records)
-    names = ("search.yaml", "report.html", "methods.parquet")
+    names = (SEARCH_FILE, METHODS_FILE, *report_files(comparison.storage))
     run_id = tracking.finish_comparison(
         files={name: comparison.storage.read(name) for name in names},
         metrics=_metrics(rows),

@@ -18,7 +18,6 @@ from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Rec
 from tuner.orchestration.run import Run
 from tuner.reports.comparison import Accuracy, Row, compare, verdict
 from tuner.reports.formatting import accuracy_text, setting_text, value_text
-from tuner.reports.html import REPORT_FILE, write_report
 from tuner.reports.tables import EPOCHS_FILE, TRIALS_FILE
 from tuner.request import SearchRequest
 from tuner.secrets import has_secret, shown
@@ -51,6 +50,8 @@ def conclude(run: Run[Search], tracking: Tracking, *, as_json: bool) -> int:
 
 def write_results(run: Run[Search], tracking: Tracking) -> str:
     """Writes the best setting and the report, ends the run in MLflow; returns the report's path."""
+    from tuner.reports.search_page import write_report  # matplotlib: not before it is needed
+
     search, record = run.search, run.record
     best = winner(record, search.metric)
     if best is not None:
@@ -145,8 +146,11 @@ def _final_of_winner(record: Record) -> Trial | None:
 
 
 def _files(search: Search) -> dict[str, bytes]:
-    names = (SEARCH_FILE, BEST_FILE, REPORT_FILE, TRIALS_FILE, EPOCHS_FILE)
-    return {name: search.storage.read(name) for name in names if search.storage.exists(name)}
+    from tuner.reports.page import report_files
+
+    names = (SEARCH_FILE, BEST_FILE, TRIALS_FILE, EPOCHS_FILE)
+    there = [name for name in names if search.storage.exists(name)]
+    return {name: search.storage.read(name) for name in [*there, *report_files(search.storage)]}
 
 
 def _nothing_finished(record: Record, report: str) -> int:

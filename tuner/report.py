@@ -1,9 +1,20 @@
-"""`tuner report NAME`: rebuilds the report of a search, or of a comparison of methods."""
+"""`tuner report NAME`: rebuilds the report of a search, or of a comparison of methods.
+
+`tuner report A B C` compares searches that were made at any time, on one page.
+"""
 
 import sys
+from typing import TYPE_CHECKING
 
 from tuner.arguments import Parser
 from tuner.commands import run_command
+from tuner.errors import RequestError
+
+if TYPE_CHECKING:
+    from tuner.reports.searches import Searched
+    from tuner.storage import Storage
+
+LONGEST_NAME = 100  # characters; of a folder
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report") -> int:
@@ -12,27 +23,84 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report
 
 
 def _report(arguments: list[str] | None, prog: str) -> int:
-    parser = Parser(prog=prog, description="Rebuilds a search's report, or a comparison's.")
-    parser.add_argument("name", help="name of the search, or of the comparison of methods")
+    parser = Parser(
+        prog=prog,
+        description="Rebuilds a search's report, or a comparison's; of several, compares them.",
+    )
+    parser.add_argument(
+        "name", nargs="+", help="name of the search, or of the comparison of methods; or several"
+    )
     parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
+    parser.add_argument("--name", dest="own_name", help="folder of a comparison of several names")
     options = parser.parse_args(arguments)
 
-    from tuner.comparison import rebuild_report
-    from tuner.orchestration.record import Record
-    from tuner.reports.html import write_report
-    from tuner.reports.tables import write_tables
-    from tuner.storage import COMPARISON_FILE, Storage, existing
+    from tuner.storage import Storage
 
     runs = Storage(options.runs_dir)
-    storage = existing(runs, options.name)
-    if storage.exists(COMPARISON_FILE):
-        print(rebuild_report(options.name, runs))  # noqa: T201
+    if len(options.name) > 1:
+        print(_compare(runs, options.name, options.own_name))  # noqa: T201
         return 0
+    if options.own_name is not None:
+        raise RequestError("--name is for the report of several searches; leave it out")
+    print(_rebuild(runs, options.name[0]))  # noqa: T201
+    return 0
+
+
+def _rebuild(runs: "Storage", name: str) -> str:
+    from tuner.storage import COMPARISON_FILE, existing
+
+    storage = existing(runs, name)
+    if storage.exists(COMPARISON_FILE):
+        from tuner.comparison import rebuild_report
+
+        return rebuild_report(name, runs)
+    from tuner.orchestration.record import Record
+    from tuner.reports.search_page import write_report
+    from tuner.reports.tables import write_tables
+
     # The journal may know more than the tables of a search that was killed.
     if storage.exists("journal.jsonl"):
         write_tables(storage, Record.load(storage))
-    print(write_report(storage))  # noqa: T201
-    return 0
+    return write_report(storage)
+
+
+def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
+    from tuner.orchestration.prepare import check_name
+    from tuner.reports.searches_page import write_searches_report
+    from tuner.storage import SEARCH_FILE
+
+    searches = [search for name in names for search in _searches(runs, name)]
+    for search in searches:
+        if sum(other.name == search.name for other in searches) > 1:
+            raise RequestError(f"{search.name!r} is named twice; name each search once")
+    name = own_name or "+".join(names).replace("/", "-")
+    if own_name is None and len(name) > LONGEST_NAME:
+        raise RequestError("the names together are too long for a folder's; give one with --name")
+    check_name(name)
+    storage = runs.sub(name)
+    if storage.exists(SEARCH_FILE):
+        raise RequestError(f"{name!r} is the folder of a search; choose another --name")
+    runs.check_writable()
+    return write_searches_report(storage, name, searches)
+
+
+def _searches(runs: "Storage", name: str) -> list["Searched"]:
+    """The search of this name; of a comparison of methods, all its searches that have begun."""
+    from tuner.orchestration.record import Record
+    from tuner.progress import begun_searches
+    from tuner.reports.search_page import read_request_of
+    from tuner.reports.searches import Searched
+    from tuner.reports.tables import read_tables
+
+    searches = []
+    for storage in begun_searches(name, runs.uri):
+        has_journal = storage.exists("journal.jsonl")
+        record = Record.load(storage) if has_journal else read_tables(storage)
+        _, request = read_request_of(storage)
+        searches.append(Searched(storage.base.removeprefix(f"{runs.base}/"), request, record))
+    if not searches:
+        raise RequestError(f"no search of {name!r} has begun; start it with --resume {name}")
+    return searches
 
 
 if __name__ == "__main__":

@@ -404,7 +404,9 @@ class Tracking:
 
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
-                Path(folder, name).write_bytes(content)
+                path = Path(folder, name)
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(content)
             self._client.log_artifacts(run_id, folder)
 
 

@@ -3,10 +3,16 @@
 The final trainings of a seed share their initial weights, images and order, so two
 settings are compared by the differences within each seed, which vary much less than
 the accuracies do. Intervals cover the seeds, not the choice of the test images.
+
+The winner of a search is trained again with seeds that did not choose it, so that it was the best
+of many trials favours it no longer. Where the same trainings choose the best of several and
+compare it with the others (methods, searches), it does: m intervals are then made wider, so that
+with a probability of 95 % all of them hold (Bonferroni: each covers 1 - 0.05 / m).
 """
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.stats import t
@@ -33,6 +39,8 @@ class Accuracy:
 class Difference:
     """Mean of paired differences of test accuracy, in points, and its 95 % t-interval.
 
+    `num_comparisons` is how many such intervals hold together with 95 %.
+
     One pair has no interval, nor have pairs that all differ by the same (a few images of
     a small test set): `low` and `high` are None.
     """
@@ -41,6 +49,7 @@ class Difference:
     low: float | None
     high: float | None
     num_seeds: int
+    num_comparisons: int = 1
 
     @property
     def is_noise(self) -> bool:
@@ -98,18 +107,33 @@ def compare(record: Record) -> list[Row]:
     return rows
 
 
-def difference(trials: list[Trial], others: list[Trial]) -> Difference | None:
-    """Test accuracy of `trials` minus that of `others`, over the seeds that both finished."""
+def difference(
+    trials: Sequence[Trial], others: Sequence[Trial], num_comparisons: int = 1
+) -> Difference | None:
+    """Test accuracy of `trials` minus that of `others`, over the seeds that both finished.
+
+    `num_comparisons`: of how many that are made at once, see above.
+    """
     ours, theirs = _by_seed(trials), _by_seed(others)
     pairs = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
     if not pairs:
         return None
-    mean = statistics.fmean(pairs)
-    if len(pairs) == 1 or math.isclose(min(pairs), max(pairs), abs_tol=1e-9):
-        return Difference(mean, None, None, len(pairs))
-    error = statistics.stdev(pairs) / math.sqrt(len(pairs))
-    margin = float(t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1)) * error
-    return Difference(mean, mean - margin, mean + margin, len(pairs))
+    low, high = interval(pairs, num_comparisons) or (None, None)
+    return Difference(statistics.fmean(pairs), low, high, len(pairs), num_comparisons)
+
+
+def interval(values: Sequence[float], num_comparisons: int = 1) -> tuple[float, float] | None:
+    """The t-interval of a mean, 95 % for `num_comparisons` of them together.
+
+    None where the values are one, or all the same.
+    """
+    if len(values) == 1 or math.isclose(min(values), max(values), abs_tol=1e-9):
+        return None
+    mean = statistics.fmean(values)
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    quantile = 1 - (1 - CONFIDENCE) / (2 * num_comparisons)
+    margin = float(t.ppf(quantile, len(values) - 1)) * error
+    return mean - margin, mean + margin
 
 
 def verdict(rows: list[Row], select_on: str = "val") -> str:
@@ -141,7 +165,11 @@ def sentence(name: str, other: str, found: Difference) -> str:
         side = "above" if found.mean >= 0 else "below"
         seeds = "one seed says" if found.num_seeds == 1 else f"{found.num_seeds} equal seeds say"
         return f"{name} is {points} {side} {other}, but {seeds} nothing about noise."
-    evidence = f"(95 % interval {found.low:.2f} to {found.high:.2f}, {found.num_seeds} seeds)"
+    several = found.num_comparisons
+    corrected = f", corrected for {several} comparisons" if several > 1 else ""
+    evidence = (
+        f"(95 % interval {found.low:.2f} to {found.high:.2f}{corrected}, {found.num_seeds} seeds)"
+    )
     if found.is_noise:
         return (
             f"{name} and {other} differ within noise:"
@@ -154,7 +182,7 @@ def _rank(label: str) -> int:
     return LABELS.index(label) if label in LABELS else len(LABELS)
 
 
-def _by_seed(trials: list[Trial]) -> dict[int, float]:
+def _by_seed(trials: Sequence[Trial]) -> dict[int, float]:
     return {
         trial.seed: accuracy
         for trial in trials
@@ -162,7 +190,7 @@ def _by_seed(trials: list[Trial]) -> dict[int, float]:
     }
 
 
-def accuracy_of(trials: list[Trial], metric: str) -> Accuracy | None:
+def accuracy_of(trials: Sequence[Trial], metric: str) -> Accuracy | None:
     """Of each trial's last epoch, over the trials; None where none has the metric."""
     values = [value for trial in trials if (value := trial.last(metric)) is not None]
     if not values:

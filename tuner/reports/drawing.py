@@ -13,6 +13,7 @@ from typing import Literal
 import matplotlib.style
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -24,6 +25,8 @@ COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)  # yellow vanishes on wh
 DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 COLOUR_SCALE = "cividis"  # perceptually uniform, and the same to colour-blind people
+# For lines, which have the page behind them: neither end vanishes on white or on black.
+LINE_SCALE = LinearSegmentedColormap.from_list("lines", ["#3e6da8", "#8c8c8c", "#e0a100"])
 
 # Of nothing else in a figure: white and black stay what they are in every scheme.
 INK, FAINT, GRID, PAPER = "#1c2024", "#5b6570", "#d9dde1", "#fffffe"

@@ -1,263 +1,336 @@
-"""The figures of a report: Optuna's own where it has them, in one style.
-
-A figure carries no colours of text or background: the page gives it those of its light
-or dark template, see `TEMPLATES`.
-"""
+"""The figures of searches: what was trained, and what each hyperparameter did to it."""
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import optuna.visualization
-import plotly.graph_objects as go
-from optuna import Study
+import numpy as np
+import optuna
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import MaxNLocator
+from matplotlib.tri import LinearTriInterpolator, Triangulation, UniformTriRefiner
+from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import TrialState
-from plotly.colors import hex_to_rgb, sample_colorscale
+from optuna.trial import FrozenTrial, TrialState
 
 from tuner.orchestration.record import FAILED, FINAL, RUNNING, SEARCH, STOPPED, Record, Trial
+from tuner.reports.comparison import interval
+from tuner.reports.document import Figure
+from tuner.reports.drawing import (
+    BLUE,
+    COLOUR_SCALE,
+    COLOURS,
+    DASHES,
+    FAINT,
+    GREEN,
+    GREY,
+    INK,
+    LINE_SCALE,
+    MARKERS,
+    ORANGE,
+    PAPER,
+    RED,
+    drawing,
+    legend_above,
+    literal,
+    log_scale,
+)
+from tuner.reports.formatting import value_text
 
-# Okabe and Ito's palette, which colour-blind people can tell apart; its blue is lighter
-# here, to be read on black too. Dashes repeat what colours say, for print.
-BLUE, ORANGE, GREEN, RED, GREY = "#3787C0", "#E69F00", "#009E73", "#D55E00", "#8C8C8C"
-LABEL_STYLES = {"tuned": (RED, "solid"), "published": (BLUE, "dash"), "plain": (GREEN, "dot")}
-# Low to high; neither end vanishes on white or on black.
-COLOUR_SCALE = [[0.0, "#3E6DA8"], [0.5, "#8C8C8C"], [1.0, "#E0A100"]]
+LABEL_COLOURS = {"tuned": RED, "published": BLUE, "plain": GREEN}
+LABEL_DASHES = {"tuned": "-", "published": "--", "plain": ":"}
 SLICES_PER_ROW = 3
 MIN_TRIALS = 2  # full-length, for importances and all that compares trials
+LONGEST = 24  # characters of an option or a name on an axis
 
 
-def _template(text: str, paper: str, grid: str) -> dict[str, Any]:
-    axis = {
-        "gridcolor": grid,
-        "linecolor": grid,
-        "zerolinecolor": grid,
-        "automargin": True,
-        "ticks": "outside",
-        "tickcolor": grid,
-    }
-    return {
-        "layout": {
-            "font": {"color": text, "family": "system-ui, sans-serif", "size": 13},
-            "paper_bgcolor": paper,
-            "plot_bgcolor": paper,
-            "xaxis": axis,
-            "yaxis": axis,
-            "hoverlabel": {"bgcolor": paper, "font": {"color": text}},
-        }
-    }
-
-
-TEMPLATES = {
-    "light": _template("#1c2024", "#ffffff", "#d9dde1"),
-    "dark": _template("#e4e7ea", "#16191d", "#3a4047"),
-}
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A figure under its title, and how to read it; without a figure, why there is none."""
-
-    title: str
-    caption: str
-    figure: go.Figure | None = None
-
-
-def final_curves(record: Record, metric: str, axis: str) -> Panel:
+def final_curves(record: Record, metric: str, axis: str) -> Figure:
     """Accuracy by epoch of the final trainings: mean over seeds, and from worst to best seed."""
+    name, title = "final-curves", f"Final trainings: {axis} by epoch"
     trials = [trial for trial in record.of(FINAL) if trial.is_full_length]
-    title = f"Final trainings: {axis} by epoch"
     if not trials:
-        return Panel(title, "No final training has finished.")
-    figure = go.Figure()
-    for label in dict.fromkeys(trial.label for trial in trials):
-        curves = [_curve(trial, metric) for trial in trials if trial.label == label]
-        epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
-        columns = [[curve[epoch] for curve in curves] for epoch in epochs]
-        colour, dash = LABEL_STYLES.get(label, (ORANGE, "dashdot"))
-        red, green, blue = hex_to_rgb(colour)
-        figure.add_scatter(
-            x=[*epochs, *reversed(epochs)],
-            y=[max(column) for column in columns] + [min(column) for column in reversed(columns)],
-            fill="toself",
-            fillcolor=f"rgba({red},{green},{blue},0.2)",
-            line={"width": 0},
-            mode="lines",
-            hoverinfo="skip",
-            showlegend=False,
-            legendgroup=label,
-        )
-        figure.add_scatter(
-            x=epochs,
-            y=[sum(column) / len(column) for column in columns],
-            mode="lines+markers" if len(epochs) == 1 else "lines",
-            line={"color": colour, "dash": dash, "width": 2.5},
-            name=f"{label} (n = {len(curves)})",
-            legendgroup=label,
-        )
-    _label_curves(figure, axis)
-    return Panel(
-        title,
-        "Lines are means over n seeds; bands reach from the worst seed to the best.",
-        figure,
-    )
+        return Figure(name, title, "No final training has finished.")
+    with drawing() as figure:
+        axes = figure.subplots()
+        for label in dict.fromkeys(trial.label for trial in trials):
+            curves = [_curve(trial, metric) for trial in trials if trial.label == label]
+            epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
+            columns = [[curve[epoch] for curve in curves] for epoch in epochs]
+            colour = LABEL_COLOURS.get(label, ORANGE)
+            low, high = [min(column) for column in columns], [max(column) for column in columns]
+            axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+            axes.plot(
+                epochs,
+                [sum(column) / len(column) for column in columns],
+                color=colour,
+                linestyle=LABEL_DASHES.get(label, "-."),
+                linewidth=2,
+                marker="o" if len(epochs) == 1 else None,
+                label=literal(f"{label} (n = {len(curves)})"),
+            )
+        _label_curves(axes, axis)
+    caption = "Lines are means over n seeds; bands reach from the worst seed to the best."
+    return Figure(name, title, caption, figure)
 
 
-def search_curves(record: Record, winner: Trial | None, metric: str, axis: str) -> Panel:
+def search_curves(record: Record, winner: Trial | None, metric: str, axis: str) -> Figure:
     """Accuracy by epoch of every trial of the search."""
+    name, title = "search-curves", f"Trials of the search: {axis} by epoch"
     trials = record.of(SEARCH)
-    title = f"Trials of the search: {axis} by epoch"
     if not any(trial.epochs for trial in trials):
-        return Panel(title, "No trial has finished an epoch.")
+        return Figure(name, title, "No trial has finished an epoch.")
+    full_length = [trial for trial in trials if trial.is_full_length and trial is not winner]
     groups = (
-        ("stopped early", GREY, "solid", [t for t in trials if t.status == STOPPED]),
-        ("failed", RED, "dot", [t for t in trials if t.status == FAILED]),
-        ("still running", GREEN, "dash", [t for t in trials if t.status == RUNNING]),
-        ("full length", BLUE, "solid", [t for t in trials if t.is_full_length and t is not winner]),
-        ("winner", ORANGE, "solid", [winner] if winner else []),
+        ("stopped early", GREY, "-", [trial for trial in trials if trial.status == STOPPED]),
+        ("failed", RED, ":", [trial for trial in trials if trial.status == FAILED]),
+        ("still running", GREEN, "--", [trial for trial in trials if trial.status == RUNNING]),
+        ("full length", BLUE, "-", full_length),
+        ("winner", ORANGE, "-", [winner] if winner else []),
     )
-    figure = go.Figure()
-    for name, colour, dash, members in groups:
-        if members:
-            _add_curves(figure, members, metric, name=name, colour=colour, dash=dash)
-    _label_curves(figure, axis)
-    return Panel(
-        title,
+    with drawing() as figure:
+        axes = figure.subplots()
+        for group, colour, dash, members in groups:
+            x: list[float] = []
+            y: list[float] = []
+            for trial in members:
+                curve = _curve(trial, metric)
+                x += [*curve, math.nan]  # a gap: one line for thousands of trials
+                y += [*curve.values(), math.nan]
+            if not members:
+                continue
+            axes.plot(
+                x,
+                y,
+                color=colour,
+                linestyle=dash,
+                linewidth=2.4 if group == "winner" else 1,
+                marker="o" if all(len(trial.epochs) < 2 for trial in members) else None,
+                label=group if group == "winner" else f"{group} ({len(members)})",
+            )
+        _label_curves(axes, axis)
+    caption = (
         "Every line is one trial with one seed. Trials that were stopped early are grey: they"
-        " are not ranked against those that ran to the end.",
-        figure,
+        " are not ranked against those that ran to the end."
     )
+    return Figure(name, title, caption, figure)
 
 
-def _add_curves(
-    figure: go.Figure, trials: list[Trial], metric: str, *, name: str, colour: str, dash: str
-) -> None:
-    """All curves of a group as one trace, with gaps between them: a search may have thousands."""
-    x: list[int | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
-    for trial in trials:
-        curve = _curve(trial, metric)
-        x += [*curve, None]
-        y += [*curve.values(), None]
-        text += [f"trial {trial.trial}"] * (len(curve) + 1)
-    is_short = all(len(trial.epochs) < 2 for trial in trials)
-    figure.add_scatter(
-        x=x,
-        y=y,
-        text=text,
-        mode="markers" if is_short else "lines",
-        marker={"color": colour},
-        line={"color": colour, "width": 3 if name == "winner" else 1.2, "dash": dash},
-        name=f"{name} ({len(trials)})" if name != "winner" else name,
-        hovertemplate="%{text}, epoch %{x}: %{y:.2f} %<extra></extra>",
+def final_accuracies(groups: Mapping[str, Sequence[Trial]]) -> Figure:
+    """Test accuracy of final trainings, a row a group: each seed, the mean and its interval."""
+    name, title = "final-accuracies", "Final trainings: test accuracy"
+    values = {
+        group: [
+            accuracy
+            for trial in trials
+            if trial.is_full_length and (accuracy := trial.last("test_accuracy")) is not None
+        ]
+        for group, trials in groups.items()
+    }
+    values = {group: found for group, found in values.items() if found}
+    if not values:
+        return Figure(name, title, "No final training has finished.")
+    with drawing(height_inches=0.9 + 0.36 * len(values)) as figure:
+        axes = figure.subplots()
+        for place, (group, found) in enumerate(values.items()):
+            colour = LABEL_COLOURS.get(group.rpartition(", ")[2], BLUE)
+            mean, bounds = sum(found) / len(found), interval(found)
+            if bounds is not None:
+                reach = [[mean - bounds[0]], [bounds[1] - mean]]
+                axes.errorbar(mean, place, xerr=reach, color=colour, linestyle="none")
+            axes.plot(mean, place, "s", color=colour, markersize=6, zorder=3)
+            axes.plot(
+                found,
+                [place + 0.22] * len(found),
+                "o",
+                color=PAPER,
+                markeredgecolor=colour,
+                markersize=4,
+            )
+        axes.set_yticks(range(len(values)), [_short(group, 48) for group in values])
+        axes.set_ylim(len(values) - 0.5, -0.5)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("test accuracy (%)")
+    caption = (
+        "Circles are seeds; squares are their means with 95 % t-intervals over the seeds, each for"
+        " itself. Whether two differ, their differences within the same seeds say, in the table."
     )
+    return Figure(name, title, caption, figure)
 
 
-def _label_curves(figure: go.Figure, axis: str) -> None:
-    figure.update_layout(
-        height=420,
-        margin={"l": 60, "r": 20, "t": 40, "b": 50},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        hovermode="closest",
+def best_so_far(searches: Mapping[str, tuple[Record, str]], axis: str) -> Figure:
+    """The best full-length accuracy of each search by the number of epochs trained until then.
+
+    Of each search its record, and the metric that it ranked trials on.
+    """
+    part, title = "best-so-far", f"Best {axis} by epochs trained"
+    curves = {name: _best_curve(*search) for name, search in searches.items()}
+    curves = {name: curve for name, curve in curves.items() if curve}
+    if not curves:
+        return Figure(part, title, "No trial ran to its last epoch.")
+    with drawing() as figure:
+        axes = figure.subplots()
+        for number, (name, curve) in enumerate(curves.items()):
+            epochs, best = zip(*curve, strict=True)
+            axes.step(
+                epochs,
+                best,
+                where="post",
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=DASHES[number % len(DASHES)],
+                marker=MARKERS[number % len(MARKERS)],
+                markevery=[index for index in range(len(best)) if best[index - 1] != best[index]]
+                or [0],
+                label=_short(name),
+            )
+        _label_curves(axes, axis, "epochs trained by all trials together")
+    caption = (
+        "The winner so far, of the trials that had run to their last epoch; those stopped early"
+        " count with the epochs that they took. One seed, so the best of many is flattered."
     )
-    figure.update_xaxes(title_text="epoch", rangemode="tozero")
-    figure.update_yaxes(title_text=f"{axis} (%)")
+    return Figure(part, title, caption, figure)
 
 
-def slices(study: Study, axis: str) -> list[Panel]:
-    """Each hyperparameter against accuracy, a few to a row."""
-    title = f"Each hyperparameter against {axis}"
-    params = compared_params(study)
+def slices(study: optuna.Study, axis: str) -> Figure:
+    """Each hyperparameter against accuracy."""
+    name, title = "slices", f"Each hyperparameter against {axis}"
+    params, trials = compared_params(study), _complete(study)
     if not params:
-        return [Panel(title, _why_not(study))]
-    panels = []
-    for first in range(0, len(params), SLICES_PER_ROW):
-        row = params[first : first + SLICES_PER_ROW]
-        figure = optuna.visualization.plot_slice(study, row, target_name=f"{axis} (%)")
-        figure.update_traces(marker={"colorscale": COLOUR_SCALE, "size": 9})
-        _label_log_axes(figure, study)
-        _restyle(figure, height=340)
-        is_last = first + SLICES_PER_ROW >= len(params)
-        caption = f"{_basis(study)} A hyperparameter shows only the trials that have it."
-        panels.append(Panel("" if first else title, caption if is_last else "", figure))
-    return panels
+        return Figure(name, title, _why_not(study))
+    num_rows = math.ceil(len(params) / SLICES_PER_ROW)
+    num_columns = min(len(params), SLICES_PER_ROW)
+    best = max(trials, key=lambda trial: trial.value or 0.0)
+    with drawing(2.15 * num_columns + 0.2, 2.1 * num_rows + 0.2) as figure:
+        panels = figure.subplots(num_rows, num_columns, sharey=True, squeeze=False)
+        for panel, param in zip(panels.flat, params, strict=False):
+            having = [trial for trial in trials if param in trial.params]
+            for colour, marker, size, members in (
+                (BLUE, "o", 24, [t for t in having if t is not best]),
+                (ORANGE, "*", 90, [t for t in having if t is best]),
+            ):
+                panel.scatter(
+                    [_place(trial, param) for trial in members],
+                    [trial.value for trial in members],
+                    c=colour,
+                    marker=marker,
+                    s=size,
+                    linewidths=0,
+                    zorder=3,
+                )
+            _label_param(panel, "x", param, having)
+        for row in panels:
+            row[0].set_ylabel(f"{axis} (%)")
+        for panel in panels.flat[len(params) :]:
+            panel.remove()
+    caption = (
+        f"{_basis(study)} The star is the best of them. A hyperparameter shows only the trials"
+        " that have it."
+    )
+    return Figure(name, title, caption, figure)
 
 
-def importances(study: Study, axis: str) -> Panel:
+def importances(study: optuna.Study, axis: str) -> Figure:
     """How much of the accuracy's variation each hyperparameter accounts for."""
-    title = f"Importance of the hyperparameters for {axis}"
+    name, title = "importances", f"Importance of the hyperparameters for {axis}"
     found = importance_of(study)
     if len(found) < 2:
-        return Panel(title, _why_not(study))
-    with _quiet():
-        figure = optuna.visualization.plot_param_importances(
-            study,
-            evaluator=PedAnovaImportanceEvaluator(),
-            params=list(found),
-            target_name=f"{axis} (%)",
-        )
-    figure.update_traces(marker={"color": BLUE})
-    _restyle(figure, height=max(220, 90 + 34 * len(found)))
-    figure.update_layout(showlegend=False)
-    figure.update_xaxes(title_text="importance (share of the whole, PED-ANOVA)")
-    figure.update_yaxes(title_text="")
-    return Panel(
-        title, f"{_basis(study)} With fewer than some twenty trials this is a hint only.", figure
-    )
+        return Figure(name, title, _why_not(study))
+    with drawing(height_inches=0.8 + 0.28 * len(found)) as figure:
+        axes = figure.subplots()
+        bars = axes.barh([_short(param) for param in found], list(found.values()), color=BLUE)
+        axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8, color=INK)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set_xlim(0, 1.12 * max(found.values()))
+        axes.set_xlabel("importance (share of the whole, PED-ANOVA)")
+    caption = f"{_basis(study)} With fewer than some twenty trials this is a hint only."
+    return Figure(name, title, caption, figure)
 
 
-def parallel_coordinates(study: Study, axis: str) -> Panel:
+def parallel_coordinates(study: optuna.Study, axis: str) -> Figure:
     """Every full-length trial as a line through its hyperparameters."""
-    title = f"Settings and {axis}"
-    complete = _complete(study)
-    params = compared_params(study)
-    always = [name for name in params if all(name in trial.params for trial in complete)]
+    name, title = "settings", f"Settings and {axis}"
+    trials, params = _complete(study), compared_params(study)
+    always = [param for param in params if all(param in trial.params for trial in trials)]
     if not always:
-        return Panel(title, _why_not(study))
-    figure = optuna.visualization.plot_parallel_coordinate(study, always, target_name=f"{axis} (%)")
-    for trace in figure.data:
-        if trace.type == "parcoords":  # Optuna before 5
-            trace.line.update(colorscale=COLOUR_SCALE, reversescale=False)
-        elif trace.mode == "lines":  # the first axis is the accuracy, from 0 to 1
-            trace.update(
-                line={"color": sample_colorscale(COLOUR_SCALE, trace.y[0])[0], "width": 2},
-                opacity=0.9,
+        return Figure(name, title, _why_not(study))
+    colours = ScalarMappable(_norm(trials), LINE_SCALE)
+    scales = [_Scale(param, trials) for param in always]
+    with drawing(max(4.0, 1.2 * len(always) + 1.4), 3.6) as figure:
+        axes = figure.subplots()
+        axes.axis("off")
+        for place, scale in enumerate(scales):
+            axes.plot([place, place], [0, 1], "-", color=FAINT, linewidth=0.8)
+            axes.text(place, 1.06, _short(scale.param), ha="center", va="bottom")
+            for height, text in scale.ticks():
+                axes.plot([place - 0.03, place], [height, height], "-", color=FAINT, linewidth=0.8)
+                axes.text(
+                    place - 0.05,
+                    height,
+                    _short(text),
+                    ha="right",
+                    va="center",
+                    fontsize=7.5,
+                    # Lines pass behind it.
+                    bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+                    zorder=3,
+                )
+        # The best last, on top of the others.
+        for trial in sorted(trials, key=lambda trial: trial.value or 0.0):
+            heights = [scale.height(trial) for scale in scales]
+            axes.plot(
+                range(len(always)),
+                heights,
+                color=colours.to_rgba(trial.value),
+                linestyle="-",
+                marker="o" if len(always) == 1 else None,
             )
-        else:
-            trace.marker.update(colorscale=COLOUR_SCALE, reversescale=False)
-    _restyle(figure, height=440)
-    figure.update_layout(margin={"l": 90, "r": 40, "t": 50, "b": 60})
-    figure.update_annotations(font_color=None)
-    left_out = [name for name in params if name not in always]
+        axes.set_xlim(-0.5, len(always) - 0.8)
+        _colour_bar(figure, colours, axes, axis)
+    left_out = [param for param in params if param not in always]
     note = f" Left out, for not every trial has them: {', '.join(left_out)}." if left_out else ""
-    return Panel(title, _basis(study) + note, figure)
+    return Figure(name, title, _basis(study) + note, figure)
 
 
-def contour(study: Study, axis: str) -> Panel:
+def contour(study: optuna.Study, axis: str) -> Figure:
     """Accuracy over the two most important hyperparameters."""
-    title = f"The two most important hyperparameters and {axis}"
+    name, title = "contour", f"The two most important hyperparameters and {axis}"
     pair = _contour_pair(study)
     if pair is None:
-        return Panel(title, _why_not(study))
-    figure = optuna.visualization.plot_contour(study, list(pair), target_name=f"{axis} (%)")
-    for trace in figure.data:
-        if trace.type == "contour":
-            trace.update(colorscale=COLOUR_SCALE, reversescale=False, line={"width": 0})
-        else:
-            trace.marker.update(color="white", size=8, line={"color": "black", "width": 1.5})
-    _label_log_axes(figure, study)
-    _restyle(figure, height=460)
-    figure.update_layout(showlegend=False)
-    return Panel(
-        title, f"{_basis(study)} Points are trials; the colours between them are a guess.", figure
-    )
+        return Figure(name, title, _why_not(study))
+    trials = [t for t in _complete(study) if all(param in t.params for param in pair)]
+    colours = ScalarMappable(_norm(trials), COLOUR_SCALE)
+    x, y = ([_place(trial, param) for trial in trials] for param in pair)
+    values = [trial.value or 0.0 for trial in trials]
+    with drawing(5.0, 3.8) as figure:
+        axes = figure.subplots()
+        axes.plot(x, y, linestyle="none")  # for the limits of the axes
+        for which, param in zip(("x", "y"), pair, strict=True):
+            _label_param(axes, which, param, trials)
+        _colour_between(axes, x, y, values, _norm(trials))
+        axes.scatter(
+            x,
+            y,
+            c=values,
+            cmap=COLOUR_SCALE,
+            norm=_norm(trials),
+            s=42,
+            edgecolors="white",
+            linewidths=1.2,
+            zorder=3,
+            clip_on=False,
+        )
+        axes.grid(False)
+        _colour_bar(figure, colours, axes, axis)
+    caption = f"{_basis(study)} Points are trials; the colours between them are a guess."
+    return Figure(name, title, caption, figure)
 
 
-def compared_params(study: Study) -> list[str]:
+def compared_params(study: optuna.Study) -> list[str]:
     """Hyperparameters of the full-length trials that are not the same in all, in their order.
 
     Empty where there are not two such trials to compare.
@@ -273,7 +346,7 @@ def compared_params(study: Study) -> list[str]:
     ]
 
 
-def importance_of(study: Study) -> dict[str, float]:
+def importance_of(study: optuna.Study) -> dict[str, float]:
     """PED-ANOVA importances, which have no randomness and allow conditions; highest first."""
     params = compared_params(study)
     # Equal accuracies say nothing about what matters.
@@ -284,7 +357,7 @@ def importance_of(study: Study) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _contour_pair(study: Study) -> tuple[str, str] | None:
+def _contour_pair(study: optuna.Study) -> tuple[str, str] | None:
     """The most important two that vary together in at least three trials."""
     names = list(importance_of(study))
     for index, second in enumerate(names):
@@ -299,6 +372,32 @@ def _contour_pair(study: Study) -> tuple[str, str] | None:
     return None
 
 
+def _colour_between(
+    axes: Axes, x: Sequence[float], y: Sequence[float], values: Sequence[float], norm: Normalize
+) -> None:
+    """Colours the triangles between points, linear as they lie on the axes, logarithmic or not."""
+    points = axes.transScale.transform(np.column_stack([x, y]))
+    low = points.min(axis=0)
+    spread = points.max(axis=0) - low
+    try:
+        triangles = Triangulation(*((points - low) / spread).T)
+        # Fine enough for straight edges on a logarithmic axis too.
+        fine, between = UniformTriRefiner(triangles).refine_field(
+            values, LinearTriInterpolator(triangles, values), subdiv=4
+        )
+    except (RuntimeError, ValueError):  # all on one line, or nearly
+        return
+    scaled = low + spread * np.column_stack([fine.x, fine.y])
+    places = axes.transScale.inverted().transform(scaled)
+    axes.tricontourf(
+        Triangulation(*places.T, fine.triangles),
+        between,
+        levels=12,
+        cmap=COLOUR_SCALE,
+        norm=norm,
+    )
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Optuna's warnings that few trials make importances uncertain: the caption has it."""
@@ -307,15 +406,15 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _complete(study: Study) -> list[optuna.trial.FrozenTrial]:
+def _complete(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-def _basis(study: Study) -> str:
+def _basis(study: optuna.Study) -> str:
     return f"From the {len(_complete(study))} trials that ran to the end, one seed each."
 
 
-def _why_not(study: Study) -> str:
+def _why_not(study: optuna.Study) -> str:
     complete = len(_complete(study))
     if complete < MIN_TRIALS:
         return f"Not enough full-length trials: {complete}, and it takes at least {MIN_TRIALS}."
@@ -329,24 +428,100 @@ def _curve(trial: Trial, metric: str) -> dict[int, float]:
     return {int(epoch["epoch"]): epoch[metric] for epoch in trial.epochs if metric in epoch}
 
 
-def _restyle(figure: go.Figure, *, height: int) -> None:
-    """Takes out what Optuna sets and the page gives: title, width, background."""
-    figure.update_layout(
-        title=None,
-        width=None,
-        height=height,
-        plot_bgcolor=None,
-        margin={"l": 70, "r": 20, "t": 40, "b": 60},  # the toolbar has its place on top
-    )
+def _best_curve(record: Record, metric: str) -> list[tuple[int, float]]:
+    """(epochs that all trials had trained, best accuracy) whenever a trial of full length ended."""
+    curve: list[tuple[int, float]] = []
+    num_epochs = 0
+    for trial in sorted(record.of(SEARCH), key=lambda trial: trial.ended or math.inf):
+        num_epochs += len(trial.epochs)
+        value = trial.last(metric)
+        if trial.is_full_length and value is not None:
+            curve.append((num_epochs, max(value, curve[-1][1]) if curve else value))
+    return [*curve, (num_epochs, curve[-1][1])] if curve else []
 
 
-def _label_log_axes(figure: go.Figure, study: Study) -> None:
-    """Fewer labels on logarithmic axes, where Plotly has one for every digit."""
-    for axis in [*figure.select_xaxes({"type": "log"}), *figure.select_yaxes({"type": "log"})]:
-        name = axis.title.text
-        values = [trial.params[name] for trial in _complete(study) if name in trial.params]
-        num_decades = math.log10(max(values) / min(values))
-        if num_decades > 0.5:  # else Plotly's own are few enough
-            digits = (1,) if num_decades > 3 else (1, 2, 5) if num_decades > 1 else (1, 2, 3, 5, 7)
-            ticks = [digit * 10.0**power for power in range(-12, 13) for digit in digits]
-            axis.update(tickmode="array", tickvals=ticks)
+def _label_curves(axes: Axes, axis: str, along: str = "epoch") -> None:
+    axes.set(xlabel=along, ylabel=f"{axis} (%)")
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_above(axes)
+
+
+def _short(text: str, longest: int = LONGEST) -> str:
+    """A name of a person's as an axis has room for it."""
+    return literal(text if len(text) <= longest else f"{text[: longest - 1]}…")
+
+
+def _options(param: str, trial: FrozenTrial) -> Sequence[Any] | None:
+    distribution = trial.distributions[param]
+    is_choice = isinstance(distribution, CategoricalDistribution)
+    return distribution.choices if is_choice else None
+
+
+def _place(trial: FrozenTrial, param: str) -> float:
+    """Where a trial lies on the axis of a hyperparameter: options are numbered."""
+    options = _options(param, trial)
+    value = trial.params[param]
+    return float(value if options is None else list(options).index(value))
+
+
+def _is_log(param: str, trials: Sequence[FrozenTrial]) -> bool:
+    return any(getattr(trial.distributions[param], "log", False) for trial in trials)
+
+
+def _label_param(axes: Axes, which: Any, param: str, trials: Sequence[FrozenTrial]) -> None:
+    """An axis of the figure as the hyperparameter's: its options, or its scale."""
+    axes.set(**{f"{which}label": _short(param)})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    options = _options(param, trials[0])
+    if options is not None:
+        tried = sorted({_place(trial, param) for trial in trials})
+        axis.set_ticks(tried, [_short(value_text(options[int(place)])) for place in tried])
+        axes.set(**{f"{which}lim": (tried[0] - 0.5, tried[-1] + 0.5)})
+        if which == "x" and sum(len(text.get_text()) for text in axis.get_ticklabels()) > 22:
+            axis.set_tick_params(rotation=30)
+            for text in axis.get_ticklabels():
+                text.set(ha="right", rotation_mode="anchor")
+    elif _is_log(param, trials):
+        log_scale(axes, which)
+    else:
+        axis.set_major_locator(MaxNLocator(5))
+
+
+class _Scale:
+    """One axis of the parallel coordinates, from 0 to 1."""
+
+    def __init__(self, param: str, trials: Sequence[FrozenTrial]) -> None:
+        self.param = param
+        self._options = _options(param, trials[0])
+        self._is_log = _is_log(param, trials)
+        places = sorted({self._scaled(_place(trial, param)) for trial in trials})
+        self._places = places
+        self._low, self._span = places[0], places[-1] - places[0]
+
+    def height(self, trial: FrozenTrial) -> float:
+        return self._height(self._scaled(_place(trial, self.param)))
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """(height, text): every option that was tried, or five values from low to high."""
+        if self._options is not None:
+            return [(self._height(x), value_text(self._options[int(x)])) for x in self._places]
+        values = [self._low + self._span * quarter / 4 for quarter in range(5)]
+        texts = [f"{math.exp(value) if self._is_log else value:.3g}" for value in values]
+        return [(quarter / 4, text) for quarter, text in enumerate(texts)]
+
+    def _scaled(self, place: float) -> float:
+        return math.log(place) if self._is_log else place
+
+    def _height(self, scaled: float) -> float:
+        return (scaled - self._low) / self._span
+
+
+def _norm(trials: Sequence[FrozenTrial]) -> Normalize:
+    values = [trial.value for trial in trials if trial.value is not None]
+    return Normalize(min(values), max(values))
+
+
+def _colour_bar(figure: Drawing, colours: ScalarMappable, axes: Axes, axis: str) -> None:
+    bar = figure.colorbar(colours, ax=axes, label=f"{axis} (%)", aspect=30, pad=0.02)
+    bar.outline.set_visible(False)

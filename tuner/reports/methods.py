@@ -40,55 +40,63 @@ class MethodRow:
 def compare_methods(records: Mapping[str, Record]) -> list[MethodRow]:
     """A row a method, best validation accuracy first, then plain training, which has no method.
 
-    The best method is chosen by validation accuracy; differences are of test accuracy.
+    The best method is chosen by validation accuracy; differences are of test accuracy. The
+    trainings that are compared are those that chose it, so intervals are corrected: for all
+    methods where each is compared with plain, for the others where the best is.
     """
-    trainings = {method: _chosen(record) for method, record in records.items()}
+    trainings = {method: chosen(record) for method, record in records.items()}
     plain = next((found for r in records.values() if (found := _finals(r, PLAIN))), [])
     ranked = sorted(trainings, key=lambda method: -_validation(trainings[method]))
     best = trainings[ranked[0]]
-    rows = [
-        _row(
-            method,
-            trainings[method],
-            records[method],
-            plain,
-            None if method == ranked[0] else best,
-        )
-        for method in ranked
-    ]
-    return [*rows, _row(PLAIN, plain, None, plain, best)]
+    num_methods = sum(any(t.is_full_length for t in trials) for trials in trainings.values())
+    rows = []
+    for method in ranked:
+        trials = trainings[method]
+        to_plain = difference(trials, plain, max(num_methods, 1))
+        is_best = method == ranked[0]
+        to_best = None if is_best else difference(trials, best, max(num_methods - 1, 1))
+        rows.append(_row(method, trials, records[method], plain, to_plain, to_best))
+    return [*rows, _row(PLAIN, plain, None, plain, None, difference(plain, best, num_methods or 1))]
 
 
 def methods_verdict(rows: list[MethodRow], select_on: str = "val") -> str:
     """What the table says, in a few plain sentences."""
+    return " ".join(methods_findings(rows, select_on))
+
+
+def methods_findings(rows: list[MethodRow], select_on: str = "val") -> list[str]:
+    """The same in paragraphs: the best method, then the others beside it, then what limits it."""
     best, *others = (row for row in rows if row.method != PLAIN)
     if best.num_seeds == 0:
-        return "No method has a finished final training, so nothing is compared."
-    sentences = [f"{best.method} has the highest validation accuracy of the methods."]
+        return ["No method has a finished final training, so nothing is compared."]
+    first = [f"{best.method} has the highest validation accuracy of the methods."]
     if best.to_plain is not None:
-        sentences.append(sentence(best.method, PLAIN, best.to_plain))
+        first.append(sentence(best.method, PLAIN, best.to_plain))
     compared = [(row.method, row.to_best) for row in others if row.to_best is not None]
     within = [method for method, found in compared if found.is_noise]
     behind = [method for method, found in compared if not found.is_noise and found.mean < 0]
     ahead = [method for method, found in compared if not found.is_noise and found.mean > 0]
+    second = []
     if behind:
-        sentences.append(f"It beats {', '.join(behind)} on the test set.")
+        second.append(f"It beats {', '.join(behind)} on the test set.")
     if ahead:
-        sentences.append(f"It loses to {', '.join(ahead)} on the test set.")
+        second.append(f"It loses to {', '.join(ahead)} on the test set.")
     if within:
         one_seed = best.num_seeds == 1
         what = "One seed cannot tell it from" if one_seed else "Within noise of it"
-        sentences.append(f"{what}: {', '.join(within)}.")
+        second.append(f"{what}: {', '.join(within)}.")
     unfinished = [row.method for row in others if row.num_seeds == 0]
     if unfinished:
-        sentences.append(f"Without a finished final training: {', '.join(unfinished)}.")
-    if others:
-        sentences.append(
-            "Each interval covers 95 % by itself; of many, one in twenty misses by chance."
+        second.append(f"Without a finished final training: {', '.join(unfinished)}.")
+    third = []
+    if compared and best.num_seeds > 1:
+        third.append(
+            "These trainings also picked the best method, so intervals are corrected: those of"
+            " its differences from the other methods hold together with 95 %."
         )
     if select_on == "test":
-        sentences.append(SELECTED_ON_TEST)
-    return " ".join(sentences)
+        third.append(SELECTED_ON_TEST)
+    return [" ".join(sentences) for sentences in (first, second, third) if sentences]
 
 
 def _row(
@@ -96,20 +104,19 @@ def _row(
     trials: list[Trial],
     record: Record | None,
     plain: list[Trial],
-    best: list[Trial] | None,
+    to_plain: Difference | None,
+    to_best: Difference | None,
 ) -> MethodRow:
     finished = [trial for trial in trials if trial.is_full_length]
-    setting = trials[0].setting if trials else {}
-    shown = [] if record is None else _shown(record, setting)
     return MethodRow(
         method=method,
-        setting={name: setting[name] for name in shown if setting.get(name) is not None},
+        setting={} if record is None else shown_setting(record, trials),
         is_published=bool(trials) and trials[0].label == "published",
         num_seeds=len(finished),
         val_accuracy=accuracy_of(finished, "val_accuracy"),
         test_accuracy=accuracy_of(finished, "test_accuracy"),
-        to_plain=None if method == PLAIN else difference(trials, plain),
-        to_best=None if best is None else difference(trials, best),
+        to_plain=to_plain,
+        to_best=to_best,
         cost=_cost(finished, plain, record),
     )
 
@@ -118,16 +125,21 @@ def _finals(record: Record, label: str) -> list[Trial]:
     return [trial for trial in record.of(FINAL) if trial.label == label]
 
 
-def _chosen(record: Record) -> list[Trial]:
+def chosen(record: Record) -> list[Trial]:
     """The final trainings of the setting that won the search."""
     return _finals(record, "tuned") or _finals(record, "published")
 
 
-def _shown(record: Record, setting: Setting) -> list[str]:
-    """The hyperparameters that the trials of a search vary, or that a person has pinned."""
+def shown_setting(record: Record, trials: list[Trial]) -> Setting:
+    """Of the setting of a search's final trainings: what trials vary, or a person has pinned."""
+    setting = trials[0].setting if trials else {}
     published = [trial.setting for trial in _finals(record, "published")]
     settings = [setting, *published, *(trial.setting for trial in record.of(SEARCH))]
-    return [name for name in setting if len({one.get(name) for one in settings}) > 1]
+    return {
+        name: value
+        for name, value in setting.items()
+        if value is not None and len({one.get(name) for one in settings}) > 1
+    }
 
 
 def _validation(trials: list[Trial]) -> float:

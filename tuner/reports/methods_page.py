@@ -1,74 +1,25 @@
-"""A comparison of methods as people see it: a table in the terminal, a page, a Parquet file."""
+"""A comparison of methods as a page, and as a Parquet file."""
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from tuner.orchestration.record import Record
-from tuner.reports.formatting import (
-    NOTHING,
-    accuracy_text,
-    count_text,
-    difference_text,
-    setting_text,
-)
-from tuner.reports.html import REPORT_FILE, page_environment
-from tuner.reports.methods import MethodRow, compare_methods, methods_verdict
+from tuner.orchestration.record import FINAL, Record
+from tuner.reports.document import Document, Facts, Table
+from tuner.reports.figures import final_accuracies
+from tuner.reports.formatting import count_text, setting_text
+from tuner.reports.methods import PLAIN, MethodRow, chosen, compare_methods, methods_findings
+from tuner.reports.methods_table import COLUMNS, row_texts
+from tuner.reports.page import REPORT_FILE, write_document
+from tuner.reports.search_page import SELECTED_ON_TEST, numbers_of
 from tuner.reports.summary import workload_text
 from tuner.request import SearchRequest
 from tuner.storage import Storage
 
 METHODS_FILE = "methods.parquet"
-COLUMNS = ("method", "setting", "validation (%)", "test (%)", "− plain", "− best", "cost")
-WIDE = 118  # characters that the table takes with its settings
-
-
-def print_methods(rows: list[MethodRow], console: Console) -> None:
-    """The table at the end of a comparison; on a narrow terminal the settings follow it."""
-    is_wide = console.width >= WIDE
-    shown = [heading for heading in COLUMNS if is_wide or heading != "setting"]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in shown:
-        is_text = heading in ("method", "setting")
-        table.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text)
-    for row in rows:
-        cells = dict(zip(COLUMNS, row_texts(row), strict=True))
-        for heading in ("− plain", "− best"):
-            # The interval below its mean: beside each other they would not fit.
-            cells[heading] = cells[heading].replace(" (", "\n(")
-        table.add_row(*(escape(cells[heading]) for heading in shown))
-    console.print(table)
-    if not is_wide:
-        for row in rows[:-1]:  # the last is plain training
-            console.print(f"{row.method:<9} {escape(row_texts(row)[1])}", soft_wrap=True)
-
-
-def row_texts(row: MethodRow) -> tuple[str, ...]:
-    """A row's cells, in the order of `COLUMNS`."""
-    setting = setting_text(row.setting)
-    if row.is_published:
-        setting = f"{setting} (published)" if setting else "as published"
-    return (
-        row.method,
-        setting,
-        accuracy_text(row.val_accuracy),
-        accuracy_text(row.test_accuracy),
-        difference_text(row.to_plain),
-        difference_text(row.to_best),
-        NOTHING if row.cost is None else f"{row.cost:.2f}",
-    )
-
-
-def row_as_dict(row: MethodRow) -> dict[str, Any]:
-    """A row for programs."""
-    return asdict(row)
 
 
 def write_methods_report(
@@ -76,45 +27,60 @@ def write_methods_report(
 ) -> str:
     """Writes the page and the table into a comparison's folder; returns the page's path."""
     rows = compare_methods(records)
+    data = _data(rows)
     content = io.BytesIO()
-    pq.write_table(_parquet(rows), content)
+    pq.write_table(data, content)
     storage.write(METHODS_FILE, content.getvalue())
-    values = request.model_dump(mode="json", exclude_none=True)
-    page = (
-        page_environment()
-        .get_template("methods.html")
-        .render(
-            name=request.name,
-            verdict=methods_verdict(rows, request.select_on),
-            columns=COLUMNS,
-            rows=[(row.method in records, row_texts(row)) for row in rows],
-            workload=workload_text(values),
-            num_trials=request.trials,
-            seeds=count_text(request.seeds, "seed"),
-            pinned=", ".join(f"{name}={value}" for name, value in request.set.items()),
-        )
+    groups = {method: chosen(records[method]) for method in (r.method for r in rows[:-1])}
+    plain = (t for record in records.values() for t in record.of(FINAL) if t.label == PLAIN)
+    groups[PLAIN] = list({trial.seed: trial for trial in plain}.values())
+    document = Document(
+        title=str(request.name),
+        labels=[SELECTED_ON_TEST] if request.select_on == "test" else [],
+        findings=methods_findings(rows, request.select_on),
+        parts=[
+            Table(
+                name="methods",
+                title="Methods",
+                headings=COLUMNS,
+                rows=[row_texts(row) for row in rows],
+                data=data,
+                note=_note(request),
+                num_text_columns=2,
+                emphasised=frozenset({0}),
+                links={
+                    number: f"{quote(row.method, safe='')}/{REPORT_FILE}"
+                    for number, row in enumerate(rows)
+                    if row.method in records
+                },
+            ),
+            final_accuracies(groups),
+            Facts("Workload", workload_text(request.model_dump(mode="json", exclude_none=True))),
+        ],
     )
-    storage.write(REPORT_FILE, page.encode())
-    return storage.path(REPORT_FILE)
+    return write_document(storage, document)
 
 
-def _parquet(rows: list[MethodRow]) -> pa.Table:
+def _note(request: SearchRequest) -> str:
+    pinned = ", ".join(f"{name}={value}" for name, value in request.set.items())
+    return (
+        "Each method with the setting that its own search chose:"
+        f" {count_text(request.trials or 0, 'trial')} at most, then final trainings with"
+        f" {count_text(request.seeds, 'seed')} that no search has used. Mean ± deviation over the"
+        " seeds; differences are of test accuracy, in points, paired by seed, with 95 % intervals"
+        " that are corrected for the number of methods, as the trainings that are compared also"
+        " chose the best of them; cost is the time of an epoch relative to plain training, an"
+        " initial stage and the teacher's share where its outputs are kept already included."
+        + (f" Set by hand: {pinned}." if pinned else "")
+    )
+
+
+def _data(rows: list[MethodRow]) -> pa.Table:
     """A row a method; accuracies in percent, differences in points of test accuracy."""
-    columns: dict[str, list[Any]] = {
-        "method": [row.method for row in rows],
-        "setting": [setting_text(row.setting) for row in rows],
-        "num_seeds": [row.num_seeds for row in rows],
-        "cost": [row.cost for row in rows],
+    columns: dict[str, pa.Array] = {
+        "method": pa.array([row.method for row in rows], pa.string()),
+        "setting": pa.array([setting_text(row.setting) for row in rows], pa.string()),
+        "num_seeds": pa.array([row.num_seeds for row in rows], pa.int64()),
+        "cost": pa.array([row.cost for row in rows], pa.float64()),
     }
-    for name in ("val_accuracy", "test_accuracy"):
-        for field in ("mean", "std"):
-            columns[f"{name}_{field}"] = [getattr(getattr(row, name), field, None) for row in rows]
-    for name in ("to_plain", "to_best"):
-        for field in ("mean", "low", "high"):
-            columns[f"{name}_{field}"] = [getattr(getattr(row, name), field, None) for row in rows]
-    texts = {"method", "setting"}
-    kinds = {
-        name: pa.string() if name in texts else pa.int64() if name == "num_seeds" else pa.float64()
-        for name in columns
-    }
-    return pa.table({name: pa.array(values, kinds[name]) for name, values in columns.items()})
+    return pa.table(columns | numbers_of(rows, ("to_plain", "to_best")))

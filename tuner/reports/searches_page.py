@@ -1,0 +1,163 @@
+"""Several searches compared on one page."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from tuner.orchestration.record import Trial
+from tuner.reports.document import Document, Facts, Table
+from tuner.reports.figures import best_so_far, final_accuracies
+from tuner.reports.formatting import (
+    NOTHING,
+    accuracy_text,
+    difference_text,
+    setting_text,
+    value_text,
+)
+from tuner.reports.page import REPORT_FILE, write_document
+from tuner.reports.search_page import SELECTED_ON_TEST, numbers_of
+from tuner.reports.searches import Searched, SearchRow, compare_searches, searches_findings
+from tuner.reports.summary import axis_of, metric_of, workload_text
+from tuner.secrets import without_secrets
+from tuner.storage import Storage
+
+# Of a request: where things lie, which says nothing about the result.
+PLACES = ("name", "runs_dir", "data_dir", "tracking_uri", "experiment", "address")
+
+
+def write_searches_report(storage: Storage, name: str, searches: Sequence[Searched]) -> str:
+    """Writes the page into a folder beside those of the searches; returns the page's path."""
+    rows = compare_searches(searches)
+    optimistic = any(search.request.get("select_on") == "test" for search in searches)
+    metrics = {metric_of(search.request) for search in searches}
+    axis = axis_of(searches[0].request) if len(metrics) == 1 else "accuracy that trials ranked on"
+    document = Document(
+        title=name,
+        labels=[SELECTED_ON_TEST] if optimistic else [],
+        findings=searches_findings(searches, rows),
+        parts=[
+            _table(rows),
+            Table(
+                name="winners",
+                title="Winning settings",
+                headings=("search", "what its trials varied, or a person pinned"),
+                rows=[(row.search, _setting(row)) for row in rows],
+                num_text_columns=2,
+            ),
+            final_accuracies(_groups(searches, rows)),
+            best_so_far({s.name: (s.record, metric_of(s.request)) for s in searches}, axis),
+            _differences(searches),
+            Facts("The same in all", _shared(searches)),
+        ],
+    )
+    return write_document(storage, document)
+
+
+def _table(rows: Sequence[SearchRow]) -> Table:
+    return Table(
+        name="searches",
+        title="Searches",
+        headings=(
+            "search",
+            "method",
+            "seeds",
+            "validation (%)",
+            "test (%)",
+            "published (%)",
+            "plain (%)",
+            "− plain",
+            "− best",
+        ),
+        rows=[
+            (
+                row.search,
+                row.method,
+                str(row.num_seeds),
+                accuracy_text(row.val_accuracy),
+                accuracy_text(row.test_accuracy),
+                accuracy_text(row.published),
+                accuracy_text(row.plain),
+                difference_text(row.to_plain),
+                difference_text(row.to_best),
+            )
+            for row in rows
+        ],
+        data=_data(rows),
+        note=(
+            "Final trainings of each search's winner, of the published setting and of the plain"
+            " student: mean ± standard deviation over seeds; published and plain in test accuracy."
+            " Differences are of test accuracy, in points, paired by seed: from plain of the same"
+            " search with 95 % intervals; from the best search with the same data, split and seeds"
+            " with intervals that hold together with 95 %, as these trainings also picked it."
+        ),
+        num_text_columns=2,
+        links={number: f"../{quote(row.search)}/{REPORT_FILE}" for number, row in enumerate(rows)},
+    )
+
+
+def _setting(row: SearchRow) -> str:
+    setting = setting_text(row.setting)
+    if row.is_published:
+        setting = f"{setting} (published)" if setting else "as published"
+    return setting
+
+
+def _data(rows: Sequence[SearchRow]) -> pa.Table:
+    columns: dict[str, Any] = {
+        "search": [row.search for row in rows],
+        "method": [row.method for row in rows],
+        "setting": [setting_text(row.setting) for row in rows],
+        "num_seeds": [row.num_seeds for row in rows],
+    }
+    accuracies = ("val_accuracy", "test_accuracy", "published", "plain")
+    return pa.table(columns | numbers_of(rows, ("to_plain", "to_best"), accuracies))
+
+
+def _groups(searches: Sequence[Searched], rows: Sequence[SearchRow]) -> dict[str, list[Trial]]:
+    """The final trainings by search and setting, in the order of the table."""
+    by_name = {search.name: search for search in searches}
+    return {
+        f"{row.search}, {label}": by_name[row.search].finals(label)
+        for row in rows
+        for label in ("tuned", "published", "plain")
+    }
+
+
+def _differences(searches: Sequence[Searched]) -> Table:
+    """What was asked of the searches, as far as it is not the same."""
+    facts = [_facts(search) for search in searches]
+    names = dict.fromkeys(name for one in facts for name in one)
+    differing = [name for name in names if len({one.get(name, NOTHING) for one in facts}) > 1]
+    return Table(
+        name="differences",
+        title="What differs between the searches",
+        headings=("", *(search.name for search in searches)),
+        rows=[(name, *(one.get(name, NOTHING) for one in facts)) for name in differing],
+        note="" if differing else "Nothing of what was asked for.",
+        num_text_columns=len(facts) + 1,
+    )
+
+
+def _facts(search: Searched) -> dict[str, str]:
+    facts = {
+        name: without_secrets(_text(value))
+        for name, value in search.request.items()
+        if name not in PLACES
+    }
+    teacher = search.record.header.get("teacher")
+    return facts | ({"teacher's weights": str(teacher)[:12]} if teacher else {})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={one}" for name, one in value.items()) or NOTHING
+    if isinstance(value, list):
+        return ", ".join(map(value_text, value))
+    return value_text(value)
+
+
+def _shared(searches: Sequence[Searched]) -> list[tuple[str, str]]:
+    first, *others = (workload_text(search.request) for search in searches)
+    return [fact for fact in first if all(fact in other for other in others)]
