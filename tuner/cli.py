@@ -11,6 +11,7 @@ COMMANDS = {
     "stop": "stop a search that runs somewhere; it can be resumed",
     "teach": "train a teacher, or check one from a checkpoint",
     "distill": "train a student with one setting, without Ray",
+    "reproduce": "run an experiment of a paper, published beside measured",
     "report": "rebuild a search's report",
     "cache": "list, check, prune or fill what is kept of teachers' outputs",
 }

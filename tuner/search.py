@@ -12,6 +12,7 @@ from tuner.request import OPERATIONAL, SearchRequest
 if TYPE_CHECKING:
     from tuner.orchestration.prepare import Search
 
+
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.search") -> int:
     """Runs the command; returns 0 done, 1 no trial finished, 2 bad request, 130 interrupted."""
     return run_command(lambda: _command(arguments, prog))

@@ -12,7 +12,7 @@ with a probability of 95 % all of them hold (Bonferroni: each covers 1 - 0.05 / 
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy.stats import t
@@ -114,7 +114,13 @@ def difference(
 
     `num_comparisons`: of how many that are made at once, see above.
     """
-    ours, theirs = _by_seed(trials), _by_seed(others)
+    return paired(_by_seed(trials), _by_seed(others), num_comparisons)
+
+
+def paired(
+    ours: Mapping[int, float], theirs: Mapping[int, float], num_comparisons: int = 1
+) -> Difference | None:
+    """The same of accuracies by seed."""
     pairs = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
     if not pairs:
         return None
@@ -192,7 +198,11 @@ def _by_seed(trials: Sequence[Trial]) -> dict[int, float]:
 
 def accuracy_of(trials: Sequence[Trial], metric: str) -> Accuracy | None:
     """Of each trial's last epoch, over the trials; None where none has the metric."""
-    values = [value for trial in trials if (value := trial.last(metric)) is not None]
+    return accuracy_over([value for trial in trials if (value := trial.last(metric)) is not None])
+
+
+def accuracy_over(values: Sequence[float]) -> Accuracy | None:
+    """Of the accuracies of several seeds; None where there are none."""
     if not values:
         return None
     return Accuracy(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)

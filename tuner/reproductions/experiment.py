@@ -5,10 +5,9 @@ The declarations are data. What is trained, resumed, found again and written fol
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models import short_name
-from search_spaces import Value
 from tuner.reports.document import Facts, Figure, Table, Text
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Arm:
     label: str  # unique in its experiment: a row of the table, a point of the figure
     method: str
     # What differs from the published setting of the method.
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

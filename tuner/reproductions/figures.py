@@ -119,12 +119,20 @@ def landscape(
                 weights = [0.0, 0.0, 0.0]
                 weights[first], weights[second], weights[fixed] = x, y, value
                 height[row, column] = accuracies.get((*weights,), np.nan)  # type: ignore[arg-type]
-            drawn = axes.contourf(steps[0], steps[1], height, levels=levels, cmap=COLOUR_SCALE,
-                                  extend="both")
-            axes.contour(steps[0], steps[1], height, levels=levels, colors="white",
-                         linewidths=0.4, alpha=0.7)
-            axes.plot(*np.meshgrid(*steps), ".", color="white", markersize=2,
-                      markeredgecolor="black", markeredgewidth=0.3)
+            drawn = axes.contourf(
+                steps[0], steps[1], height, levels=levels, cmap=COLOUR_SCALE, extend="both"
+            )
+            axes.contour(
+                steps[0], steps[1], height, levels=levels, colors="white", linewidths=0.4, alpha=0.7
+            )
+            axes.plot(
+                *np.meshgrid(*steps),
+                ".",
+                color="white",
+                markersize=2,
+                markeredgecolor="black",
+                markeredgewidth=0.3,
+            )
             axes.set_title(f"{names[fixed]} = {value:g}", fontweight="normal")
             axes.set_xlabel(names[first])
             axes.set_aspect("equal")
@@ -149,8 +157,15 @@ def effects(panels: Mapping[str, Mapping[float, Sequence[float]]], plain: float 
                 for value in values
             ]
             for value in values:
-                axes.plot([value] * len(by_value[value]), by_value[value], ".", color=FAINT,
-                          alpha=0.35, markersize=4, linestyle="none")
+                axes.plot(
+                    [value] * len(by_value[value]),
+                    by_value[value],
+                    ".",
+                    color=FAINT,
+                    alpha=0.35,
+                    markersize=4,
+                    linestyle="none",
+                )
             axes.errorbar(values, means, errors, color=BLUE, marker="o", linestyle="-")
             if plain is not None:
                 axes.axhline(plain, color=ORANGE, linestyle="--", linewidth=1.2)
@@ -169,8 +184,14 @@ def bars(groups: Mapping[str, Mapping[str, float]], axis: str, *, log: bool = Fa
         for number, (group, values) in enumerate(groups.items()):
             places = [n + (number - (len(groups) - 1) / 2) * height for n in range(len(names))]
             shown = [values.get(name, 0.0) for name in names]
-            drawn = axes.barh(places, shown, height * 0.92, label=group, color=COLOURS[number],
-                              hatch=hatches[number])
+            drawn = axes.barh(
+                places,
+                shown,
+                height * 0.92,
+                label=group,
+                color=COLOURS[number],
+                hatch=hatches[number],
+            )
             labels = [f"{values[name]:.3g}" if name in values else "" for name in names]
             axes.bar_label(drawn, labels, padding=3, fontsize=8, color=INK)
         axes.set_yticks(range(len(names)), names)
@@ -224,9 +245,14 @@ def _draw_curves(
         epochs = np.arange(1, values.shape[1] + 1)
         colour = COLOURS[number % len(COLOURS)]
         axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.18, lw=0)
-        axes.plot(epochs, values.mean(0), color=colour, linestyle=DASHES[number % len(DASHES)],
-                  label=f"{label} (n = {len(runs)})", marker=None if len(epochs) > 1 else
-                  MARKERS[number % len(MARKERS)])
+        axes.plot(
+            epochs,
+            values.mean(0),
+            color=colour,
+            linestyle=DASHES[number % len(DASHES)],
+            label=f"{label} (n = {len(runs)})",
+            marker=None if len(epochs) > 1 else MARKERS[number % len(MARKERS)],
+        )
         seen = values if window is None else values[:, window[0] - 1 : window[1]]
         low, high = min(low, float(seen.min())), max(high, float(seen.max()))
     return low, high

@@ -3,11 +3,10 @@
 from tuner.reports.comparison import Accuracy
 from tuner.reports.document import Figure, Table
 from tuner.reports.formatting import accuracy_text
-from tuner.reproductions import costs, figures, probes, words
+from tuner.reproductions import costs, figures, probes, tables, words
 from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
-from tuner.reproductions import tables
 from tuner.reproductions.tables import arms_table
 
 RESNET_TO_MOBILENET = (Pair("ResNet50", "MobileNetV2"),)
@@ -71,7 +70,7 @@ def _kernel(results: Results) -> Artefact:
 
 def _alpha(results: Results) -> Artefact:
     labels = [arm.label for arm in results.arms]
-    by_alpha = {float(arm.values["alpha"]): arm.label for arm in results.arms}  # type: ignore[arg-type]
+    by_alpha = {float(arm.values["alpha"]): arm.label for arm in results.arms}
     known = {alpha: published("itrd-alpha").value(alpha=alpha) for alpha in by_alpha}
     drawing = figures.sweep(
         {"α": {alpha: results.accuracy(label) for alpha, label in by_alpha.items()}},
@@ -93,7 +92,7 @@ def _alpha(results: Results) -> Artefact:
                 name="alpha",
                 title="Table 4: the order α of the correlation loss",
                 heading="α",
-                published=lambda arm: known[float(arm.values["alpha"])],  # type: ignore[arg-type]
+                published=lambda arm: known[float(arm.values["alpha"])],
                 base="α = 2" if "α = 2" in labels else None,
             ),
             Figure(
@@ -112,7 +111,9 @@ def _beta(results: Results) -> Artefact:
     for name, values, shown in (("beta_corr", BETA_CORR, "β_corr"), ("beta_mi", BETA_MI, "β_mi")):
         labels = {value: _beta_label(name, value) for value in values}
         panels[shown] = {value: results.accuracy(label) for value, label in labels.items()}
-        findings += words.best_of_many(results, list(labels.values()), _beta_label(name, BASE[name]))
+        findings += words.best_of_many(
+            results, list(labels.values()), _beta_label(name, BASE[name])
+        )
         if name == "beta_corr":
             claimed = [labels[value] for value in values if 1.5 <= value <= 2.5]
             findings.append(words.spread(results, claimed, "β_corr from 1.5 to 2.5"))
@@ -156,15 +157,17 @@ BETA_BASE = _beta_label("beta_corr", BASE["beta_corr"])
 def _beta_arms() -> tuple[Arm, ...]:
     sweeps = [("beta_corr", value) for value in BETA_CORR] + [("beta_mi", v) for v in BETA_MI]
     # The setting where the two sweeps cross is one arm.
-    arms = {_beta_label(*one): Arm(_beta_label(*one), "itrd", {**BASE, one[0]: one[1]}) for one in sweeps}
+    arms = {
+        _beta_label(*one): Arm(_beta_label(*one), "itrd", {**BASE, one[0]: one[1]})
+        for one in sweeps
+    }
     return tuple(arms.values())
 
 
 def _convergence(results: Results) -> Artefact:
     curves = {
         arm.label: [
-            [epoch["val_accuracy"] for epoch in trial.epochs]
-            for trial in results.trials(arm.label)
+            [epoch["val_accuracy"] for epoch in trial.epochs] for trial in results.trials(arm.label)
         ]
         for arm in results.arms
     }
@@ -174,11 +177,18 @@ def _convergence(results: Results) -> Artefact:
         reached = [_epochs_to_reach(run) for run in runs]
         mean = sum(reached) / len(reached) if reached else None
         final = results.accuracy(label, metric="val_accuracy")
-        rows.append([label, accuracy_text(final), "–" if mean is None else f"{mean:.1f}",
-                     str(len(runs))])
-        data.append({"method": label, "final_val_accuracy_mean": final and final.mean,
-                     "final_val_accuracy_std": final and final.std,
-                     "epochs_to_final_minus_half": mean, "num_seeds": len(runs)})
+        rows.append(
+            [label, accuracy_text(final), "–" if mean is None else f"{mean:.1f}", str(len(runs))]
+        )
+        data.append(
+            {
+                "method": label,
+                "final_val_accuracy_mean": final and final.mean,
+                "final_val_accuracy_std": final and final.std,
+                "epochs_to_final_minus_half": mean,
+                "num_seeds": len(runs),
+            }
+        )
     return Artefact(
         [
             *words.best_of_many(results, list(curves), "itrd"),
@@ -215,7 +225,9 @@ def _epochs_to_reach(curve: list[float]) -> int:
 
 def _fastest(curves: dict[str, list[list[float]]]) -> str:
     reached = {
-        label: sum(map(_epochs_to_reach, runs)) / len(runs) for label, runs in curves.items() if runs
+        label: sum(map(_epochs_to_reach, runs)) / len(runs)
+        for label, runs in curves.items()
+        if runs
     }
     if not reached:
         return ""
@@ -273,7 +285,10 @@ EXPERIMENTS = (
         artefact=probes.transfer,
         needs_weights=True,
         options=("probe_data",),
-        assumed=(README_SETTING, "CRD+KD is CRD with KD's term at weight 1, as in the CRD framework."),
+        assumed=(
+            README_SETTING,
+            "CRD+KD is CRD with KD's term at weight 1, as in the CRD framework.",
+        ),
     ),
     Experiment(
         name="itrd-alpha",

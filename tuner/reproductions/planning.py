@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import yaml
 
 import models
 from losses import LOSSES
@@ -18,7 +22,8 @@ from tuner.presets import find_preset, preset_for
 from tuner.reports.formatting import count_text
 from tuner.reproductions.experiment import Arm, Experiment, Pair
 from tuner.request import OPERATIONAL, ReproduceRequest, RunRequest, SearchRequest
-from tuner.storage import Storage
+from tuner.secrets import has_secret
+from tuner.storage import SEARCH_FILE, Storage
 from tuner.tracking import default_tracking_uri
 from tuner.workload import Workload, resolve
 
@@ -32,7 +37,8 @@ class Reproduction:
     name: str
     request: ReproduceRequest
     experiment: Experiment  # with the pairs and the arms that are asked for
-    tasks: tuple[FixedTask, ...]  # one for each pair
+    workloads: tuple[Workload, ...]  # one for each pair
+    tasks: tuple[FixedTask, ...]  # likewise; none where nothing is trained
     labels: tuple[str, ...]  # how it differs from the paper's
 
     @property
@@ -52,18 +58,14 @@ class Reproduction:
 def plan_reproduction(experiment: Experiment, request: ReproduceRequest) -> Reproduction:
     """Resolves a request. Raises RequestError, SpaceError or UnknownModel."""
     _check_options(experiment, request)
-    chosen = replace(
-        experiment, pairs=_pairs(experiment, request), arms=_arms(experiment, request)
-    )
+    chosen = replace(experiment, pairs=_pairs(experiment, request), arms=_arms(experiment, request))
     _check_pins(chosen, request)
     runs = Storage(request.runs_dir)
     data = request.data or experiment.data
-    if data == "imagenet":
+    if data == "imagenet" and experiment.arms:
         raise RequestError(f"{experiment.name} needs a folder; give --data imagenet:DIR")
     seeds = request.seeds or experiment.seeds
-    resolved = request.model_copy(
-        update={"data": data, "seeds": seeds, "runs_dir": runs.uri}
-    )
+    resolved = request.model_copy(update={"data": data, "seeds": seeds, "runs_dir": runs.uri})
     workloads = [_workload(pair, resolved) for pair in chosen.pairs]
     labels = tuple(_labels(experiment, chosen, resolved, workloads))
     name = request.name or _name(experiment, resolved)
@@ -74,7 +76,7 @@ def plan_reproduction(experiment: Experiment, request: ReproduceRequest) -> Repr
         for pair, workload in zip(chosen.pairs, workloads, strict=True)
         if chosen.arms
     )
-    return Reproduction(name, resolved, chosen, tasks, labels)
+    return Reproduction(name, resolved, chosen, tuple(workloads), tasks, labels)
 
 
 def settings_of(arms: Sequence[Arm], workload: Workload, pins: dict[str, str]) -> list[Setting]:
@@ -98,23 +100,21 @@ def settings_of(arms: Sequence[Arm], workload: Workload, pins: dict[str, str]) -
 
 def training_name(arm: Arm, number: int) -> str:
     """What the training of an arm with the seed of this number is called, in its record."""
-    plain_label = "".join(sign if sign.isalnum() or sign in "+.=-" else "_" for sign in arm.label)
-    return f"{plain_label}-{number}"
+    label = re.sub(r"\s*=\s*", "=", arm.label).replace(", ", "_").replace(" ", "-")
+    file_name = re.sub(r"[^\w+.=-]", "_", label)
+    return f"{file_name}-{number}"
 
 
 def _check_options(experiment: Experiment, request: ReproduceRequest) -> None:
     for option in ("probe_data", "memory_cap"):
         if getattr(request, option) is not None and option not in experiment.options:
             raise RequestError(
-                f"{experiment.name} has no use for {option}; leave out "
-                f"--{option.replace('_', '-')}"
+                f"{experiment.name} has no use for {option}; leave out --{option.replace('_', '-')}"
             )
     if not experiment.arms:
         for option in ("methods", "seeds", "epochs"):
             if getattr(request, option) is not None and option not in experiment.options:
-                raise RequestError(
-                    f"{experiment.name} trains nothing; leave out --{option}"
-                )
+                raise RequestError(f"{experiment.name} trains nothing; leave out --{option}")
 
 
 def _pairs(experiment: Experiment, request: ReproduceRequest) -> tuple[Pair, ...]:
@@ -124,8 +124,7 @@ def _pairs(experiment: Experiment, request: ReproduceRequest) -> tuple[Pair, ...
         pairs = [_pair(text) for text in request.pairs]
     if request.teacher is not None or request.student is not None:
         pairs = [
-            Pair(request.teacher or pair.teacher, request.student or pair.student)
-            for pair in pairs
+            Pair(request.teacher or pair.teacher, request.student or pair.student) for pair in pairs
         ]
     canonical = (
         Pair(_canonical(pair.teacher), models.canonical_name(pair.student)) for pair in pairs
@@ -267,8 +266,10 @@ def _labels(
         )
     if chosen.pairs != published.pairs:
         pairs = "; ".join(map(str, chosen.pairs))
-        labels.append(f"{pairs} instead of {'; '.join(map(str, published.pairs[:2]))}"
-                      f"{' …' if len(published.pairs) > 2 else ''}")
+        labels.append(
+            f"{pairs} instead of {'; '.join(map(str, published.pairs[:2]))}"
+            f"{' …' if len(published.pairs) > 2 else ''}"
+        )
     if chosen.arms and len(chosen.arms) < len(published.arms):
         labels.append(f"{len(chosen.arms)} of {len(published.arms)} settings")
     if chosen.arms and (request.seeds or 0) < published.seeds:
@@ -278,8 +279,18 @@ def _labels(
         for name, value in find_preset(workload.preset).settings.get(method, {}).items():
             changed.setdefault(name, value)
     labels += [f"{name} = {value}" for name, value in changed.items()]
-    for option in ("batch_size", "lr", "lr_decay_epochs", "lr_decay_rate", "momentum",
-                   "weight_decay", "crop_padding", "flip", "image_size", "passes"):
+    for option in (
+        "batch_size",
+        "lr",
+        "lr_decay_epochs",
+        "lr_decay_rate",
+        "momentum",
+        "weight_decay",
+        "crop_padding",
+        "flip",
+        "image_size",
+        "passes",
+    ):
         value = getattr(request, option)
         if value is not None:
             labels.append(f"{option} {text_of(value) if not isinstance(value, tuple) else value}")
@@ -301,3 +312,19 @@ def _name(experiment: Experiment, request: ReproduceRequest) -> str:
 def _content(request: ReproduceRequest) -> dict[str, Any]:
     """What the results of a request depend on."""
     return request.model_dump(mode="json", exclude={"name", *OPERATIONAL})
+
+
+def request_yaml(request: ReproduceRequest) -> bytes:
+    """The request, to be fed back with --config; a folder's name is not in its files."""
+    left_out = {"name", "runs_dir"}
+    if request.tracking_uri and has_secret(request.tracking_uri):
+        left_out.add("tracking_uri")
+    content = request.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
+
+
+def resume_command(reproduction: Reproduction) -> str:
+    """What a person types to go on, or to make it again."""
+    config = reproduction.storage.path(SEARCH_FILE)
+    words = ["python", "-m", "tuner.reproduce", "--config", config]
+    return shlex.join([*words, "--name", reproduction.name, "--runs-dir", reproduction.runs.uri])

@@ -40,7 +40,9 @@ def best_of_many(
     compared = results.difference(best, base, pair, num_comparisons=max(1, num_others))
     if compared is not None:
         found.append(sentence(best, base, compared))
-    behind, within = _against(results, best, [one for one in labels if one not in (best, base)], pair)
+    behind, within = _against(
+        results, best, [one for one in labels if one not in (best, base)], pair
+    )
     if behind:
         found.append(f"It beats {', '.join(behind)}{_corrected(num_others)}.")
     if within:
@@ -100,7 +102,8 @@ def _against(
     results: Results, best: str, others: Sequence[str], pair: Pair | None
 ) -> tuple[list[str], list[str]]:
     """Those that the best arm beats, and those that it cannot be told from."""
-    behind, within = [], []
+    behind: list[str] = []
+    within: list[str] = []
     for other in others:
         found = results.difference(best, other, pair, num_comparisons=max(1, len(others)))
         if found is not None:

@@ -1,0 +1,122 @@
+"""`python -m tuner.reproduce NAME`: a paper's table or figure, published beside measured."""
+
+import difflib
+import json
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Printed
+
+from tuner.arguments import parser_for, read_request
+from tuner.commands import run_command
+from tuner.errors import RequestError
+from tuner.request import ReproduceRequest
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m tuner.reproduce") -> int:
+    """Runs the command; returns 0 done, 1 nothing finished, 2 bad request, 130 interrupted."""
+    return run_command(lambda: _command(arguments, prog))
+
+
+def _command(arguments: list[str] | None, prog: str) -> int:
+    parser = parser_for(
+        ReproduceRequest, prog, "Runs an experiment of a paper and writes its table or figure."
+    )
+    parser.add_argument("--list", action="store_true", help="say what can be reproduced")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show what would be trained, what is there already, how long the rest takes",
+    )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="say nothing until the end")
+    shown.add_argument(
+        "--json", action="store_true", help="a JSON object a training, then the result"
+    )
+    given = vars(parser.parse_args(arguments))
+    given = {name: value for name, value in given.items() if value is not None}
+    wants_list, dry_run = given.pop("list", False), given.pop("dry_run", False)
+    quiet, as_json = given.pop("quiet", False), given.pop("json", False)
+
+    from tuner.reproductions import EXPERIMENTS
+
+    if wants_list or not ({"reproduction", "config"} & set(given)):
+        return _print_list()
+    request = read_request(ReproduceRequest, given)
+    if request.reproduction not in EXPERIMENTS:
+        close = difflib.get_close_matches(request.reproduction, EXPERIMENTS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise RequestError(
+            f"unknown reproduction {request.reproduction!r}; {hint}known: {', '.join(EXPERIMENTS)}"
+        )
+    mode = "json" if as_json else "quiet" if quiet else "auto"
+    return _reproduce(request, mode, dry_run=dry_run)
+
+
+def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
+    from tuner.conclusion import print_interrupted
+    from tuner.reproductions import EXPERIMENTS
+    from tuner.reproductions.dry_run import print_plan
+    from tuner.reproductions.page import write_report
+    from tuner.reproductions.planning import plan_reproduction, resume_command
+    from tuner.reproductions.publishing import print_hint, publish
+    from tuner.reproductions.running import InterruptedRunError, fitting, run_reproduction
+    from tuner.reproductions.terminal import print_document
+
+    reproduction = plan_reproduction(EXPERIMENTS[request.reproduction], request)
+    reproduction, left_out = fitting(reproduction)
+    if dry_run:
+        print_plan(reproduction, left_out)
+        return 0
+    if mode == "auto":
+        _print_heading(reproduction.experiment.title, reproduction.labels, left_out)
+    try:
+        results, tracking = run_reproduction(reproduction, mode=mode)
+    except InterruptedRunError as interrupted:
+        print_interrupted(interrupted.run, interrupted.tracking, resume_command(reproduction))
+        return 130
+    report, document = write_report(results, left_out)
+    run_id = "" if tracking is None else publish(results, tracking, document)
+    if mode == "json":
+        content = {
+            "reproduction": reproduction.name,
+            "labels": list(reproduction.labels),
+            "findings": list(document.findings),
+            "problem": "" if tracking is None else tracking.problem,
+            "report": report,
+        }
+        print(json.dumps(content))  # noqa: T201
+        return 0
+    console = Console(highlight=False)
+    console.print()
+    print_document(document, console)
+    console.print(f"\nreport:  {escape(report)}", soft_wrap=True)
+    if tracking is not None:
+        print_hint(tracking, run_id, console)
+    return 0
+
+
+def _print_heading(title: str, labels: tuple[str, ...], left_out: list[str]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{escape(title)}[/]")
+    if labels:
+        console.print(f"[yellow]scaled down:[/] {escape('; '.join(labels))}")
+    for text in left_out:
+        console.print(f"[dim]left out: {escape(text)}[/]")
+
+
+def _print_list() -> int:
+    from tuner.reproductions import EXPERIMENTS
+
+    table = Printed(box=None, header_style="bold", pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it is")
+    for experiment in EXPERIMENTS.values():
+        table.add_row(experiment.name, experiment.title)
+    Console(highlight=False).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""What methods cost: ITRD's Table 5 and parameters, MIMKD's A.7."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from rich.filesize import decimal
+
+from tuner.cost import Cost, added_parameters, largest_batch, measure_cost
+from tuner.errors import RequestError
+from tuner.reports.document import Figure, Table
+from tuner.reports.formatting import NOTHING
+from tuner.reproductions import figures
+from tuner.reproductions.experiment import Arm, Artefact, Part
+from tuner.reproductions.planning import settings_of
+from tuner.reproductions.published import published
+from tuner.reproductions.results import Results
+from tuner.reproductions.tables import table_of
+from tuner.workload import Workload
+
+COMPARED = ("itrd", "kd", "reviewkd", "crcd", "hsakd", "crd")  # KD and CRD: the text's
+BASE = "itrd"
+NUM_IMAGES = {"imagenet": 1_281_167}  # that memory banks are made for
+NUM_CLASSES = {"imagenet": 1000}
+
+
+def itrd_cost(results: Results) -> Artefact:
+    """Memory at one batch size, and time at the largest batch under a cap, as ratios to ITRD's."""
+    request = results.reproduction.request
+    methods = [m for m in COMPARED if request.methods is None or m in (*request.methods, BASE)]
+    workload = results.reproduction.workloads[0]
+    costs = {m: _cost(results, workload, m) for m in methods}
+    base = costs[BASE]
+    cap = int(request.memory_cap or max(cost.peak_bytes for cost in costs.values()))
+    at_cap = {m: _at_cap(results, workload, m, cap) for m in methods}
+    memory = {m: cost.peak_bytes / base.peak_bytes for m, cost in costs.items()}
+    base_rate = at_cap[BASE]
+    time = {
+        m: base_rate.images_per_second / cost.images_per_second
+        for m, cost in at_cap.items()
+        if cost is not None and base_rate is not None
+    }
+    rows, data = [], []
+    for method in methods:
+        printed = [_printed(protocol, method) for protocol in ("memory", "time")]
+        fits = at_cap[method]
+        rows.append(
+            [
+                method,
+                printed[0],
+                f"{memory[method]:.2f}×",
+                decimal(costs[method].peak_bytes),
+                printed[1],
+                f"{time[method]:.2f}×" if method in time else "does not fit",
+                NOTHING if fits is None else str(fits.batch_size),
+                NOTHING if fits is None else f"{fits.images_per_second:.0f}",
+            ]
+        )
+        data.append(
+            {
+                "method": method,
+                "memory_ratio": memory[method],
+                "peak_bytes": costs[method].peak_bytes,
+                "batch_size": costs[method].batch_size,
+                "time_ratio": time.get(method),
+                "largest_batch_size": fits and fits.batch_size,
+                "images_per_second": fits and fits.images_per_second,
+            }
+        )
+    table = Table(
+        "cost",
+        "Table 5: memory and training time relative to ITRD",
+        ("method", "memory, published", "memory", "peak", "time, published", "time", "batch",
+         "images/s"),
+        rows,
+        table_of(data),
+        note=f"Memory: the peak at {base.batch_size} images a step, as a ratio to ITRD's. Time: of"
+        f" a training image at the largest batch whose peak stays within {decimal(cap)}. The"
+        " teacher runs in the loop, as in the paper's protocol, on synthetic images.",
+    )  # fmt: skip
+    return Artefact(
+        _cost_words(memory, time),
+        [
+            table,
+            Figure("cost", "Memory and time relative to ITRD",
+                   "Ratios to ITRD, on a logarithmic axis.",
+                   figures.bars({"memory": memory, "time": time}, "ratio to ITRD", log=False)),
+            _parameters(results, workload),
+        ],
+    )  # fmt: skip
+
+
+def negatives_cost(results: Results, numbers: Sequence[int]) -> tuple[list[str], list[Part]]:
+    """MIMKD's memory and rate by the number of negatives, beside the plain student and CRD."""
+    workload = results.reproduction.workloads[0]
+    arms = [Arm("plain", "plain"), Arm("crd", "crd", {"num_negatives": 4096})]
+    arms += [Arm(f"mimkd, {number}", "mimkd", {"num_negatives": number}) for number in numbers]
+    costs = {arm.label: _cost_of(results, workload, arm) for arm in arms}
+    plain = costs["plain"]
+    rows, data = [], []
+    for label, cost in costs.items():
+        more = cost.peak_bytes - plain.peak_bytes
+        rows.append(
+            [label, decimal(cost.peak_bytes), f"{more / 1e6:+.0f} MB",
+             decimal(cost.buffer_bytes), f"{cost.images_per_second:.0f}"]
+        )  # fmt: skip
+        data.append({"method": label, **asdict(cost), "more_bytes": more})
+    first, last = (costs[f"mimkd, {number}"] for number in (numbers[0], numbers[-1]))
+    slower = last.step_seconds / first.step_seconds
+    words = [
+        f"With {numbers[-1]} negatives instead of {numbers[0]} a step takes {slower:.2f} times as"
+        f" long and {(last.peak_bytes - first.peak_bytes) / 1e6:+.0f} MB of memory.",
+        "The paper, for ResNet-18 on ImageNet: +600 MB for the negatives of the global term as for"
+        " CRD, +100 MB for the other terms, 2.2 against CRD's 2.4 epochs an hour.",
+    ]
+    table = Table(
+        "cost",
+        "A.7: cost against the number of negatives",
+        ("training", "peak memory", "− plain", "stored", "images/s"),
+        rows,
+        table_of(data),
+        note=f"At {plain.batch_size} images a step, with the teacher in the loop; stored: memories"
+        " that are not trained.",
+    )
+    return words, [table]
+
+
+def _cost(results: Results, workload: Workload, method: str) -> Cost:
+    return _cost_of(results, workload, Arm(method, method))
+
+
+def _cost_of(results: Results, workload: Workload, arm: Arm) -> Cost:
+    (setting,) = settings_of([arm], workload, results.reproduction.request.set)
+
+    def measure() -> dict[str, Any]:
+        cost = measure_cost(
+            workload, arm.method, setting, batch_size=workload.batch_size, **_sizes(workload)
+        )
+        return asdict(cost)
+
+    return Cost(**results.measure(f"cost-{arm.label.replace(', ', '-')}", measure))
+
+
+def _at_cap(results: Results, workload: Workload, method: str, cap: int) -> Cost | None:
+    (setting,) = settings_of([Arm(method, method)], workload, results.reproduction.request.set)
+
+    def measure() -> dict[str, Any]:
+        try:
+            return asdict(largest_batch(workload, method, setting, cap, **_sizes(workload)))
+        except RequestError as error:
+            return {"refused": str(error)}
+
+    found = results.measure(f"cost-{method}-within-{cap}", measure)
+    return None if "refused" in found else Cost(**found)
+
+
+def _sizes(workload: Workload) -> dict[str, Any]:
+    """How many images and classes, where the data need not be there to be measured on."""
+    kind = workload.data.partition(":")[0]
+    return {"num_images": NUM_IMAGES.get(kind), "num_classes": NUM_CLASSES.get(kind)}
+
+
+def _printed(protocol: str, method: str) -> str:
+    if method == BASE:
+        return "1"
+    row = published("itrd-cost").row(protocol=protocol, method=method)
+    return NOTHING if row is None else str(row["text"])
+
+
+def _cost_words(memory: dict[str, float], time: dict[str, float]) -> list[str]:
+    others = [method for method in memory if method != BASE]
+    words = []
+    for what, measured in (("memory", memory), ("time", time)):
+        dearer = [f"{m} {measured[m]:.2f}" for m in others if m in measured]
+        words.append(f"{what.capitalize()} relative to ITRD: {', '.join(dearer)}.")
+    missing = [method for method in others if method not in time]
+    if missing:
+        words.append(f"Within the cap no batch fits of {', '.join(missing)}.")
+    return words
+
+
+def _parameters(results: Results, workload: Workload) -> Table:
+    """Numbers that a method adds to the two networks of ImageNet; static."""
+    imagenet = replace(
+        workload, teacher="ResNet34", student="ResNet18", image_size=32, data="imagenet"
+    )
+    rows, data = [], []
+    for method in ("itrd", "reviewkd", "crd", "wcord"):
+        (setting,) = settings_of([Arm(method, method)], imagenet, {})
+        added = added_parameters(
+            imagenet,
+            method,
+            setting,
+            num_images=NUM_IMAGES["imagenet"],
+            num_classes=NUM_CLASSES["imagenet"],
+        )
+        printed = [
+            str(r["text"]) for r in published("itrd-parameters").rows if r["method"] == method
+        ]
+        rows.append(
+            [method, "; ".join(printed) or NOTHING, f"{added.num_parameters:,}",
+             decimal(added.buffer_bytes)]
+        )  # fmt: skip
+        data.append({"method": method, **asdict(added)})
+    return Table(
+        "parameters",
+        "What a method adds to ResNet-34 and ResNet-18 on ImageNet",
+        ("method", "published", "trainable parameters", "stored"),
+        rows,
+        table_of(data),
+        note="Counted, not measured; stored: memories of the images, as 32-bit numbers.",
+    )

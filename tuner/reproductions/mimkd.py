@@ -1,0 +1,443 @@
+"""The experiments of MIMKD's appendix (arXiv:2110.15946), for which there is no public code."""
+
+from itertools import product
+
+import numpy as np
+
+import models
+from losses.critics import Convolve, ProjectAndDot
+from losses.mimkd import same_sized_pairs
+from models import shapes_of
+from models.outputs import Shapes
+from tuner.reports.document import Figure, Table
+from tuner.reports.formatting import NOTHING, accuracy_text
+from tuner.reproductions import costs, figures, words
+from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
+from tuner.reproductions.pairs_table import pairs_table
+from tuner.reproductions.published import Value, published
+from tuner.reproductions.results import Results
+from tuner.reproductions.tables import arms_table, numbers, table_of
+
+WEIGHTS = ("lambda_g", "lambda_l", "lambda_f")
+SHOWN = ("λ_g", "λ_l", "λ_f")
+STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# A.2: alpha is 1 for all methods but KD, whose weight on the cross-entropy is 0.9.
+SHALLOW_ARMS = (
+    Arm("plain", "plain"),
+    Arm("fitnet", "fitnet", {"weight": 100.0}),
+    Arm("at", "at", {"weight": 1000.0}),
+    Arm("vid", "vid", {"weight": 1.0}),
+    Arm("kd", "kd", {"ce_weight": 0.9, "kd_weight": 0.1}),
+    Arm("crd", "crd", {"weight": 0.8, "num_negatives": 4096, "negatives": "other_image"}),
+    Arm("mimkd", "mimkd"),
+)
+SHALLOW_TEACHERS = ("resnet110", "vgg13", "resnet32x4")
+SHALLOW_PAIRS = tuple(
+    Pair(teacher, student) for student in ("conv4", "conv4_mp") for teacher in SHALLOW_TEACHERS
+)
+LANDSCAPE_PAIR = (Pair("resnet32x4", "resnet8x4"),)
+IMAGENET_PAIR = (Pair("torchvision:resnet34@IMAGENET1K_V1", "torchvision:resnet18"),)
+NEGATIVES = (1, 64, 256, 1024, 4096)
+OWN_WEIGHTS = (
+    "MIMKD has the weights of its ImageNet experiment: alpha 0.9, λ_g 0.2, λ_l 0.8, λ_f 0.8."
+)
+
+
+def _shallow(results: Results) -> Artefact:
+    entry = published("mimkd-shallow")
+
+    def known(pair: Pair, label: str) -> Value | None:
+        return entry.value(student=pair.student, teacher=pair.teacher, method=label)
+
+    table = pairs_table(
+        results, known, name="shallow", title="Table 11: shallow students, three teachers"
+    )
+    labels = [arm.label for arm in results.arms if arm.method != "plain"]
+    findings = []
+    for pair in results.experiment.pairs:
+        best = results.best(labels, pair)
+        if best is not None:
+            (first, *_) = words.best_of_many(results, labels, best, pair)
+            findings.append(f"{pair}: {first[0].lower()}{first[1:]}")
+    gains = _gains(results)
+    return Artefact([*findings, *gains], [table])
+
+
+def _gains(results: Results) -> list[str]:
+    """MIMKD against the plain student, over all pairs."""
+    gains = []
+    for pair in results.experiment.pairs:
+        found = results.difference("mimkd", "plain", pair)
+        if found is not None:
+            gains.append((pair, found.mean))
+    if not gains:
+        return []
+    won = sum(gain > 0 for _, gain in gains)
+    mean = sum(gain for _, gain in gains) / len(gains)
+    return [
+        f"MIMKD is above the plain student in {won} of {len(gains)} pairs, by {mean:+.2f} points"
+        " of test accuracy on average; the paper has it above in all six."
+    ]
+
+
+def _landscape(results: Results) -> Artefact:
+    by_weights = {
+        tuple(float(arm.values[name]) for name in WEIGHTS): arm.label for arm in results.arms
+    }
+    test, val = (
+        {
+            weights: found.mean
+            for weights, label in by_weights.items()
+            if (found := results.accuracy(label, metric=f"{split}_accuracy")) is not None
+        }
+        for split in ("test", "val")
+    )
+    if not test:
+        return Artefact(["No training has finished, so there is no landscape."], [])
+    levels = _levels(list(test.values()))
+    names = SHOWN
+    parts: list[Figure | Table] = []
+    for number, fixed in ((4, 0), (5, 2), (6, 1)):
+        parts.append(
+            Figure(
+                f"figure{number}",
+                f"Figure {number}: test accuracy over two weights, at each value of {SHOWN[fixed]}",
+                "Contours between the settings that were trained (points); one scale of colours"
+                " for all three figures. Settings are compared by validation accuracy; test"
+                " accuracy is only drawn.",
+                figures.landscape(test, names, fixed, levels),  # type: ignore[arg-type]
+            )
+        )
+    marginal = {
+        shown: {
+            value: [accuracy for weights, accuracy in test.items() if weights[n] == value]
+            for value in sorted({weights[n] for weights in test})
+        }
+        for n, shown in enumerate(SHOWN)
+    }
+    zero = (0.0, 0.0, 0.0)
+    parts.append(
+        Figure(
+            "effects",
+            "Each weight alone",
+            "Small points are settings; circles are the means of all settings with a value of the"
+            " weight, with 95 % intervals over these settings; dashed: all three weights 0.",
+            figures.effects(marginal, test.get(zero)),
+        )
+    )
+    ranked = sorted(val, key=lambda weights: -val[weights])
+    parts.append(_landscape_table(results, by_weights, ranked))
+    return Artefact(_landscape_words(test, val, ranked), parts)
+
+
+def _levels(accuracies: list[float]) -> np.ndarray:
+    """Twelve steps that leave out the lowest few: one bad corner would flatten all else."""
+    low, high = np.percentile(accuracies, 4), max(accuracies)
+    return np.linspace(low, max(high, low + 0.5), 13)
+
+
+def _landscape_words(
+    test: dict[tuple[float, ...], float],
+    val: dict[tuple[float, ...], float],
+    ranked: list[tuple[float, ...]],
+) -> list[str]:
+    best, zero = ranked[0], (0.0, 0.0, 0.0)
+    findings = [
+        f"Of {len(test)} settings, {_weights_text(best)} has the highest validation accuracy"
+        f" ({val[best]:.2f} %; test {test[best]:.2f} %). As the best of {len(test)} its validation"
+        " accuracy flatters it; its test accuracy did not choose it."
+    ]
+    if zero in test:
+        findings.append(
+            f"Without any of the three terms the student has {test[zero]:.2f} % (test);"
+            f" {sum(a > test[zero] for w, a in test.items() if w != zero)} of the other"
+            f" {len(test) - 1} settings are above it."
+        )
+    for number, shown in enumerate(SHOWN):
+        findings.append(_effect(test, number, shown))
+    findings.append(
+        "The paper prints no number; it says that accuracy depends slightly on the weights, and"
+        " that local and feature terms add to the global one."
+    )
+    return findings
+
+
+def _effect(test: dict[tuple[float, ...], float], number: int, shown: str) -> str:
+    """What raising one weight does, over all settings of the other two: paired differences."""
+    values = sorted({weights[number] for weights in test})
+    low, high = values[0], values[-1]
+    gains = []
+    for weights, accuracy in test.items():
+        other = (*weights[:number], low, *weights[number + 1 :])
+        if weights[number] == high and other in test:
+            gains.append(accuracy - test[other])
+    if len(gains) < 2:
+        return f"{shown}: too few settings to tell its effect."
+    mean = float(np.mean(gains))
+    # Three weights are asked about: each interval covers 1 - 0.05 / 3.
+    margin = 2.394 * float(np.std(gains, ddof=1)) / len(gains) ** 0.5
+    told = f"{mean:+.2f} points (95 % interval {mean - margin:.2f} to {mean + margin:.2f}"
+    effect = (
+        "no effect beyond noise" if abs(mean) <= margin else ("a gain" if mean > 0 else "a loss")
+    )
+    return (
+        f"Raising {shown} from {low:g} to {high:g} changes test accuracy by {told}, over"
+        f" {len(gains)} pairs of settings, corrected for three weights): {effect}."
+    )
+
+
+def _weights_text(weights: tuple[float, ...]) -> str:
+    return ", ".join(f"{shown} {value:g}" for shown, value in zip(SHOWN, weights, strict=True))
+
+
+def _landscape_table(
+    results: Results, by_weights: dict[tuple[float, ...], str], ranked: list[tuple[float, ...]]
+) -> Table:
+    rows: list[list[str]] = []
+    data: list[dict[str, float | None]] = []
+    for weights in ranked:
+        label = by_weights[weights]
+        val, test = (results.accuracy(label, metric=f"{s}_accuracy") for s in ("val", "test"))
+        rows.append([f"{value:g}" for value in weights] + [accuracy_text(val), accuracy_text(test)])
+        data.append(
+            {**dict(zip(WEIGHTS, weights, strict=True))}
+            | numbers("val_accuracy", val)
+            | numbers("test_accuracy", test)
+        )
+    return Table(
+        "settings",
+        "The ten best of all settings, by validation accuracy",
+        (*SHOWN, "validation (%)", "test (%)"),
+        rows[:10],
+        table_of(data),
+        note="All settings are in the files beside this page.",
+        num_text_columns=0,
+        emphasised=frozenset({0}),
+    )
+
+
+def _critics(results: Results) -> Artefact:
+    labels = [arm.label for arm in results.arms]
+    entry = published("mimkd-critics")
+    rows = [
+        [str(row["critic"]), str(row["term"]), f"{row['table']}", str(row["text"])]
+        for row in entry.rows
+    ]
+    built = [
+        [name, f"{sum(p.numel() for p in critic.parameters()):,}"]
+        for name, critic in (
+            ("convolve", Convolve(256, 256, width=512)),
+            ("project_and_dot", ProjectAndDot(256, 256, width=512, shortcut="relu")),
+        )
+    ]
+    return Artefact(
+        words.best_of_many(results, labels, labels[0]),
+        [
+            arms_table(
+                results,
+                name="critics",
+                title="A.4: accuracy with either critic",
+                heading="critic",
+                published=lambda arm: None,
+                base=labels[0],
+            ),
+            Table(
+                "layers",
+                "Tables 6 to 9: what the critics consist of",
+                ("critic", "term", "table", "layers"),
+                rows,
+                num_text_columns=4,
+            ),
+            Table(
+                "parameters",
+                "Parameters of a critic as built here",
+                ("critic", "parameters"),
+                built,
+                note="Between 256 channels of the teacher and 256 of the student, width 512.",
+            ),
+        ],
+    )
+
+
+def _pairs(results: Results) -> Artefact:
+    parts, findings = [], []
+    for table, pair in ((4, Pair("wrn_40_2", "wrn_16_1")), (5, Pair("ResNet50", "ShuffleV2"))):
+        student, teacher = (_shapes(name) for name in (pair.student, pair.teacher))
+        ours = [
+            (teacher.feature_maps[t], student.feature_maps[s])
+            for s, t in same_sized_pairs(student, teacher)
+        ]
+        rows, agree = [], 0
+        num_rows = max(len(ours), 4)
+        for k in range(1, num_rows + 1):
+            printed = [_printed(table, k, of) for of in ("teacher", "student")]
+            built = (
+                [" × ".join(map(str, m)) for m in ours[k - 1]] if k <= len(ours) else [NOTHING] * 2
+            )
+            agree += printed == built
+            rows.append([str(k), printed[0], built[0], printed[1], built[1]])
+        findings.append(
+            f"Table {table} ({pair}): {agree} of {num_rows} pairs are the paper's to the digit."
+        )
+        parts.append(
+            Table(
+                f"table{table}",
+                f"Table {table}: the maps that are paired, {pair}",
+                ("k", "teacher, published", "teacher", "student, published", "student"),
+                rows,
+                note="Channels × height × width, for images of 32 × 32 pixels.",
+            )
+        )
+    named = _shapes("ResNet34")
+    maps = ", ".join(" × ".join(map(str, shape)) for shape in named.feature_maps.values())
+    findings.append(
+        f"The paper calls Table 5's teacher ResNet34, whose maps are {maps}: the printed channels"
+        " are ResNet50's."
+    )
+    return Artefact(findings, parts)
+
+
+def _printed(table: int, k: int, of: str) -> str:
+    row = published("mimkd-pairs").row(table=table, k=k, of=of)
+    return NOTHING if row is None else str(row["text"])
+
+
+def _shapes(name: str) -> Shapes:
+    return shapes_of(models.build_untrained(name, 100), (32, 32), name)
+
+
+def _negatives(results: Results) -> Artefact:
+    labels = [arm.label for arm in results.arms]
+    by_number = {
+        float(arm.values["num_negatives"]): arm.label
+        for arm in results.arms
+        if arm.method == "mimkd"
+    }
+    cost_words, cost_parts = costs.negatives_cost(results, tuple(int(n) for n in by_number))
+    return Artefact(
+        [*words.best_of_many(results, labels, labels[0]), *cost_words],
+        [
+            arms_table(
+                results,
+                name="negatives",
+                title="A.7: accuracy against the number of negatives of the global term",
+                heading="negatives",
+                published=lambda arm: None,
+                base=labels[0],
+            ),
+            Figure(
+                "negatives",
+                "Accuracy against the number of negatives",
+                "Mean and deviation over the seeds.",
+                figures.sweep(
+                    {
+                        "negatives": {
+                            number: results.accuracy(label) for number, label in by_number.items()
+                        }
+                    },
+                    log=True,
+                ),
+            ),
+            *cost_parts,
+        ],
+    )
+
+
+def _imagenet(results: Results) -> Artefact:
+    entry = published("mimkd-imagenet")
+    labels = [arm.label for arm in results.arms]
+    known = {label: entry.value(method=label) for label in labels}
+    plain = known.get("plain")
+    gains = []
+    for label in labels[1:]:
+        found, value = results.difference(label, "plain"), known[label]
+        if found is not None and value is not None and plain is not None:
+            gains.append(f"{label} {found.mean:+.2f} (published {value.mean - plain.mean:+.2f})")
+    return Artefact(
+        [
+            *words.best_of_many(results, labels, "plain"),
+            f"Points gained over the plain student: {', '.join(gains)}." if gains else "",
+            words.beside_published(results, known),
+        ],
+        [
+            arms_table(
+                results,
+                name="imagenet",
+                title="Table 10: ImageNet, ResNet-34 to ResNet-18",
+                heading="method",
+                published=lambda arm: known[arm.label],
+                base="plain" if "plain" in labels else None,
+            )
+        ],
+    )
+
+
+def _landscape_arms() -> tuple[Arm, ...]:
+    return tuple(
+        Arm(
+            _weights_text(weights),
+            "mimkd",
+            dict(zip(WEIGHTS, weights, strict=True)) | {"ce_weight": 1.0, "kd_weight": 0.0},
+        )
+        for weights in product(STEPS, repeat=3)
+    )
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="mimkd-pairs",
+        title="MIMKD, Tables 4 and 5: the paired maps of two networks",
+        pairs=(Pair("wrn_40_2", "wrn_16_1"), Pair("ResNet50", "ShuffleV2")),
+        artefact=_pairs,
+        needs_teacher_accuracy=False,
+    ),
+    Experiment(
+        name="mimkd-critics",
+        title="MIMKD, A.4: convolve against project and dot",
+        pairs=LANDSCAPE_PAIR,
+        arms=(
+            Arm("convolve", "mimkd", {"critic": "convolve"}),
+            Arm("project and dot", "mimkd", {"critic": "project_and_dot"}),
+        ),
+        artefact=_critics,
+        assumed=(OWN_WEIGHTS,),
+    ),
+    Experiment(
+        name="mimkd-shallow",
+        title="MIMKD, Table 11: shallow students on CIFAR-100",
+        pairs=SHALLOW_PAIRS,
+        arms=SHALLOW_ARMS,
+        artefact=_shallow,
+        assumed=(OWN_WEIGHTS,),
+    ),
+    Experiment(
+        name="mimkd-landscape",
+        title="MIMKD, Figures 4 to 6: test accuracy over the three weights",
+        pairs=LANDSCAPE_PAIR,
+        arms=_landscape_arms(),
+        seeds=1,
+        artefact=_landscape,
+    ),
+    Experiment(
+        name="mimkd-negatives",
+        title="MIMKD, A.7: cost and accuracy against the number of negatives",
+        pairs=LANDSCAPE_PAIR,
+        arms=tuple(
+            Arm(
+                f"{number} negative{'' if number == 1 else 's'}", "mimkd", {"num_negatives": number}
+            )
+            for number in NEGATIVES
+        ),
+        artefact=_negatives,
+        assumed=(OWN_WEIGHTS, "Accuracies are of the ablation's pair, on CIFAR-100."),
+    ),
+    Experiment(
+        name="mimkd-imagenet",
+        title="MIMKD, Table 10: ResNet-34 to ResNet-18 on ImageNet",
+        pairs=IMAGENET_PAIR,
+        data="imagenet",
+        arms=(Arm("plain", "plain"), Arm("kd", "kd"), Arm("at", "at"), Arm("mimkd", "mimkd")),
+        seeds=1,
+        artefact=_imagenet,
+    ),
+)
