@@ -1,7 +1,9 @@
 """What a step costs: counted statically, measured in a process of its own, searched under a cap."""
 
+import io
 import json
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 from losses import LOSSES, LossError, Training, build_objective
 from models import build_untrained, shapes_of
 from search_spaces import SPACES
-from tuner import cost
+from tuner import cost, cost_process
 from tuner.cost import (
     Added,
     Cost,
@@ -210,6 +212,34 @@ def test_what_a_method_refuses_in_the_process_arrives_in_one_sentence():
     assert "\n" not in str(refused.value)
 
 
+def no_memory_for_a_tensor(**request):
+    torch.empty(10**16)
+
+
+def no_memory_for_an_array(**request):
+    np.empty(10**16)
+
+
+def broken(**request):
+    raise KeyError("stage9")
+
+
+@pytest.mark.parametrize(
+    ("fails", "kind"),
+    [
+        (no_memory_for_a_tensor, "too_large"),
+        (no_memory_for_an_array, "too_large"),
+        (broken, "refused"),
+    ],
+)
+def test_a_process_tells_a_lack_of_memory_from_other_errors(monkeypatch, capsys, fails, kind):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("{}"))
+    monkeypatch.setattr(cost_process, "_measure", fails)
+    cost_process.main()
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert list(answer) == [kind]
+
+
 # Measured
 
 
@@ -217,11 +247,14 @@ def test_what_a_method_refuses_in_the_process_arrives_in_one_sentence():
 def test_measurements_are_plausible():
     plain, kd = measured("plain"), measured("kd")
     # Memory grows with the batch, by the maps that the backward pass needs.
-    larger = measured("kd", batch_size=256)
-    assert larger.peak_bytes > 3 * kd.peak_bytes
+    two, four = (measured("kd", batch_size=size).peak_bytes for size in (128, 256))
+    assert four - two == pytest.approx(
+        2 * (two - measured("kd", batch_size=64).peak_bytes), rel=0.1
+    )
+    assert two > 2 * kd.peak_bytes
     # A measurement repeats, and a teacher in the loop costs something.
     again = measured("kd")
-    assert again.peak_bytes == pytest.approx(kd.peak_bytes, rel=0.05)
+    assert again.peak_bytes == pytest.approx(kd.peak_bytes, rel=0.02)
     assert kd.peak_bytes > plain.peak_bytes
     assert kd.step_seconds > 1.1 * plain.step_seconds
     assert kd.images_per_second == 32 / kd.step_seconds
@@ -235,7 +268,7 @@ def test_the_banks_of_crd_show_in_its_peak():
     assert many.buffer_bytes - few.buffer_bytes == banks
     # Beside the banks: for each image its row in them and the class's (32 bytes), its place in
     # the epoch and its augmentation.
-    assert banks < many.peak_bytes - few.peak_bytes < 1.15 * banks
+    assert banks < many.peak_bytes - few.peak_bytes < 1.1 * banks
 
 
 @pytest.mark.slow
@@ -251,8 +284,8 @@ def test_the_largest_batch_stays_below_the_cap_and_is_near_it():
     cap = 150_000_000
     options = {"num_steps": 1, "num_images": 4096, "num_classes": 10}
     found = largest_batch(workload(), "kd", published("kd"), cap, **options)
-    assert 0.85 * cap < found.peak_bytes <= cap
+    assert 0.9 * cap < found.peak_bytes <= cap
     above = measure_cost(
-        workload(), "kd", published("kd"), batch_size=found.batch_size + 64, **options
+        workload(), "kd", published("kd"), batch_size=found.batch_size + 16, **options
     )
     assert above.peak_bytes > cap

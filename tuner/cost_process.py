@@ -38,9 +38,11 @@ MEMORY_STEPS = 2  # the second one begins with the gradients of the first
 TEACHER_IMAGES = 64  # whose statistics normalise its layers
 # So small that nothing diverges on noise; a step takes as long.
 LR = 1e-8
-RETURNED_BYTES = 64 * 1024  # of blocks of memory that go back to the system when they are freed
 # Of mallopt and of prctl, see their man pages.
-M_MMAP_THRESHOLD, PR_SET_THP_DISABLE = -3, 41
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, PR_SET_THP_DISABLE = -1, -3, 41
+# Blocks of so many bytes go back to the system as soon as they are freed: while memory is
+# measured, and afterwards, where it is what glibc arrives at by itself in a training.
+RETURNED_BYTES, KEPT_BYTES = 64 * 1024, 32 * 1024**2
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
@@ -56,7 +58,7 @@ def main() -> None:
         answer = {"refused": printable(str(error))}
     except Exception as error:  # whatever a method's step raises is told by the other side
         # A CPU's allocator has no error of its own.
-        kind = "too_large" if "not enough memory" in str(error) else "refused"
+        kind = "too_large" if "DefaultCPUAllocator" in str(error) else "refused"
         answer = {kind: said(error)}
     sys.stdout.write(f"\n{json.dumps(answer)}\n")
 
@@ -79,6 +81,8 @@ def _measure(
     training = _training(wanted, method_name, setting, batch_size, dataset, device)
     steps = _steps(training, num_images // batch_size)
     next(steps)  # warms up
+    peak_bytes = memory.peak_of(steps)
+    next(steps)
     seconds = []
     for _ in range(num_steps):
         begin = time.perf_counter()
@@ -86,7 +90,6 @@ def _measure(
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - begin)
-    peak_bytes = memory.peak_of(steps)
     added = added_by(training.objective)
     return Cost(
         num_parameters=added.num_parameters,
@@ -168,12 +171,16 @@ class _CpuMemory:
     """The resident memory of this process, by Linux's count."""
 
     def __init__(self) -> None:
-        """What torch loads with its first step is not the training's. Raises RequestError."""
+        """What is made from now on counts. Raises RequestError."""
         if not _CLEAR_REFS.exists():
             raise RequestError(
                 "the memory of a process is counted by Linux; measure there, or on a GPU"
             )
         self._libc = ctypes.CDLL(None)
+        # From the first tensor on: what is in the heap once stays there, and is resident.
+        self._libc.mallopt(M_MMAP_THRESHOLD, RETURNED_BYTES)
+        self._libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)  # a large page is resident as a whole
+        # What torch loads with its first step is not the training's.
         network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 2))
         images = torch.zeros(2, 3, 8, 8).to(memory_format=torch.channels_last)
         F.cross_entropy(network(images), torch.zeros(2, dtype=torch.int64)).backward()
@@ -182,14 +189,18 @@ class _CpuMemory:
         self._before = self._read("VmRSS")
 
     def peak_of(self, steps: Iterator[Step]) -> int:
-        # Not while time is measured: a block that always goes back has to be mapped again.
-        self._libc.mallopt(M_MMAP_THRESHOLD, RETURNED_BYTES)
-        self._libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)  # a large page is resident as a whole
+        """Of some steps; time is measured afterwards, as a block that always goes back has to
+        be mapped again.
+        """
         self._trim()
         _CLEAR_REFS.write_text("5")  # VmHWM begins anew
         for _ in range(MEMORY_STEPS):
             next(steps)
-        return self._read("VmHWM") - self._before
+        peak = self._read("VmHWM")
+        self._libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+        self._libc.mallopt(M_TRIM_THRESHOLD, 2 * KEPT_BYTES)
+        self._libc.prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)
+        return peak - self._before
 
     def _trim(self) -> None:
         gc.collect()
