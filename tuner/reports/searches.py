@@ -103,9 +103,9 @@ def searches_findings(searches: Sequence[Searched], rows: Sequence[SearchRow]) -
     for other in others:
         reasons = differing(first, other)
         paragraphs.append(
-            f"{first.name} and {other.name} cannot be paired: they have not the same"
-            f" {', '.join(reasons)}, so their accuracies stand beside each other and no difference"
-            " is claimed."
+            f"{first.name} and {other.name} cannot be paired, for they differ in"
+            f" {' and '.join(reasons)}: their accuracies stand beside each other, and no"
+            " difference is claimed."
         )
     optimistic = [s.name for s in searches if s.request.get("select_on") == "test"]
     if optimistic:
