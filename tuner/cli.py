@@ -11,7 +11,7 @@ COMMANDS = {
     "stop": "stop a search that runs somewhere; it can be resumed",
     "teach": "train a teacher, or check one from a checkpoint",
     "distill": "train a student with one setting, without Ray",
-    "report": "rebuild a search's report",
+    "report": "rebuild a search's report; of several, compare them",
     "cache": "list, check, prune or fill what is kept of teachers' outputs",
 }
 HELP = "usage: tuner COMMAND [options]\n\ncommands:\n" + "\n".join(

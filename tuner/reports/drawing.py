@@ -119,6 +119,8 @@ def log_scale(axes: Axes, which: Literal["x", "y"]) -> None:
         places = [digit * 10.0**n for n in powers if n % stride == 0 for digit in digits]
     else:
         places = list(MaxNLocator(5).tick_values(low, high))
-    axis.set_major_locator(FixedLocator([x for x in places if low <= x <= high]))
+    room = 1 + 1e-9  # a limit is not exact once it has been a logarithm
+    shown = [place for place in places if low / room <= place <= high * room]
+    axis.set_major_locator(FixedLocator(shown))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))

@@ -128,6 +128,8 @@ def _group_findings(rows: list[SearchRow]) -> list[str]:
             sentences.append(f"{row.search} has no finished final training to compare with.")
         else:
             sentences.append(sentence(best.search, row.search, _reversed(row.to_best)))
+    if len(sentences) == 1:
+        return [f"{first} {sentences[0]}"]
     return [first, " ".join(sentences)]
 
 
