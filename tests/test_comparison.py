@@ -3,7 +3,7 @@
 import pytest
 
 from tuner.orchestration.record import DONE, FAILED, FINAL, TEACHER, Record
-from tuner.reports.comparison import Accuracy, compare, verdict
+from tuner.reports.comparison import Accuracy, compare, difference, interval, sentence, verdict
 from tuner.storage import Storage
 
 
@@ -73,6 +73,27 @@ def test_differences_are_paired_by_seed(record):
     assert found.mean == pytest.approx(2.0)
     assert (found.low, found.high) == pytest.approx((2 - margin, 2 + margin))
     assert found.is_noise  # the interval reaches from -0.48 to 4.48
+
+
+def test_intervals_of_several_comparisons_hold_together(record):
+    train(record, "plain", 60.0, 70.0, 80.0)
+    train(record, "tuned", 61.0, 72.0, 83.0)
+    plain, tuned = (
+        [trial for trial in record.of(FINAL) if trial.label == label]
+        for label in ("plain", "tuned")
+    )
+    found = difference(tuned, plain, num_comparisons=4)
+    margin = 8.860200 / 3**0.5  # t of 1 - 0.05 / 8 with 2 degrees of freedom, deviation 1
+    assert (found.low, found.high) == pytest.approx((2 - margin, 2 + margin), rel=1e-6)
+    assert "(95 % interval -3.12 to 7.12, corrected for 4 comparisons, 3 seeds)" in sentence(
+        "A", "B", found
+    )
+
+
+def test_one_value_has_no_interval():
+    assert interval([70.0]) is None
+    assert interval([70.0, 70.0]) is None
+    assert interval([69.0, 71.0]) == pytest.approx((70 - 12.7062, 70 + 12.7062), rel=1e-5)
 
 
 def test_only_seeds_that_both_finished_are_paired(record):

@@ -72,6 +72,8 @@ def test_the_comparison_has_its_own_folder_page_and_table(searches: Searches, re
         "id",
         "report.html",
         "methods.parquet",
+        "figures",
+        "tables",
         "kd",
         "ft",
         "fsp",

@@ -60,6 +60,8 @@ def test_it_ends_well_and_leaves_its_files(searches: Searches, status: int) -> N
         "epochs.parquet",
         "best.yaml",
         "report.html",
+        "figures",
+        "tables",
         "teacher.pt",
         "checkpoints",
     }  # and so Ray's scratch folder is gone
@@ -171,6 +173,8 @@ def test_mlflow_has_the_searchs_files(searches: Searches, runs: SimpleNamespace)
         "report.html",
         "trials.parquet",
         "epochs.parquet",
+        "figures",  # which the report leads to
+        "tables",
     }
 
 

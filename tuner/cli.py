@@ -12,7 +12,7 @@ COMMANDS = {
     "teach": "train a teacher, or check one from a checkpoint",
     "distill": "train a student with one setting, without Ray",
     "reproduce": "run an experiment of a paper, published beside measured",
-    "report": "rebuild a search's report",
+    "report": "rebuild a search's report; of several, compare them",
     "cache": "list, check, prune or fill what is kept of teachers' outputs",
 }
 HELP = "usage: tuner COMMAND [options]\n\ncommands:\n" + "\n".join(

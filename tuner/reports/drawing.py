@@ -15,7 +15,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
@@ -112,15 +112,15 @@ def log_scale(axes: Axes, which: Literal["x", "y"]) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axis.get_view_interval())
     num_decades = math.log10(high / low)
-    if num_decades > 0.5:  # else a few of matplotlib's own
+    if num_decades > 0.5:
         digits = (1,) if num_decades > 3 else (1, 2, 5) if num_decades > 1 else (1, 2, 3, 5, 7)
         stride = max(1, round(num_decades / 7))
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         places = [digit * 10.0**n for n in powers if n % stride == 0 for digit in digits]
     else:
-        step = 10.0 ** math.floor(math.log10(high - low))
-        step *= 1 if (high - low) / step < 4 else 2
-        places = [step * n for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    axis.set_major_locator(FixedLocator([x for x in places if low <= x <= high]))
+        places = list(MaxNLocator(5).tick_values(low, high))
+    room = 1 + 1e-9  # a limit is not exact once it has been a logarithm
+    shown = [place for place in places if low / room <= place <= high * room]
+    axis.set_major_locator(FixedLocator(shown))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))

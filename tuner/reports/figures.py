@@ -309,6 +309,7 @@ def contour(study: optuna.Study, axis: str) -> Figure:
     with drawing(5.0, 3.8) as figure:
         axes = figure.subplots()
         axes.plot(x, y, linestyle="none")  # for the limits of the axes
+        axes.margins(0.06)
         for which, param in zip(("x", "y"), pair, strict=True):
             _label_param(axes, which, param, trials)
         _colour_between(axes, x, y, values, _norm(trials))
@@ -322,7 +323,6 @@ def contour(study: optuna.Study, axis: str) -> Figure:
             edgecolors="white",
             linewidths=1.2,
             zorder=3,
-            clip_on=False,
         )
         axes.grid(False)
         _colour_bar(figure, colours, axes, axis)
@@ -390,7 +390,7 @@ def _colour_between(
     scaled = low + spread * np.column_stack([fine.x, fine.y])
     places = axes.transScale.inverted().transform(scaled)
     axes.tricontourf(
-        Triangulation(*places.T, fine.triangles),
+        Triangulation(places[:, 0], places[:, 1], fine.triangles),
         between,
         levels=12,
         cmap=COLOUR_SCALE,

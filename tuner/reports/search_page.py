@@ -310,7 +310,8 @@ def _failed(record: Record) -> list[Table]:
 def _numbers(record: Record, trials: list[Trial]) -> pa.Table:
     """The rows of trials.parquet that are theirs, in their order."""
     places = {name: number for number, name in enumerate(record.trials)}
-    return trials_table(record).take([places[trial.trial] for trial in trials])
+    order = pa.array([places[trial.trial] for trial in trials], pa.int64())
+    return trials_table(record).take(order)
 
 
 def _epochs(trial: Trial) -> str:

@@ -103,9 +103,9 @@ def searches_findings(searches: Sequence[Searched], rows: Sequence[SearchRow]) -
     for other in others:
         reasons = differing(first, other)
         paragraphs.append(
-            f"{first.name} and {other.name} cannot be paired: they have not the same"
-            f" {', '.join(reasons)}, so their accuracies stand beside each other and no difference"
-            " is claimed."
+            f"{first.name} and {other.name} cannot be paired, for they differ in"
+            f" {' and '.join(reasons)}: their accuracies stand beside each other, and no"
+            " difference is claimed."
         )
     optimistic = [s.name for s in searches if s.request.get("select_on") == "test"]
     if optimistic:
@@ -128,6 +128,8 @@ def _group_findings(rows: list[SearchRow]) -> list[str]:
             sentences.append(f"{row.search} has no finished final training to compare with.")
         else:
             sentences.append(sentence(best.search, row.search, _reversed(row.to_best)))
+    if len(sentences) == 1:
+        return [f"{first} {sentences[0]}"]
     return [first, " ".join(sentences)]
 
 
