@@ -52,7 +52,8 @@ class TeacherRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: str = Field(
-        "digits", description="digits, cifar10, cifar100, parquet:DIR or imagefolder:DIR"
+        "digits",
+        description="digits, cifar10, cifar100, parquet:DIR, imagefolder:DIR or imagenet:DIR",
     )
     preset: str | None = Field(
         None,
