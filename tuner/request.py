@@ -72,7 +72,7 @@ class TeacherRequest(BaseModel):
     teacher: str | None = Field(
         None,
         description="NAME[@CHECKPOINT]; without a checkpoint it is trained once and kept; NAME may "
-        "be FILE.py:FUNCTION, torchvision:NAME or timm:NAME",
+        "be FILE.py:FUNCTION, torchvision:NAME (with @IMAGENET1K_V1: as published) or timm:NAME",
     )
     teacher_epochs: Int | None = Field(None, ge=1, description="epochs to train a teacher for")
     teacher_lr: Number | None = Field(

@@ -23,7 +23,8 @@ class Workload:
     limit: int | None  # training images; None: all
     validation_fraction: float
     teacher: str
-    teacher_checkpoint: str | None  # None: trained here, once
+    # A file, or the name of weights that torchvision publishes; None: trained here, once.
+    teacher_checkpoint: str | None
     teacher_epochs: int
     teacher_lr: float
     student: str
@@ -92,7 +93,9 @@ def resolve(given: dict[str, Any]) -> Workload:
     values = preset.values | _without_padding(given)
     name, _, checkpoint = str(values["teacher"]).partition("@")
     values["teacher"] = models.canonical_name(name)
-    values["teacher_checkpoint"] = absolute(checkpoint) if checkpoint else None
+    if checkpoint and not models.is_published(values["teacher"], checkpoint):
+        checkpoint = absolute(checkpoint)
+    values["teacher_checkpoint"] = checkpoint or None
     values["student"] = models.canonical_name(values["student"])
     values["data"] = _absolute_data(values["data"])
     values["data_dir"] = absolute(values["data_dir"])

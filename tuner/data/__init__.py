@@ -2,6 +2,7 @@
 
 from tuner.data.arrow_file import read_dataset
 from tuner.data.dataset import Dataset
+from tuner.data.image_files import ImageFiles, UnreadableImageError
 from tuner.data.opening import open_dataset
 from tuner.data.sources import FOLDER_SOURCES, NAMED_SOURCES
 from tuner.data.splits import Splits, split
@@ -11,7 +12,9 @@ __all__ = [
     "FOLDER_SOURCES",
     "NAMED_SOURCES",
     "Dataset",
+    "ImageFiles",
     "Splits",
+    "UnreadableImageError",
     "Views",
     "epoch_order",
     "evaluation_batches",
