@@ -45,13 +45,8 @@ def load_checkpoint(path: str | Path, name: str, num_classes: int) -> nn.Module:
     Weights are converted to torch's default dtype. Raises UnknownModel for the name and
     CheckpointError for the file.
     """
-    return load_weights(_read(Path(path)), path, name, num_classes)
-
-
-def load_weights(content: object, path: str | Path, name: str, num_classes: int) -> nn.Module:
-    """The same from what was in a file; `path` says where that was."""
     name = canonical_name(name)
-    weights = _state_dict(content, path)
+    weights = _state_dict(_read(Path(path)), path)
     model = _template(name, num_classes)
     if not _fits(weights, model):
         raise CheckpointError(_misfit(weights, path, name, num_classes))
