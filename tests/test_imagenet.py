@@ -415,7 +415,6 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
         yield Searches(tmp_path_factory.mktemp("imagenet-search"), data_dir)
 
 
-@pytest.mark.slow
 def test_a_whole_search_ends_and_resumes(searches, folder):
     options = SMALL | {"data": f"imagenet:{folder}", "space": "kd", "limit": 30}
     options |= {"trials": 2, "epochs": 2, "teacher_epochs": 1, "scheduler": "none"}
@@ -435,12 +434,11 @@ def test_a_whole_search_ends_and_resumes(searches, folder):
     same_results(searches, "whole", "cut")
 
 
-@pytest.mark.slow
 def test_a_search_names_the_unreadable_image(searches, copy, capsys):
     path = copy / "train" / CLASSES[2] / f"{CLASSES[2]}_7.JPEG"
     path.write_bytes(b"no image")
     options = SMALL | {"data": f"imagenet:{copy}", "space": "kd", "trials": 1, "epochs": 1}
     status = searches.run("spoilt", "--quiet", **options, limit=30, teacher_epochs=1)
     out, err = capsys.readouterr()
-    assert status in (1, 2)
+    assert status == 1
     assert f"{path}: not a readable image" in out + err

@@ -23,7 +23,7 @@ def decoded(where: str, file: Path | BytesIO) -> "Image":
     By Pillow, which lets Python's lock go: torchvision's decoder takes as long, and is
     deprecated.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file, formats=_FORMATS) as image:
@@ -33,6 +33,9 @@ def decoded(where: str, file: Path | BytesIO) -> "Image":
             return image.convert("RGB")
     # Pillow: SyntaxError for a broken PNG, ValueError for a broken header.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Pillow would name the file object.
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "its format is not known" if unknown else error
         raise UnreadableImageError(
-            f"{where}: not a readable image ({error}); replace or remove it"
+            f"{where}: not a readable image ({reason}); replace or remove it"
         ) from error
