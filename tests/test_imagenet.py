@@ -37,6 +37,7 @@ from tuner.teacher import teacher_of
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.named_outputs import assemble, of_images, select
 from tuner.teacher_cache.plan import CachedOutput
+from tuner.teacher_cache.planner import Demand, Room, Speeds, plan_outputs
 from tuner.workload import resolve
 
 CPU = torch.device("cpu")
@@ -375,6 +376,19 @@ def test_methods_fit_torchvisions_networks(method):
     gradients = [parameter.grad for parameter in student.parameters()]
     assert all(g is not None and g.isfinite().all() for g in gradients)
     assert any(g.abs().max() > 0 for g in gradients)
+
+
+def test_the_planner_caches_logits_of_imagenet_and_no_maps():
+    shapes = shapes_of(build_untrained("torchvision:resnet34", 1000), (224, 224))
+    maps = ("logits", *(f"feature_maps.{name}" for name in shapes.feature_maps))
+    demand = Demand((("logits",), maps), 1_229_920, 100, 0, batch_size=256, max_concurrent=1)
+    gpu = Speeds(teacher_seconds=3e-4, disk_bytes=2e9, memory_bytes=1e10)
+    room = Room(budget=500 * 10**9, free_memory=10**11, window=10**10)
+    plan, (logits, live) = plan_outputs(demand, shapes, "float16", gpu, room)
+    assert plan.cached == (CachedOutput("logits", 100, 0),)
+    assert logits.startswith("logits: cached in float16, 246.0 GB in all")
+    assert live.startswith("feature_maps.stage1, ")
+    assert ": live; " in live
 
 
 def distill(folder: Path, data_dir: str, *arguments: str) -> int:

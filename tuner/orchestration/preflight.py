@@ -14,7 +14,13 @@ from tuner.orchestration.prepare import Search, fit
 from tuner.storage import Storage
 from tuner.workload import Workload, open_data
 
-PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pyarrow")  # what a trial's numbers depend on
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "pyarrow",
+)  # what a trial's numbers depend on
 
 
 @dataclass(frozen=True)
