@@ -385,7 +385,7 @@ def test_the_planner_caches_logits_of_imagenet_and_no_maps():
     gpu = Speeds(teacher_seconds=3e-4, disk_bytes=2e9, memory_bytes=1e10)
     room = Room(budget=500 * 10**9, free_memory=10**11, window=10**10)
     plan, (logits, live) = plan_outputs(demand, shapes, "float16", gpu, room)
-    assert plan.cached == (CachedOutput("logits", 100, 0),)
+    assert plan.cached == (CachedOutput("logits", 100, 100),)
     assert logits.startswith("logits: cached in float16, 246.0 GB in all")
     assert live.startswith("feature_maps.stage1, ")
     assert ": live; " in live
