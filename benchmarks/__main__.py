@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks import losses, memory, overhead, search, sharing, trial
+from benchmarks import loader, losses, memory, overhead, search, sharing, trial
 from benchmarks.tables import RESULTS, print_table, write_json
 from benchmarks.timing import Row
 from tuner.errors import RequestError
@@ -17,6 +17,7 @@ from tuner.request import default_data_dir
 BENCHMARKS = {
     "trial": trial,
     "losses": losses,
+    "loader": loader,
     "sharing": sharing,
     "search": search,
     "overhead": overhead,

@@ -12,6 +12,7 @@ from models.checkpoint import CheckpointError, load_checkpoint
 from models.errors import UnknownModel
 from models.outputs import Outputs, Shapes, shapes_of
 from models.own_name import identity, short_name, without_layers
+from models.published import is_published, load_published
 from models.registry import MODELS, build, build_untrained, canonical_name
 
 __all__ = [
@@ -24,7 +25,9 @@ __all__ = [
     "build_untrained",
     "canonical_name",
     "identity",
+    "is_published",
     "load_checkpoint",
+    "load_published",
     "shapes_of",
     "short_name",
     "without_layers",

@@ -47,7 +47,16 @@ NUMBERS = [
 ]
 NAMES = [
     *("itrd", "kd", "kd,itrd", "kd,kd", "all", ",", "digits", "digits:", "parquet:", "parquet:.."),
-    *("parquet:none", "imagefolder:.", "imagefolder:/", "resnet8", "resnet20@good.pt", "@", "a@"),
+    *(
+        "parquet:none",
+        "imagefolder:.",
+        "imagefolder:/",
+        "imagenet:.",
+        "resnet8",
+        "resnet20@good.pt",
+        "@",
+        "a@",
+    ),
     *(
         "resnet8@good.pt",
         "resnet8@other.pt",

@@ -434,7 +434,8 @@ def test_an_image_size_below_one_is_refused(tmp_path):
 
 def test_the_tables_name_every_source():
     assert {*NAMED_SOURCES, *FOLDER_SOURCES} == {
-        "cifar10", "cifar100", "digits", "imagefolder", "parquet", "stl10", "tinyimagenet"
+        "cifar10", "cifar100", "digits", "imagefolder", "imagenet", "parquet", "stl10",
+        "tinyimagenet",
     }  # fmt: skip
 
 

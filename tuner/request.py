@@ -65,8 +65,8 @@ class TeacherRequest(BaseModel):
 
     data: str = Field(
         "digits",
-        description="digits, cifar10, cifar100, parquet:DIR, imagefolder:DIR, stl10:DIR or "
-        "tinyimagenet:DIR",
+        description="digits, cifar10, cifar100, parquet:DIR, imagefolder:DIR, imagenet:DIR, "
+        "stl10:DIR or tinyimagenet:DIR",
     )
     preset: str | None = Field(
         None,
@@ -85,7 +85,7 @@ class TeacherRequest(BaseModel):
     teacher: str | None = Field(
         None,
         description="NAME[@CHECKPOINT]; without a checkpoint it is trained once and kept; NAME may "
-        "be FILE.py:FUNCTION, torchvision:NAME or timm:NAME",
+        "be FILE.py:FUNCTION, torchvision:NAME (with @IMAGENET1K_V1: as published) or timm:NAME",
     )
     teacher_epochs: Int | None = Field(None, ge=1, description="epochs to train a teacher for")
     teacher_lr: Number | None = Field(

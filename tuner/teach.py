@@ -18,6 +18,7 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     parser = parser_for(TeachRequest, prog, "Trains a teacher, or checks one from a checkpoint.")
     request = read_request(TeachRequest, vars(parser.parse_args(arguments)))
 
+    import models
     from tuner.distillation import DivergedError, evaluate
     from tuner.storage import Storage
     from tuner.teacher import find_teacher, kept_teacher, write_teacher
@@ -41,13 +42,16 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
             return 1
     device = default_device()
     teacher = teacher.to(device)
-    path = Path(workload.teacher_checkpoint or kept_teacher(workload, dataset))
+    given = workload.teacher_checkpoint
     for name in ("validation", "test"):
         accuracy = evaluate(teacher, dataset, getattr(splits, name), device)["accuracy"]
         print(f"{name} accuracy {accuracy:.2f} %")  # noqa: T201
     if output is not None:
-        path = output
-        write_teacher(Storage(str(path.parent)), teacher, path.name)
+        write_teacher(Storage(str(output.parent)), teacher, output.name)
+    elif given is not None and models.is_published(workload.teacher, given):
+        print(f"use it with --teacher {workload.teacher}@{given}")  # noqa: T201
+        return 0
+    path = output or Path(given or kept_teacher(workload, dataset))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     print(f"{path}  sha256 {digest}")  # noqa: T201
     print(f"use it with --teacher {workload.teacher}@{path}")  # noqa: T201

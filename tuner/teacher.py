@@ -49,7 +49,10 @@ def find_teacher(workload: Workload, dataset: Dataset) -> nn.Module | None:
     """
     name, num_classes = workload.teacher, dataset.num_classes
     if workload.teacher_checkpoint is not None:
-        return frozen(models.load_checkpoint(workload.teacher_checkpoint, name, num_classes))
+        given = workload.teacher_checkpoint
+        if models.is_published(name, given):
+            return frozen(models.load_published(name, given, num_classes))
+        return frozen(models.load_checkpoint(given, name, num_classes))
     path = kept_teacher(workload, dataset)
     try:
         return read_teacher(Storage(str(path.parent)), name, num_classes, path.name)

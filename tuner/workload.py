@@ -23,7 +23,8 @@ class Workload:
     limit: int | None  # training images; None: all
     validation_fraction: float
     teacher: str
-    teacher_checkpoint: str | None  # None: trained here, once
+    # A file, or the name of weights that torchvision publishes; None: trained here, once.
+    teacher_checkpoint: str | None
     teacher_epochs: int
     teacher_lr: float
     student: str
@@ -83,16 +84,18 @@ class Workload:
 def resolve(given: dict[str, Any]) -> Workload:
     """Fills in what was not given (None) from a preset, the named one or the data's.
 
-    Raises RequestError for an unknown preset, models.UnknownModel for a teacher or student
-    that is not known.
+    Raises RequestError for an unknown preset and for padding of ImageNet,
+    models.UnknownModel for a teacher or student that is not known.
     """
     given = {name: value for name, value in given.items() if value is not None}
     given.setdefault("preset", preset_for(given["data"]))
     preset = find_preset(given["preset"])
-    values = preset.values | given
+    values = preset.values | _without_padding(given)
     name, _, checkpoint = str(values["teacher"]).partition("@")
     values["teacher"] = models.canonical_name(name)
-    values["teacher_checkpoint"] = absolute(checkpoint) if checkpoint else None
+    if checkpoint and not models.is_published(values["teacher"], checkpoint):
+        checkpoint = absolute(checkpoint)
+    values["teacher_checkpoint"] = checkpoint or None
     values["student"] = models.canonical_name(values["student"])
     values["data"] = _absolute_data(values["data"])
     values["data_dir"] = absolute(values["data_dir"])
@@ -139,6 +142,18 @@ def num_cpus() -> int:
 def absolute(path: str) -> str:
     """A path that means the same in every process, wherever that runs."""
     return os.path.abspath(Path(path).expanduser())
+
+
+def _without_padding(given: dict[str, Any]) -> dict[str, Any]:
+    """Where images are cropped at random and resized, none is padded, whatever the preset."""
+    if not given["data"].startswith("imagenet:"):
+        return given
+    if given.get("crop_padding"):
+        raise RequestError(
+            f"crop_padding is {given['crop_padding']} but imagenet:DIR has random resized crops "
+            "instead of padded ones; leave out --crop-padding"
+        )
+    return given | {"crop_padding": 0}
 
 
 def _absolute_data(spec: str) -> str:

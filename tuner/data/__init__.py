@@ -2,6 +2,8 @@
 
 from tuner.data.arrow_file import read_dataset
 from tuner.data.dataset import Dataset
+from tuner.data.encoded_image import UnreadableImageError
+from tuner.data.image_files import ImageFiles
 from tuner.data.opening import open_dataset
 from tuner.data.sources import FOLDER_SOURCES, NAMED_SOURCES
 from tuner.data.splits import Splits, split
@@ -11,7 +13,9 @@ __all__ = [
     "FOLDER_SOURCES",
     "NAMED_SOURCES",
     "Dataset",
+    "ImageFiles",
     "Splits",
+    "UnreadableImageError",
     "Views",
     "epoch_order",
     "evaluation_batches",

@@ -1,18 +1,21 @@
 """The Arrow file of a data set: one uncompressed record batch, so that it maps without a copy.
 
-Columns: `image` (fixed_size_list<uint8>, 3 x H x W) and `label` (int64). The rest
-is JSON in the schema's metadata.
+Columns: `image` (fixed_size_list<uint8>, 3 x H x W) and `label` (int64). Of images that stay
+in their files `path` (string) and `num_bytes` (int64) stand for the pixels. The rest is JSON in
+the schema's metadata.
 """
 
 import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tuner.data.dataset import Channels, Dataset
+from tuner.data.image_files import ImageFiles
 from tuner.data.sources.raw_data import RawData
 from tuner.errors import RequestError
 
@@ -27,9 +30,9 @@ def write_dataset(path: Path, raw: RawData, *, spec: str, name: str) -> None:
     Whoever looks sees no file or a whole one. The caller holds the lock: there is
     one temporary name. Raises OSError when the folder cannot be written.
     """
-    images, labels = np.ascontiguousarray(raw.images), raw.labels.astype(np.int64)
+    images, labels = raw.images, raw.labels.astype(np.int64)
     mean, std = raw.mean_and_std or _mean_and_std(images[: raw.num_train])
-    metadata = {
+    metadata: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "spec": spec,
         "name": name,
@@ -42,12 +45,20 @@ def write_dataset(path: Path, raw: RawData, *, spec: str, name: str) -> None:
     # The name of the source stays out: equal content, equal fingerprint.
     content = {key: metadata[key] for key in ("shape", "num_train", "class_names", "mean", "std")}
     digest = hashlib.sha256(json.dumps(content).encode())
-    digest.update(images.data)
+    if isinstance(images, ImageFiles):
+        digest.update("\n".join(images.paths.to_pylist()).encode())
+        digest.update(images.num_bytes.data)
+        metadata["folder"] = os.fspath(images.folder)
+        columns = {"path": images.paths, "num_bytes": pa.array(images.num_bytes)}
+    else:
+        images = np.ascontiguousarray(images)
+        digest.update(images.data)
+        pixels = pa.FixedSizeListArray.from_arrays(pa.array(images.reshape(-1)), images[0].size)
+        columns = {"image": pixels}
     digest.update(labels.data)
     metadata["fingerprint"] = digest.hexdigest()
 
-    pixels = pa.FixedSizeListArray.from_arrays(pa.array(images.reshape(-1)), images[0].size)
-    batch = pa.record_batch({"image": pixels, "label": pa.array(labels)})
+    batch = pa.record_batch(columns | {"label": pa.array(labels)})
     batch = batch.replace_schema_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
     partial = path.with_name(path.name + ".partial")
     with open(partial, "wb") as file:
@@ -59,7 +70,7 @@ def write_dataset(path: Path, raw: RawData, *, spec: str, name: str) -> None:
 
 
 def read_dataset(path: str | Path) -> Dataset:
-    """Maps an existing Arrow file; the images are a zero-copy, read-only view of it.
+    """Maps an existing Arrow file; images in memory are a zero-copy, read-only view of it.
 
     Raises RequestError when the file is missing, truncated or of another format.
     """
@@ -73,10 +84,9 @@ def read_dataset(path: str | Path) -> Dataset:
             if reader.num_record_batches != 1:
                 raise ValueError(f"it has {reader.num_record_batches} record batches")
             batch = reader.get_batch(0)
-        images = batch["image"].flatten().to_numpy(zero_copy_only=True)
+        images = _files(batch, metadata) if "folder" in metadata else _pixels(batch, metadata)
         labels = batch["label"].to_numpy(zero_copy_only=True)
         # Raises when the file's columns do not have the sizes that it tells.
-        images = images.reshape(metadata["shape"])
         labels = labels.reshape(metadata["shape"][:1])
         return Dataset(
             spec=metadata["spec"],
@@ -96,6 +106,16 @@ def read_dataset(path: str | Path) -> Dataset:
             f"{path}: not a readable data set of this version ({error}); "
             "delete it and open the data again, which rebuilds it"
         ) from error
+
+
+def _pixels(batch: pa.RecordBatch, metadata: dict[str, Any]) -> np.ndarray:
+    pixels: np.ndarray = batch["image"].flatten().to_numpy(zero_copy_only=True)
+    return pixels.reshape(metadata["shape"])
+
+
+def _files(batch: pa.RecordBatch, metadata: dict[str, Any]) -> ImageFiles:
+    num_bytes = batch["num_bytes"].to_numpy(zero_copy_only=True)
+    return ImageFiles(Path(metadata["folder"]), batch["path"], num_bytes, metadata["shape"][2])
 
 
 def _mean_and_std(images: np.ndarray) -> tuple[Channels, Channels]:

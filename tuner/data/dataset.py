@@ -1,9 +1,11 @@
-"""A data set in memory: views of the memory-mapped Arrow file that holds it."""
+"""A data set: views of the memory-mapped Arrow file that holds it, or the list of its files."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from tuner.data.image_files import ImageFiles
 
 Channels = tuple[float, float, float]  # one number each for red, green, blue
 
@@ -18,14 +20,15 @@ class Dataset:
     spec: str  # as on the command line, a folder by its absolute path
     name: str
     path: Path  # of the Arrow file
-    images: np.ndarray  # uint8 [N, 3, H, W]
+    images: np.ndarray | ImageFiles  # uint8 [N, 3, H, W], in memory or decoded when asked for
     labels: np.ndarray  # int64 [N]
     num_train: int
     class_names: tuple[str, ...]
     mean: Channels  # of the training images, values in [0, 1]
     std: Channels
     # sha256 of all that the networks see: images, labels, class names, the
-    # boundary between training and test rows, mean and std.
+    # boundary between training and test rows, mean and std. Of images that stay in their
+    # files: paths and sizes.
     fingerprint: str
     in_file: bool = True  # whether the Arrow file exists: noise has none
 

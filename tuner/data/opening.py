@@ -24,7 +24,7 @@ def open_dataset(spec: str, data_dir: Path, *, image_size: int | None = None) ->
     (folder; names, sizes and times of its files), the image size and the format. A
     damaged file is rebuilt; of several processes that want it one builds it, the
     others wait. image_size (pixels): each image's shorter side is resized to it, then
-    the centre is cropped, giving squares. Raises RequestError.
+    the centre is cropped, giving squares; ImageNet's are 224 without. Raises RequestError.
     """
     if image_size is not None and image_size < 1:
         raise RequestError(f"the image size is {image_size}; it must be at least 1 pixel")

@@ -4,9 +4,9 @@ What an image looks like depends on (seed, pass, row) alone, never on the batch 
 it comes in. Epochs and passes count from 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,9 @@ from losses.batch import Batch
 from tuner.data.arrow_file import read_dataset
 from tuner.data.dataset import Dataset
 from tuner.data.hashing import hash_numbers
+from tuner.data.image_files import ImageFiles
+from tuner.data.random_crops import draw_crops
+from tuner.data.streaming import Draw, stream
 
 RESIDENT_SHARE = 0.25  # of a GPU's free memory that a data set may take
 
@@ -98,7 +101,9 @@ class Views:
     rows: np.ndarray  # int64 [N]
     seed: int
     num_passes: int
-    padding: int  # pixels, filled with black as torchvision's RandomCrop does
+    # Pixels, filled with black as torchvision's RandomCrop does. Images that stay in their files
+    # are cropped at random and resized instead.
+    padding: int
     flip: bool
 
     def pass_of(self, epoch: int) -> int:
@@ -111,8 +116,8 @@ class Views:
 
     def images(self, rows: np.ndarray, pass_number: int, device: torch.device) -> Tensor:
         """Views of some rows, normalised: float32 [B, 3, H, W] on the device."""
-        drawn = self._draw(rows, pass_number)
-        return _Pixels(self.dataset, device).augmented(rows, drawn, self.padding)
+        (images,) = self._seen([rows], pass_number, device)
+        return images
 
     def batches(self, epoch: int, batch_size: int, device: torch.device) -> Iterator[Batch]:
         """One epoch: shuffled, augmented, normalised, on the device.
@@ -122,23 +127,38 @@ class Views:
         two).
         """
         order = self.order(epoch)
-        # Drawn for the whole epoch at once: some microseconds a batch instead of a hundred.
-        drawn = self._draw(order, self.pass_of(epoch))
-        pixels = _Pixels(self.dataset, device)
         num_steps = num_batches(len(order), batch_size)
+        if not num_steps:
+            return
+        batches = np.split(order, range(batch_size, num_steps * batch_size, batch_size))
         # Halved to fit what torch.Generator.manual_seed takes: 0 ... 2**63 - 1.
         seeds = hash_numbers(np.arange(num_steps), _STEP, self.seed, epoch) >> np.uint64(1)
-        for step, seed in enumerate(seeds.tolist()):
-            start = step * batch_size
-            stop = start + batch_size if step + 1 < num_steps else len(order)
-            rows = order[start:stop]
-            images = pixels.augmented(rows, drawn.rows(start, stop), self.padding)
+        seen = self._seen(batches, self.pass_of(epoch), device)
+        for rows, images, seed in zip(batches, seen, seeds.tolist(), strict=True):
             yield _batch(images, self.dataset, rows, seed)._replace(epoch=epoch)
 
-    def _draw(self, rows: np.ndarray, pass_number: int) -> Augmentation:
-        return draw_augmentation(
-            rows, seed=self.seed, pass_number=pass_number, padding=self.padding, flip=self.flip
+    def _seen(
+        self, batches: Sequence[np.ndarray], pass_number: int, device: torch.device
+    ) -> Iterator[Tensor]:
+        """The views of each batch of rows."""
+        pixels = _Pixels(self.dataset, device)
+        if isinstance(self.dataset.images, ImageFiles):
+            draw = partial(draw_crops, seed=self.seed, pass_number=pass_number, flip=self.flip)
+            yield from pixels.streamed(batches, draw)
+            return
+        # Drawn for the whole epoch at once: some microseconds a batch instead of a hundred.
+        drawn = draw_augmentation(
+            np.concatenate(batches),
+            seed=self.seed,
+            pass_number=pass_number,
+            padding=self.padding,
+            flip=self.flip,
         )
+        start = 0
+        for rows in batches:
+            stop = start + len(rows)
+            yield pixels.augmented(rows, drawn.rows(start, stop), self.padding)
+            start = stop
 
 
 def evaluation_batches(
@@ -149,21 +169,28 @@ def evaluation_batches(
     A batch's seed is its number.
     """
     pixels = _Pixels(dataset, device)
-    for step, start in enumerate(range(0, len(indices), batch_size)):
-        rows = indices[start : start + batch_size]
-        yield _batch(pixels.plain(rows), dataset, rows, step)
+    starts = range(0, len(indices), batch_size)
+    batches = [indices[start : start + batch_size] for start in starts]
+    if isinstance(dataset.images, ImageFiles):
+        seen = pixels.streamed(batches, None)
+    else:
+        seen = map(pixels.plain, batches)
+    for step, (rows, images) in enumerate(zip(batches, seen, strict=True)):
+        yield _batch(images, dataset, rows, step)
 
 
 class _Pixels:
     """Images of a data set as normalised tensors on a device: (x / 255 - mean) / std.
 
     On a GPU the whole data set lies in its memory and is augmented there; on a CPU NumPy
-    gathers from the mapped file three times as fast as torch would.
+    gathers from the mapped file three times as fast as torch would. Images that stay in their
+    files are decoded by threads.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self._dataset = dataset
-        on_device = device.type != "cpu" and dataset.in_file
+        in_memory = dataset.in_file and not isinstance(dataset.images, ImageFiles)
+        on_device = device.type != "cpu" and in_memory
         self._resident = _resident(dataset.path, device) if on_device else None
         self._device = device
         self._mean = torch.tensor(dataset.mean, device=device).view(3, 1, 1)
@@ -183,6 +210,12 @@ class _Pixels:
         resident = self._resident[_moved(rows, self._device)]
         return self._normalised(augment_on_device(resident, augmentation, padding))
 
+    def streamed(self, batches: Sequence[np.ndarray], draw: Draw | None) -> Iterator[Tensor]:
+        """Batches of rows, each image with its own crop, or without `draw` its centre."""
+        assert isinstance(self._dataset.images, ImageFiles)
+        for images in stream(self._dataset.images, batches, draw):
+            yield self._normalised(_moved(images, self._device))
+
     def _normalised(self, pixels: Tensor) -> Tensor:
         return pixels.to(torch.float32).div_(255).sub_(self._mean).div_(self._std)
 
@@ -192,6 +225,7 @@ class _Pixels:
 def _resident(path: Path, device: torch.device) -> Tensor | None:
     """All images, uint8 [N, 3, H, W], in the device's memory; None where they are too large."""
     images = read_dataset(path).images
+    assert isinstance(images, np.ndarray)
     if device.type == "cuda":
         free_bytes, _ = torch.cuda.mem_get_info(device)
         if images.nbytes > RESIDENT_SHARE * free_bytes:

@@ -15,7 +15,13 @@ from tuner.orchestration.task import Task
 from tuner.storage import Storage
 from tuner.workload import Workload, open_data
 
-PACKAGES = ("torch", "torchvision", "numpy", "pyarrow")  # what a trial's numbers depend on
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "pyarrow",
+)  # what a trial's numbers depend on
 
 
 @dataclass(frozen=True)

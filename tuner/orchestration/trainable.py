@@ -20,7 +20,7 @@ from torch import nn
 
 from losses import LossError
 from tuner.checkpoint import DamagedCheckpointError
-from tuner.data import Dataset, Splits
+from tuner.data import Dataset, Splits, UnreadableImageError
 from tuner.distillation import Distillation, DivergedError, Metrics
 from tuner.execution import FLOAT32, Execution, device_for
 from tuner.method import code_of, method_named
@@ -63,7 +63,7 @@ def train(config: dict[str, Any], job: Job) -> None:
     try:
         storage = PatientStorage(job.storage_uri, job.patience_seconds)
         _train(config, job, storage, f"checkpoints/{name}.pt", device)
-    except (DivergedError, LossError) as error:
+    except (DivergedError, LossError, UnreadableImageError) as error:
         tune.report({FAILURE: str(error)})
     except torch.OutOfMemoryError as error:
         tune.report({FAILURE: f"out of memory: {error}", OUT_OF_MEMORY: True})

@@ -7,6 +7,7 @@ from pathlib import Path
 from tuner.data.sources.cifar import Cifar
 from tuner.data.sources.digits import Digits
 from tuner.data.sources.image_folder import ImageFolder
+from tuner.data.sources.imagenet import ImageNet
 from tuner.data.sources.parquet import ParquetFolder
 from tuner.data.sources.raw_data import RawData, Source
 from tuner.data.sources.stl10 import Stl10
@@ -16,6 +17,7 @@ from tuner.errors import RequestError
 NAMED_SOURCES = ("cifar10", "cifar100", "digits")
 FOLDER_SOURCES: dict[str, Callable[[Path], Source]] = {
     "imagefolder": ImageFolder,
+    "imagenet": ImageNet,
     "parquet": ParquetFolder,
     "stl10": Stl10,
     "tinyimagenet": TinyImageNet,

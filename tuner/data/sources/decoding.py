@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tuner.data.encoded_image import decoded
 from tuner.errors import RequestError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-# No others: Pillow would run Ghostscript on what calls itself EPS.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 def decode_images(
@@ -67,22 +65,11 @@ def _empty_images(num_images: int, height: int, width: int) -> np.ndarray:
 
 
 def _decode(where: str, file: Path | BytesIO, image_size: int | None) -> np.ndarray:
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings(), Image.open(file, formats=_FORMATS) as image:
-            # Of a large image, and of small flaws that it can live with.
-            warnings.simplefilter("ignore")
-            if image.mode.startswith(("I", "F")):
-                # Pillow would clip these to white instead of scaling them.
-                raise ValueError("it has more than 8 bits per channel; convert it to 8")
-            rgb = image.convert("RGB")
-    # Pillow: SyntaxError for a broken PNG, ValueError for a broken header.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise RequestError(
-            f"{where}: not a readable image ({error}); replace or remove it"
-        ) from error
-    return _pixels(rgb if image_size is None else _resize(rgb, image_size))
+    with warnings.catch_warnings():
+        # Of a large image, and of small flaws that it can live with.
+        warnings.simplefilter("ignore")
+        image = decoded(where, file)
+    return _pixels(image if image_size is None else _resize(image, image_size))
 
 
 def _resize(image: "Image", image_size: int) -> "Image":

@@ -7,13 +7,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from tuner.data.dataset import Channels
+from tuner.data.image_files import ImageFiles
 from tuner.errors import RequestError
 
 
 class RawData(NamedTuple):
-    """A whole data set in memory, training rows first."""
+    """A whole data set, training rows first."""
 
-    images: np.ndarray  # uint8 [N, 3, H, W]
+    images: np.ndarray | ImageFiles  # uint8 [N, 3, H, W], or where such images are
     labels: np.ndarray  # int [N], each in 0 ... len(class_names) - 1
     num_train: int
     class_names: tuple[str, ...]
