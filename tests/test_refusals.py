@@ -17,7 +17,7 @@ import tuner.teach
 from models import Shapes, shapes_of
 from tuner.arguments import ENVIRONMENT
 from tuner.errors import RequestError
-from tuner.orchestration import prepare
+from tuner.orchestration import task
 from tuner.orchestration.prepare import plan_search
 from tuner.orchestration.record import Record
 from tuner.orchestration.run import search_yaml
@@ -251,7 +251,7 @@ def test_a_pin_that_the_method_cannot_use_is_refused(refused, pin, sentence):
 def test_a_method_that_does_not_fit_the_networks_is_refused(refused, monkeypatch):
     """All known networks share some map's size; with a student of one small map they do not."""
     shapes = Shapes((10,), (4,), {"stage1": (4, 3, 3)})
-    monkeypatch.setattr(prepare, "shapes_of", lambda network, size, name: next(both))
+    monkeypatch.setattr(task, "shapes_of", lambda network, size, name: next(both))
     both = iter((shapes, shapes_of(models.build("resnet8", 10), (8, 8))))
     assert refused(tuner.search, "--space", "mimkd") == (
         "mimkd: no map of the student has the height and width of one of the teacher"
