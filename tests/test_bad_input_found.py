@@ -243,7 +243,7 @@ def test_class_names_that_are_none_are_numbers(capfd, names):
 def test_an_image_never_starts_another_program(refusal):
     """Pillow hands what calls itself EPS to Ghostscript."""
     data = parquet(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", [0, 1] * 20)
-    assert "not a readable image" in refusal(tuner.teach, "--data", data)
+    assert "its format is not known" in refusal(tuner.teach, "--data", data)
 
 
 def test_images_that_no_memory_could_hold_are_refused():

@@ -1,6 +1,8 @@
 """ImageNet's layout, streamed: the views, the refusals, and whole trainings, on a tiny folder."""
 
 import shutil
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -275,9 +277,17 @@ def test_evaluation_batches_are_that_view_normalised(dataset):
     assert dataset.images[:2].shape == (2, 3, SIZE, SIZE)
 
 
-def test_who_stops_in_the_middle_leaves_no_thread_behind(dataset):
-    import threading
+def test_flaws_that_pillow_lives_with_are_not_told(copy, tmp_path):
+    path = copy / "train" / CLASSES[0] / f"{CLASSES[0]}_5.JPEG"
+    cut_exif = bytes.fromhex("4578696600004949 2a0008000000 05001a010500 01000000 ffff0000")
+    Image.new("RGB", (60, 50)).save(path, "JPEG", exif=cut_exif)
+    dataset = open_dataset(f"imagenet:{copy}", tmp_path, image_size=SIZE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert epoch_of(views_of(dataset)).isfinite().all()
 
+
+def test_who_stops_in_the_middle_leaves_no_thread_behind(dataset):
     before = threading.active_count()
     batches = views_of(dataset).batches(1, 4, CPU)
     next(batches)

@@ -17,7 +17,7 @@ import tuner.teach
 from models import Shapes, shapes_of
 from tuner.arguments import ENVIRONMENT
 from tuner.errors import RequestError
-from tuner.orchestration import task
+from tuner.orchestration import prepare, task
 from tuner.orchestration.prepare import plan_search
 from tuner.orchestration.record import Record
 from tuner.orchestration.run import search_yaml

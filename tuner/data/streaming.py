@@ -1,5 +1,6 @@
 """Batches of images that are decoded in threads, ahead of who takes them."""
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,6 +40,9 @@ def stream(
         starts = range(0, len(rows), _IMAGES_PER_TASK)
         return images, [pool.submit(decode, start) for start in starts]
 
+    # Of large images, and of small flaws that Pillow can live with; ImageNet has some. Not
+    # `catch_warnings`, which is not for threads.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     pool = ThreadPoolExecutor(num_threads or torch.get_num_threads())
     begun: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
     try:
