@@ -312,7 +312,9 @@ def contour(study: optuna.Study, axis: str) -> Figure:
         axes.margins(0.06)
         for which, param in zip(("x", "y"), pair, strict=True):
             _label_param(axes, which, param, trials)
+        limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
         _colour_between(axes, x, y, values, _norm(trials))
+        axes.set(**limits)  # room for the points on the edges, which contours take away
         axes.scatter(
             x,
             y,
@@ -320,8 +322,8 @@ def contour(study: optuna.Study, axis: str) -> Figure:
             cmap=COLOUR_SCALE,
             norm=_norm(trials),
             s=42,
-            edgecolors="white",
-            linewidths=1.2,
+            edgecolors=INK,
+            linewidths=0.8,
             zorder=3,
         )
         axes.grid(False)
