@@ -315,17 +315,10 @@ def contour(study: optuna.Study, axis: str) -> Figure:
         limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
         _colour_between(axes, x, y, values, _norm(trials))
         axes.set(**limits)  # room for the points on the edges, which contours take away
-        axes.scatter(
-            x,
-            y,
-            c=values,
-            cmap=COLOUR_SCALE,
-            norm=_norm(trials),
-            s=42,
-            edgecolors=INK,
-            linewidths=0.8,
-            zorder=3,
-        )
+        # Rings that show on every colour, and on every page.
+        axes.scatter(x, y, s=46, c="black", linewidths=0, zorder=3)
+        axes.scatter(x, y, s=36, c="white", linewidths=0, zorder=3)
+        axes.scatter(x, y, s=20, c=values, norm=_norm(trials), linewidths=0, zorder=3)
         axes.grid(False)
         _colour_bar(figure, colours, axes, axis)
     caption = f"{_basis(study)} Points are trials; the colours between them are a guess."
