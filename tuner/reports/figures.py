@@ -46,6 +46,7 @@ LABEL_COLOURS = {"tuned": RED, "published": BLUE, "plain": GREEN}
 LABEL_DASHES = {"tuned": "-", "published": "--", "plain": ":"}
 SLICES_PER_ROW = 3
 MIN_TRIALS = 2  # full-length, for importances and all that compares trials
+MAX_DRAWN = 20_000  # points of lines in an SVG; of more it holds a picture
 LONGEST = 24  # characters of an option or a name on an axis
 
 
@@ -110,6 +111,7 @@ def search_curves(record: Record, winner: Trial | None, metric: str, axis: str) 
                 linestyle=dash,
                 linewidth=2.4 if group == "winner" else 1,
                 marker="o" if all(len(trial.epochs) < 2 for trial in members) else None,
+                rasterized=len(x) > MAX_DRAWN,
                 label=group if group == "winner" else f"{group} ({len(members)})",
             )
         _label_curves(axes, axis)
@@ -378,7 +380,7 @@ def _colour_between(
         triangles = Triangulation(*((points - low) / spread).T)
         # Fine enough for straight edges on a logarithmic axis too.
         fine, between = UniformTriRefiner(triangles).refine_field(
-            values, LinearTriInterpolator(triangles, values), subdiv=4
+            values, LinearTriInterpolator(triangles, values), subdiv=4 if len(values) < 50 else 2
         )
     except (RuntimeError, ValueError):  # all on one line, or nearly
         return
