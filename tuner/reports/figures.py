@@ -46,6 +46,7 @@ LABEL_COLOURS = {"tuned": RED, "published": BLUE, "plain": GREEN}
 LABEL_DASHES = {"tuned": "-", "published": "--", "plain": ":"}
 SLICES_PER_ROW = 3
 MIN_TRIALS = 2  # full-length, for importances and all that compares trials
+MAX_DRAWN = 20_000  # points of lines in an SVG; of more it holds a picture
 LONGEST = 24  # characters of an option or a name on an axis
 
 
@@ -110,6 +111,7 @@ def search_curves(record: Record, winner: Trial | None, metric: str, axis: str) 
                 linestyle=dash,
                 linewidth=2.4 if group == "winner" else 1,
                 marker="o" if all(len(trial.epochs) < 2 for trial in members) else None,
+                rasterized=len(x) > MAX_DRAWN,
                 label=group if group == "winner" else f"{group} ({len(members)})",
             )
         _label_curves(axes, axis)
@@ -312,18 +314,13 @@ def contour(study: optuna.Study, axis: str) -> Figure:
         axes.margins(0.06)
         for which, param in zip(("x", "y"), pair, strict=True):
             _label_param(axes, which, param, trials)
+        limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
         _colour_between(axes, x, y, values, _norm(trials))
-        axes.scatter(
-            x,
-            y,
-            c=values,
-            cmap=COLOUR_SCALE,
-            norm=_norm(trials),
-            s=42,
-            edgecolors="white",
-            linewidths=1.2,
-            zorder=3,
-        )
+        axes.set(**limits)  # room for the points on the edges, which contours take away
+        # Rings that show on every colour, and on every page.
+        axes.scatter(x, y, s=46, c="black", linewidths=0, zorder=3)
+        axes.scatter(x, y, s=36, c="white", linewidths=0, zorder=3)
+        axes.scatter(x, y, s=20, c=values, norm=_norm(trials), linewidths=0, zorder=3)
         axes.grid(False)
         _colour_bar(figure, colours, axes, axis)
     caption = f"{_basis(study)} Points are trials; the colours between them are a guess."
@@ -383,7 +380,7 @@ def _colour_between(
         triangles = Triangulation(*((points - low) / spread).T)
         # Fine enough for straight edges on a logarithmic axis too.
         fine, between = UniformTriRefiner(triangles).refine_field(
-            values, LinearTriInterpolator(triangles, values), subdiv=4
+            values, LinearTriInterpolator(triangles, values), subdiv=4 if len(values) < 50 else 2
         )
     except (RuntimeError, ValueError):  # all on one line, or nearly
         return

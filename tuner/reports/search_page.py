@@ -74,9 +74,9 @@ def _document(storage: Storage, record: Record, text: str, request: dict[str, An
         parts=[
             Facts("Workload", workload_text(request)),
             _comparison(rows, is_optimistic=request.get("select_on") == "test"),
-            figures.final_accuracies(groups),
+            *([figures.final_accuracies(groups)] if finals else []),
             _hyperparameters(record, space, best),
-            figures.final_curves(record, metric, axis),
+            *([figures.final_curves(record, metric, axis)] if finals else []),
             figures.search_curves(record, best, metric, axis),
             *_search_figures(record, space, problem, metric, axis),
             _trials(record, best, metric, axis),

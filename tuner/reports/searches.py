@@ -86,7 +86,12 @@ def pairable(searches: Sequence[Searched]) -> list[list[Searched]]:
 
 def differing(one: Searched, other: Searched) -> list[str]:
     """What keeps two searches from being paired, in words."""
-    return [what for key, what in PAIRED_BY.items() if _value(one, key) != _value(other, key)]
+    reasons = [
+        what for key, what in PAIRED_BY.items() if one.request.get(key) != other.request.get(key)
+    ]
+    # One name may stand for other images elsewhere; the journal knows what was read.
+    contents = {search.record.header.get("data") for search in (one, other)} - {None}
+    return ["data", *reasons] if len(contents) > 1 and "data" not in reasons else reasons
 
 
 def searches_findings(searches: Sequence[Searched], rows: Sequence[SearchRow]) -> list[str]:
@@ -174,9 +179,3 @@ def _validation(search: Searched) -> float:
 
 def _num_finished(search: Searched) -> int:
     return sum(trial.is_full_length for trial in search.winner)
-
-
-def _value(search: Searched, key: str) -> Any:
-    # The data by their content, as far as it is recorded: one name may stand for others elsewhere.
-    fingerprint = search.record.header.get("data") if key == "data" else None
-    return fingerprint or search.request.get(key)
