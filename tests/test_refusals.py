@@ -120,6 +120,7 @@ ITRD = ("--space", "itrd")
         ([*ITRD, "--runs-dir", "ftp://x"], "cannot open 'ftp://x'"),
         ([*ITRD, "--name", "a/b"], "the name 'a/b' is no good as a folder's"),
         ([*ITRD, "--name", ".."], "the name '..' is no good as a folder's"),
+        ([*ITRD, "--name", "ledger"], "'ledger' is the folder of all searches' finished"),
         ([*ITRD, "--deterministic"], "deterministic needs --scheduler none or --max-concurrent 1"),
         ([*ITRD, "--scheduler", "pbt", "--trials", "3"], "trials is 3 but pbt needs a population"),
         ([*ITRD, "--scheduler", "pbt", "--algo", "gp"], "--algo gp has no say in them"),

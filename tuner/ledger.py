@@ -56,15 +56,17 @@ class Circumstances:
     teacher: str  # digest of its weights
     precision: str  # of a student's step
     code: tuple[str, ...]  # of a person's own networks and method
+    compiled: bool = False  # a student's step
+    cache_precision: str = "float16"  # of the teacher's outputs, where they are kept
 
     def content(self, method: str, setting: Setting, seed: int) -> dict[str, Any]:
         """All that the result of a final training depends on, as JSON."""
-        workload = self.workload
-        return {
+        workload, is_plain = self.workload, method == "plain"
+        content = {
             "format": FORMAT,
-            "teacher": "" if method == "plain" else self.teacher,
+            "teacher": "" if is_plain else self.teacher,
             "student": models.identity(workload.student),
-            "code": [] if method == "plain" else list(self.code),
+            "code": [] if is_plain else list(self.code),
             "data": self.data,
             "split": [workload.limit, workload.validation_fraction, workload.seed],
             "schedule": workload.schedule(),
@@ -73,6 +75,12 @@ class Circumstances:
             "setting": {name: value for name, value in setting.items() if value is not None},
             "seed": seed,
         }
+        # Only where they are not the usual, so that older trainings are still found.
+        if self.compiled:
+            content["compiled"] = True
+        if self.cache_precision != "float16" and not is_plain:
+            content["cache_precision"] = self.cache_precision
+        return content
 
 
 class Ledger:
@@ -111,7 +119,9 @@ class Ledger:
             "epochs": [list(epoch.items()) for epoch in trial.epochs],
         }
         file = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist([row], SCHEMA), file)
+        table = pa.Table.from_pylist([row], SCHEMA)
+        # Or a bit that flips on a disk would be read as another accuracy.
+        pq.write_table(table, file, write_page_checksum=True)
         self._storage.write(_file(content), file.getvalue())
 
     def find(self, content: dict[str, Any], *, trial: str, label: str) -> tuple[Trial, str] | None:
@@ -121,7 +131,11 @@ class Ledger:
         """
         try:
             data = self._storage.read(_file(content))
-            (row,) = pq.read_table(pa.BufferReader(data)).to_pylist()
+        except FileNotFoundError:
+            return None
+        try:
+            table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+            (row,) = table.to_pylist()
             found = Trial(
                 trial=trial,
                 kind=FINAL,
@@ -137,7 +151,8 @@ class Ledger:
                 initial_epochs=[dict(epoch) for epoch in row["initial_epochs"]],
             )
             return found, Storage(row["made_by"]).path(f"checkpoints/{row['trial']}.pt")
-        except (FileNotFoundError, pa.ArrowException, ValueError, KeyError, TypeError):
+        # OSError: pyarrow's word for a file that is damaged inside.
+        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
             return None
 
 

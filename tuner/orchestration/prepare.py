@@ -16,6 +16,7 @@ from search_spaces.parameters import Parameter, Value, list_of
 from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.errors import RequestError
+from tuner.ledger import FOLDER as LEDGER_FOLDER
 from tuner.method import code_of, method_of
 from tuner.orchestration.journal import COPY_FILE, JOURNAL_FILE
 from tuner.orchestration.record import DONE, TEACHER, Record
@@ -169,6 +170,10 @@ def check_name(name: str) -> None:
     if not re.fullmatch(r"[\w+=@%][\w+=@% .,:-]{0,99}", name):
         raise RequestError(
             f"the name {name!r} is no good as a folder's; use up to 100 letters, digits, - and _"
+        )
+    if name == LEDGER_FOLDER:
+        raise RequestError(
+            f"{name!r} is the folder of all searches' finished trainings; choose another --name"
         )
 
 

@@ -45,7 +45,7 @@ from tuner.patient_storage import PatientStorage
 from tuner.reports.tables import write_tables
 from tuner.request import SearchRequest
 from tuner.secrets import has_secret
-from tuner.storage import SEARCH_FILE, Storage, read_file
+from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage, read_file
 from tuner.teacher import (
     TEACHER_FILE,
     check_can_keep,
@@ -373,7 +373,10 @@ class _Keeper:
 
     def __init__(self, search: Task, storage: PatientStorage, record: Record) -> None:
         self._search, self._storage, self._record = search, storage, record
-        self._ledger = Ledger(PatientStorage(search.all_runs.uri))
+        runs = search.all_runs
+        if runs.exists(COMPARISON_FILE):  # one search of a comparison, gone on with alone
+            runs = Storage(runs.parent_uri)
+        self._ledger = Ledger(PatientStorage(runs.uri))
         # What a session that was killed did not come to write.
         for trial in record.of(FINAL):
             if trial.is_full_length and not self._ledger.has(self._content(trial)):
@@ -410,12 +413,15 @@ class _Keeper:
 
     def _circumstances(self) -> Circumstances:
         header = self._record.header
+        execution = Execution(**header["execution"])
         return Circumstances(
             workload=self._search.workload,
             data=header["data"],
             teacher=header["teacher"] or "",
-            precision=header["execution"]["precision"],
+            precision=execution.precision,
             code=tuple(header["code"]),
+            compiled=execution.compiled,
+            cache_precision=self._search.request.cache_precision,
         )
 
 

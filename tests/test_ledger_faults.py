@@ -1,0 +1,68 @@
+"""The ledger where something is wrong or unusual: a disk that flips bits, a folder in a folder."""
+
+import random
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tuner.execution import FLOAT32
+from tuner.ledger import Circumstances, Ledger
+from tuner.orchestration.prepare import plan_search
+from tuner.orchestration.record import DONE, FINAL, Record, Trial
+from tuner.orchestration.run import _Keeper
+from tuner.patient_storage import PatientStorage
+from tuner.request import SearchRequest, WorkloadRequest
+from tuner.storage import COMPARISON_FILE, Storage
+from tuner.workload import resolve
+
+WORKLOAD = resolve(WorkloadRequest().model_dump())
+HERE = Circumstances(WORKLOAD, "data", "teacher", "float32", ())
+CONTENT = HERE.content("kd", {}, 1)
+EPOCHS = [{"epoch": float(n), "test_accuracy": 50 + n / 7} for n in range(1, 21)]
+TRIAL = Trial("kd-1", FINAL, "kd", "kd", {}, 1, 20, 0.0, DONE, "", 1.0, EPOCHS)
+
+
+def test_a_file_with_one_wrong_bit_is_no_training_or_the_same_one(tmp_path: Path) -> None:
+    ledger = Ledger(Storage(str(tmp_path)))
+    ledger.add(TRIAL, HERE, CONTENT, str(tmp_path / "search"))
+    (path,) = (tmp_path / "ledger").iterdir()
+    whole = path.read_bytes()
+    draw = random.Random(0)
+    num_refused = 0
+    for _ in range(400):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        found = ledger.find(CONTENT, trial="kd-1", label="kd")
+        num_refused += found is None
+        assert found is None or found[0].epochs == EPOCHS
+    assert num_refused > 100
+
+
+@pytest.mark.parametrize("other", [{"compiled": True}, {"cache_precision": "float32"}])
+def test_what_is_computed_otherwise_is_another_training(other: dict) -> None:
+    assert replace(HERE, **other).content("kd", {}, 1) != CONTENT
+
+
+def test_a_plain_training_has_no_teachers_outputs() -> None:
+    other = replace(HERE, cache_precision="float32")
+    assert other.content("plain", {}, 1) == HERE.content("plain", {}, 1)
+
+
+def test_a_search_of_a_comparison_that_goes_on_alone_writes_to_the_ledger_of_all(
+    tmp_path: Path,
+) -> None:
+    comparison = tmp_path / "runs" / "several"
+    (comparison / "kd").mkdir(parents=True)
+    (comparison / COMPARISON_FILE).write_text("1")
+    search = plan_search(SearchRequest(space="kd", name="kd", runs_dir=str(comparison)))
+    storage = PatientStorage(search.storage.uri)
+    record = Record(storage)
+    record.open(data="data", teacher="teacher", code=[], execution=asdict(FLOAT32))
+    record.listeners.append(_Keeper(search, storage, record))
+    record.adopt(TRIAL)
+    record.close()
+    assert pq.read_table(tmp_path / "runs" / "ledger").num_rows == 1
+    assert not (comparison / "ledger").exists()
