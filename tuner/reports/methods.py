@@ -15,6 +15,7 @@ from tuner.reports.comparison import (
     Difference,
     accuracy_of,
     difference,
+    num_pairs,
     sentence,
 )
 from tuner.reports.tables import seconds_of
@@ -42,7 +43,7 @@ def compare_methods(records: Mapping[str, Record]) -> list[MethodRow]:
 
     The best method is chosen by validation accuracy; differences are of test accuracy. The
     trainings that are compared are those that chose it, so intervals are corrected: for all
-    methods where each is compared with plain, for the others where the best is.
+    methods where each is compared with plain, for all pairs of them where the best is.
     """
     trainings = {method: chosen(record) for method, record in records.items()}
     plain = next((found for r in records.values() if (found := _finals(r, PLAIN))), [])
@@ -54,7 +55,7 @@ def compare_methods(records: Mapping[str, Record]) -> list[MethodRow]:
         trials = trainings[method]
         to_plain = difference(trials, plain, max(num_methods, 1))
         is_best = method == ranked[0]
-        to_best = None if is_best else difference(trials, best, max(num_methods - 1, 1))
+        to_best = None if is_best else difference(trials, best, num_pairs(num_methods))
         rows.append(_row(method, trials, records[method], plain, to_plain, to_best))
     return [*rows, _row(PLAIN, plain, None, plain, None, difference(plain, best, num_methods or 1))]
 

@@ -15,6 +15,7 @@ from tuner.reports.comparison import (
     Difference,
     accuracy_of,
     difference,
+    num_pairs,
     sentence,
 )
 from tuner.reports.methods import PLAIN, chosen, shown_setting
@@ -68,7 +69,7 @@ def compare_searches(searches: Sequence[Searched]) -> list[SearchRow]:
     rows = []
     for group in pairable(searches):
         finished = sum(_num_finished(search) > 0 for search in group)
-        rows += [_row(search, group[0], max(finished - 1, 1)) for search in group]
+        rows += [_row(search, group[0], num_pairs(finished)) for search in group]
     return rows
 
 
@@ -76,7 +77,8 @@ def pairable(searches: Sequence[Searched]) -> list[list[Searched]]:
     """Groups of searches of the same data, split and seeds, best validation accuracy first."""
     groups: list[list[Searched]] = []
     for search in searches:
-        mine = next((group for group in groups if not differing(search, group[0])), None)
+        # With all of them: one whose journal is gone could pair with both of two that differ.
+        mine = next((g for g in groups if not any(differing(search, one) for one in g)), None)
         if mine is None:
             groups.append([search])
         else:
