@@ -10,7 +10,13 @@ from by_hand import new_record
 
 import tuner.report
 from tuner.orchestration.record import DONE, FINAL, SEARCH, STOPPED, Record
-from tuner.reports.searches import Searched, compare_searches, differing, searches_findings
+from tuner.reports.searches import (
+    Searched,
+    compare_searches,
+    differing,
+    pairable,
+    searches_findings,
+)
 
 REQUEST: dict[str, Any] = {
     "data": "digits",
@@ -87,7 +93,7 @@ def test_winners_are_paired_by_seed_and_corrected_for_the_best_having_been_picke
     assert best.setting == {"weight": 2.0}
     assert best.test_accuracy.mean == pytest.approx(71.1667, abs=1e-4)
     assert best.plain.mean == 51.0
-    assert (best.to_plain.num_comparisons, second.to_best.num_comparisons) == (1, 2)
+    assert (best.to_plain.num_comparisons, second.to_best.num_comparisons) == (1, 3)
     assert second.to_best.mean == pytest.approx(-2 / 3)
     assert third.to_best.mean == pytest.approx(-9.8333, abs=1e-4)
     first, others = searches_findings(searches, rows)
@@ -95,11 +101,19 @@ def test_winners_are_paired_by_seed_and_corrected_for_the_best_having_been_picke
         "Of 3 searches with the same data, split and seeds, b has the highest validation accuracy"
         " after its final trainings."
     )
-    # Differences 1, 1, 0: deviation 0.577, standard error 1/3, and t is 6.205.
+    # Differences 1, 1, 0: deviation 0.577, standard error 1/3, and t is 7.649.
     assert others.startswith(
         "b and c differ within noise: +0.67 points of test accuracy"
-        " (95 % interval -1.40 to 2.74, corrected for 2 comparisons, 3 seeds). b beats a by 9.83"
+        " (95 % interval -1.88 to 3.22, corrected for 3 comparisons, 3 seeds). b beats a by 9.83"
     )
+
+
+def test_a_search_without_a_journal_does_not_make_pairs_of_other_images():
+    searches = [search(name, (60.0, 61.0, 63.0)) for name in "abc"]
+    for one, data in zip(searches, (None, "some", "other"), strict=True):
+        one.record.header = {"data": data} if data else {}
+    groups = [[one.name for one in group] for group in pairable(searches)]
+    assert groups == [["a", "b"], ["c"]]
 
 
 @pytest.mark.parametrize(
@@ -229,3 +243,23 @@ def test_settings_selected_on_the_test_set_are_labelled():
     page = Path("runs/a+b/report.html").read_text()
     assert "Settings were selected on the test set" in page
     assert "accuracy that trials ranked on" in page
+
+
+def test_files_of_a_persons_own_are_left_alone(capsys):
+    for name in "ab":
+        search(name, (60.0, 61.0, 63.0))
+    own = Path("runs/thesis/figures/own.png")
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    assert tuner.report.main(["a", "b", "--name", "thesis"]) == 2
+    assert "holds files of something else" in capsys.readouterr().err
+    assert own.read_bytes() == b"mine"
+
+
+def test_a_search_whose_name_begins_with_a_sign_of_matplotlibs_is_in_the_legend():
+    from tuner.reports.figures import best_so_far
+
+    searches = {name: (search(name, (60.0,)).record, "val_accuracy") for name in ("_a", "$b$")}
+    (axes,) = best_so_far(searches, "accuracy").drawing.axes
+    texts = [text.get_text().strip() for text in axes.get_legend().get_texts()]
+    assert texts == ["_a", r"\$b\$"]

@@ -66,6 +66,7 @@ def _rebuild(runs: "Storage", name: str) -> str:
 
 def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
     from tuner.orchestration.prepare import check_name
+    from tuner.reports.page import REPORT_FILE
     from tuner.reports.searches_page import write_searches_report
     from tuner.storage import SEARCH_FILE
 
@@ -80,6 +81,9 @@ def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
     storage = runs.sub(name)
     if storage.exists(SEARCH_FILE):
         raise RequestError(f"{name!r} is the folder of a search; choose another --name")
+    # Writing a report removes the figures and tables of the one before.
+    if storage.exists() and not storage.exists(REPORT_FILE):
+        raise RequestError(f"{storage.uri} holds files of something else; choose another --name")
     runs.check_writable()
     return write_searches_report(storage, name, searches)
 

@@ -90,8 +90,13 @@ def drawing(width_inches: float = LINE_WIDTH, height_inches: float = 3.6) -> Ite
 
 
 def literal(text: str) -> str:
-    """Text of a person's, as it is: without it, what stands between two $ would be a formula."""
-    return text.replace("$", r"\$")
+    """Text of a person's, as it is.
+
+    Without it, what stands between two $ would be a formula, and what begins with _ would be in
+    no legend.
+    """
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def legend_above(axes: Axes, num_columns: int = 4) -> None:
