@@ -4,6 +4,8 @@ import io
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,11 +235,37 @@ def broken(**request):
     ],
 )
 def test_a_process_tells_a_lack_of_memory_from_other_errors(monkeypatch, capsys, fails, kind):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("{}"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"asked_by": 1}'))
+    monkeypatch.setattr(cost_process, "_end_with", lambda parent: None)
     monkeypatch.setattr(cost_process, "_measure", fails)
     cost_process.main()
     answer = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert list(answer) == [kind]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_process_ends_with_the_one_that_asked(tmp_path):
+    asks = tmp_path / "asks.py"  # and measures for ever, until it is killed
+    asks.write_text(
+        "import os, subprocess, sys\n"
+        "measures = 'import os, time; from tuner.cost_process import _end_with;'\n"
+        "measures += f'_end_with({os.getpid()}); print(os.getpid(), flush=True); time.sleep(60)'\n"
+        "subprocess.run([sys.executable, '-c', measures])\n"
+    )
+    with subprocess.Popen([sys.executable, asks], stdout=subprocess.PIPE, text=True) as process:
+        measures = int(process.stdout.readline())
+        process.kill()
+        deadline = time.monotonic() + 10
+        while is_running(measures) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert not is_running(measures)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 # Measured

@@ -261,7 +261,7 @@ def _ask_process(what: str, request: dict[str, Any]) -> dict[str, Any]:
     try:
         process = subprocess.run(
             [sys.executable, "-m", "tuner.cost_process"],
-            input=json.dumps(request),
+            input=json.dumps(request | {"asked_by": os.getpid()}),
             env=os.environ | {"PYTHONPATH": path},
             capture_output=True,
             text=True,

@@ -6,7 +6,9 @@ python -m tuner.cost_process < request.json
 import ctypes
 import gc
 import json
+import os
 import re
+import signal
 import statistics
 import sys
 import time
@@ -39,7 +41,8 @@ TEACHER_IMAGES = 64  # whose statistics normalise its layers
 # So small that nothing diverges on noise; a step takes as long.
 LR = 1e-8
 # Of mallopt and of prctl, see their man pages.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, PR_SET_THP_DISABLE = -1, -3, 41
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+PR_SET_PDEATHSIG, PR_SET_THP_DISABLE = 1, 41
 # Blocks of so many bytes go back to the system as soon as they are freed: while memory is
 # measured, and afterwards, where it is what glibc arrives at by itself in a training.
 RETURNED_BYTES, KEPT_BYTES = 64 * 1024, 32 * 1024**2
@@ -49,6 +52,7 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 def main() -> None:
     """Reads a request from stdin, writes the answer as the last line of stdout."""
     request = json.load(sys.stdin)
+    _end_with(request.pop("asked_by", os.getppid()))
     answer: dict[str, Any]
     try:
         answer = asdict(_measure(**request))
@@ -61,6 +65,14 @@ def main() -> None:
         kind = "too_large" if "DefaultCPUAllocator" in str(error) else "refused"
         answer = {kind: said(error)}
     sys.stdout.write(f"\n{json.dumps(answer)}\n")
+
+
+def _end_with(parent: int) -> None:
+    """A measurement that nobody waits for any more would hold its gigabytes for minutes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # gone before
+            sys.exit("nobody waits for this measurement")
 
 
 def _measure(
