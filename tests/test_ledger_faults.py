@@ -7,11 +7,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tuner import checkpoint
 from tuner.execution import FLOAT32
 from tuner.ledger import Circumstances, Ledger
+from tuner.orchestration.plan import Training
 from tuner.orchestration.prepare import plan_search
 from tuner.orchestration.record import DONE, FINAL, Record, Trial
 from tuner.orchestration.run import _Keeper
+from tuner.orchestration.task import FixedTask
 from tuner.patient_storage import PatientStorage
 from tuner.request import SearchRequest, WorkloadRequest
 from tuner.storage import COMPARISON_FILE, Storage
@@ -66,3 +69,33 @@ def test_a_search_of_a_comparison_that_goes_on_alone_writes_to_the_ledger_of_all
     record.close()
     assert pq.read_table(tmp_path / "runs" / "ledger").num_rows == 1
     assert not (comparison / "ledger").exists()
+
+
+def test_weights_of_another_training_in_the_same_place_are_not_taken_over(tmp_path: Path) -> None:
+    runs = Storage(str(tmp_path))
+    task = FixedTask(
+        name="probes",
+        request=SearchRequest(space="kd"),
+        workload=WORKLOAD,
+        runs=runs,
+        all_runs=runs,
+        trainings=(Training("kd-1", "kd", "kd", {}, 1),),
+        needs_weights=True,
+    )
+    Ledger(runs).add(TRIAL, HERE, CONTENT, f"{tmp_path}/first")
+    (tmp_path / "probes").mkdir()
+    storage = PatientStorage(task.storage.uri)
+    record = Record(storage)
+    record.header = {"data": "data", "teacher": "teacher", "code": [], "execution": {}}
+    keeper = _Keeper(task, storage, record)
+    place, copy = "first/checkpoints/kd-1.pt", tmp_path / "probes/checkpoints/kd-1.pt"
+    assert keeper.find(task.trainings[0]) is None  # they are gone
+    others = [epoch | {"test_accuracy": 1.0} for epoch in EPOCHS]
+    for unusable in (checkpoint.dump({"history": others}), b"no checkpoint"):
+        runs.write(place, unusable)
+        assert keeper.find(task.trainings[0]) is None
+        assert not copy.exists()
+    again = [epoch | {"seconds": 2.0} for epoch in EPOCHS]  # after a fault, say
+    runs.write(place, checkpoint.dump({"history": again}))
+    assert keeper.find(task.trainings[0]) == TRIAL
+    assert copy.read_bytes() == runs.read(place)

@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import yaml
 
+from tuner import checkpoint
+from tuner.checkpoint import DamagedCheckpointError
 from tuner.data import Dataset
 from tuner.errors import RequestError
 from tuner.execution import Execution
@@ -389,17 +391,21 @@ class _Keeper:
     def find(self, training: Training) -> Trial | None:
         """A training of the same content, or None.
 
-        Where weights are needed they are copied to this search's own; without them it is no use.
+        Where weights are needed they are copied to this search's own; without them, or with
+        another training's, it is no use.
         """
         content = self._content(training)
         found = self._ledger.find(content, trial=training.trial, label=training.label)
         if found is None:
             return None
-        trial, weights = found
+        trial, place = found
         if isinstance(self._search, FixedTask) and self._search.needs_weights:
             try:
-                self._storage.write(f"checkpoints/{trial.trial}.pt", read_file(weights))
-            except (OSError, RequestError):
+                weights = read_file(place)
+                if not _is_of(trial, weights):
+                    return None
+                self._storage.write(f"checkpoints/{trial.trial}.pt", weights)
+            except (OSError, RequestError, DamagedCheckpointError):
                 return None
         return trial
 
@@ -423,6 +429,18 @@ class _Keeper:
             compiled=execution.compiled,
             cache_precision=self._search.request.cache_precision,
         )
+
+
+def _is_of(trial: Trial, weights: bytes) -> bool:
+    """Whether a checkpoint is this training's: its folder may be another search's by now."""
+
+    def untimed(epochs: list[dict[str, float]]) -> list[dict[str, float]]:
+        return [
+            {name: value for name, value in epoch.items() if not name.endswith("seconds")}
+            for epoch in epochs
+        ]
+
+    return untimed(checkpoint.load(weights)["history"]) == untimed(trial.epochs)
 
 
 def _delete_checkpoint(storage: Storage, event: Event, trial: Trial) -> None:
