@@ -58,6 +58,7 @@ def run_watched(
                 searched=search.searched,
                 mode=mode,
                 problem=lambda: tracking.problem,
+                part=search.name if comparison is not None else "",
             )
         )
         return stack
