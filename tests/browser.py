@@ -93,10 +93,9 @@ class Page:
             "if (!found) return false; found.click(); return true; })()"
         )
 
-    def picture(self, path: Path, height: int | None = None, top: int = 0) -> None:
-        """Writes what is seen as PNG; of `height` from `top`, in pixels."""
-        width, full = self.evaluate("[window.innerWidth, window.innerHeight]")
-        clip = {"x": 0, "y": top, "width": width, "height": height or full - top, "scale": 1}
+    def picture(self, path: Path, left: int, top: int, width: int, height: int) -> None:
+        """Writes a part of what is seen as PNG; in pixels."""
+        clip = {"x": left, "y": top, "width": width, "height": height, "scale": 1}
         answer = self._call("Page.captureScreenshot", format="png", clip=clip)
         path.write_bytes(base64.b64decode(answer["data"]))
 

@@ -42,6 +42,7 @@ def run_watched(
             search_id=record.header["id"],
             search_name=search.name,
             searched=search.searched,
+            metric=search.metric,
             tags=describe(search, methods)
             | {"teacher_outputs": "; ".join(record.header["reasons"])},
             comparison=comparison,
