@@ -52,11 +52,11 @@ class Page:
             mobile=False,
         )
 
-    def evaluate(self, script: str, *, frame: str | None = None) -> Any:
-        """The value of a script; in a `frame` with this word in its address or its name."""
+    def evaluate(self, script: str, *, in_frame: bool = False) -> Any:
+        """The value of a script, on the page or in the first frame that it holds."""
         options: dict[str, Any] = {}
-        if frame is not None:
-            world = self._call("Page.createIsolatedWorld", frameId=self._frame(frame))
+        if in_frame:
+            world = self._call("Page.createIsolatedWorld", frameId=self._first_frame())
             options["contextId"] = world["executionContextId"]
         answer = self._call(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, **options
@@ -99,15 +99,10 @@ class Page:
         answer = self._call("Page.captureScreenshot", format="png", clip=clip)
         path.write_bytes(base64.b64decode(answer["data"]))
 
-    def _frame(self, word: str) -> str:
-        trees = [self._call("Page.getFrameTree")["frameTree"]]
-        while trees:
-            tree = trees.pop()
-            trees += tree.get("childFrames", [])
-            frame = tree["frame"]
-            if "parentId" in frame and word in f"{frame['url']} {frame.get('name', '')}":
-                return str(frame["id"])
-        raise LookupError(f"no frame {word!r}")
+    def _first_frame(self) -> str:
+        for tree in self._call("Page.getFrameTree")["frameTree"].get("childFrames", []):
+            return str(tree["frame"]["id"])
+        raise LookupError("the page holds no frame")
 
     def _call(self, method: str, **params: Any) -> Any:
         return self._connection.call(method, params, self._session)
