@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
                 _take(page, f"http://127.0.0.1:{server.port}/#/", experiment, run, name)
                 page.resize(WIDTH, 1100)
                 page.open(f"file://{runs}/{name}/report.html")
-                page.wait_for("document.querySelector('svg')")
+                page.wait_for("!!document.querySelector('svg')")
                 _picture(page, "report.png", 0, 0, WIDTH, 1100)
         finally:
             server.kill()

@@ -147,7 +147,7 @@ def test_trials_are_compared_by_what_was_searched_and_the_accuracy(site: Site, p
     assert axes == [*SEARCHED, "accuracy"]
     assert page.evaluate(has(f"Comparing {len(site.trials)} Runs"))
     page.click("Contour Plot")
-    page.wait_for("document.querySelector('.contourlayer path, .heatmaplayer image, .contour')")
+    page.wait_for("!!document.querySelector('.contourlayer path, .heatmaplayer image, .contour')")
     titles = "[...document.querySelectorAll('.xtitle, .ytitle')].map(one => one.textContent)"
     assert set(page.wait_for(f"(found => found.length > 1 && found)({titles})")) <= set(SEARCHED)
 
@@ -168,7 +168,7 @@ def test_a_trial_has_a_chart_of_its_accuracy_by_epoch(site: Site, page: Page) ->
 
 def test_the_report_is_shown_where_it_lies(site: Site, page: Page) -> None:
     page.open(site.run_page(site.run, "/artifacts/report.html"))
-    page.wait_for("document.querySelector('iframe')")
+    page.wait_for("!!document.querySelector('iframe')")
     seen = page.wait_for(
         "(heading => heading && ({heading: heading.innerText,"
         " figures: [...document.querySelectorAll('svg')].filter(one => one.clientWidth > 200)"
