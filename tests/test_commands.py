@@ -60,8 +60,9 @@ def test_an_unknown_command_is_refused(run):
     status, out, (sentence,) = run("serach")
     assert (status, out) == (2, [])
     assert sentence.startswith("tuner: unknown command 'serach'")
-    known = "search, status, stop, teach, distill, reproduce, report, cache"
-    assert sentence.endswith(f"known: {known}")
+    assert sentence.endswith(
+        "known: search, status, stop, teach, distill, reproduce, report, cache"
+    )
 
 
 def test_a_refusal_passes_through(run):
@@ -75,7 +76,7 @@ def test_a_refusal_passes_through(run):
 def test_a_teacher_is_trained_once_and_kept(run, tmp_path):
     status, first, err = run("teach", *TEACHER)
     assert (status, err) == (0, [])
-    assert first[0].startswith("epoch   1  loss ")
+    assert first[0].startswith("teacher  epoch   1  loss ")
     (kept,) = (tmp_path / "cache/tuner/teachers").iterdir()
     assert re.fullmatch(r"resnet8-digits-[0-9a-f]{12}\.pt", kept.name)
     assert first[-2] == f"{kept}  sha256 {hashlib.sha256(kept.read_bytes()).hexdigest()}"
@@ -84,7 +85,7 @@ def test_a_teacher_is_trained_once_and_kept(run, tmp_path):
     assert second == first[1:]
     # Another schedule is another teacher.
     _, other, _ = run("teach", *TEACHER, "--teacher-lr", "0.1")
-    assert other[0].startswith("epoch   1")
+    assert other[0].startswith("teacher  epoch   1")
 
 
 def test_a_teachers_accuracy_is_measured_when_it_is_imported(run, tmp_path):
@@ -129,7 +130,7 @@ def test_a_student_is_distilled_from_a_best_yaml(run, tmp_path):
     ours = ["--epochs", "1", "--set", "h=1", "--test", "--output", "s.pt"]
     status, out, err = run("distill", "--config", "best.yaml", *ours)
     assert (status, err) == (0, [])
-    assert [line.split()[0] for line in out] == ["epoch", "test", "student:"]
+    assert [line.split()[0] for line in out] == ["student", "test", "student:"]
     assert out[-1] == f"student: {tmp_path}/s.pt"
     student = models.load_checkpoint("s.pt", "resnet8", 10)
     # What was written is what was tested.
@@ -142,14 +143,20 @@ def test_distilling_trains_a_missing_teacher_first_and_keeps_it(run):
     arguments = ["distill", *SMALL, "--teacher-epochs", "2"]
     _, first, _ = run(*arguments)
     _, second, _ = run(*arguments)
-    assert [line.split()[1] for line in first if line.startswith("epoch")] == ["1", "2", "1"]
+    assert [(who, epoch) for who, _, epoch, *_ in map(str.split, first)] == [
+        ("teacher", "1"),
+        ("teacher", "2"),
+        ("student", "1"),
+    ]
+    # Nothing is left after the last epoch of each.
+    assert [line.endswith(" left") for line in first] == [True, False, False]
     assert without_seconds(second) == without_seconds(first[2:])
 
 
 def test_the_plain_student_needs_no_teacher(run, tmp_path):
     status, out, err = run("distill", "--method", "plain", *SMALL)
     # The test set is read only where a person asks for it.
-    assert (status, err, [line.split()[0] for line in out]) == (0, [], ["epoch"])
+    assert (status, err, [line.split()[0] for line in out]) == (0, [], ["student"])
     assert not (tmp_path / "cache/tuner/teachers").exists()
 
 

@@ -95,6 +95,29 @@ def test_a_comparison_of_which_nothing_has_begun_is_no_silence(tmp_path, capsys)
     assert capsys.readouterr().out == "both: none of its searches has begun\n"
 
 
+def test_trainings_that_were_decided_on_are_no_trials(tmp_path, capsys):
+    storage = Storage(str(tmp_path / "runs" / "table"))
+    storage.write("search.yaml", b"space: kd\ntrials: 4\nselect_on: val\n")
+    record = Record(storage)
+    record.open(id="1", trainings=4)
+    record.close()
+    arguments = ["table", "--runs-dir", str(tmp_path / "runs")]
+    assert tuner.status.main(arguments) == 0
+    assert "trainings none has begun, of 4" in capsys.readouterr().out
+    record = Record.load(storage)
+    for number in (1, 2, 3):
+        fields = {"label": "kd", "method": "kd", "setting": {}, "seed": number, "num_epochs": 1}
+        record.begin(trial=f"kd-{number}", kind=FINAL, **fields)
+        if number < 3:
+            record.epoch(f"kd-{number}", {"epoch": 1.0, "val_accuracy": 1.0, "seconds": 30.0})
+            record.end(f"kd-{number}", DONE)
+    record.close()
+    assert tuner.status.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "trainings 1 unfinished, 2 done, of 4" in out
+    assert "trials" not in out
+
+
 @pytest.mark.parametrize("command", [tuner.status, tuner.stop])
 def test_a_search_that_is_not_there_is_refused(begun, command, capsys):
     assert command.main(["none", "--runs-dir", str(begun)]) == 2

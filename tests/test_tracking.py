@@ -143,7 +143,7 @@ def test_final_trainings_are_below_the_run_of_their_setting(record: Record, stor
     runs = trial_runs(store)
     setting = runs["group:tuned"]
     assert setting.data.tags["mlflow.parentRunId"] == runs[""].info.run_id
-    assert setting.data.metrics == {"test_accuracy_mean": 91.5, "num_seeds": 2.0}
+    assert setting.data.metrics == {"test_accuracy": 91.5, "num_seeds": 2.0}
     assert setting.info.status == "FINISHED"
     for trial in ("tuned-1", "tuned-2"):
         assert runs[trial].data.tags["mlflow.parentRunId"] == setting.info.run_id
@@ -202,7 +202,7 @@ def test_a_server_that_nobody_answers_for_costs_nothing_but_the_view(record: Rec
     wait_until(lambda: bool(tracking.problem))
     tracking.close()
     tracking.summarise("tuned", {"num_seeds": 1.0})
-    tracking.register(lambda: pytest.fail("there is nowhere to log to"))
+    tracking.register(lambda: pytest.fail("there is nowhere to log to"), "")
     tracking.finish(files={"a.txt": b""}, metrics={"x": 1.0}, note="", status="FINISHED")
     assert tracking.problem.startswith(f"MLflow at {NOBODY} does not answer: ")
     assert record.trials["0000"].status == DONE
@@ -418,7 +418,7 @@ def test_what_is_sent_once_and_failed_stays_a_problem(
         if lost == "summary":
             tracking.summarise("tuned", {"num_seeds": 1.0})
         else:
-            tracking.register(lambda: None)
+            tracking.register(lambda: None, "a card")
     tracking.finish(files={}, metrics={"x": 1.0}, note="", status="FINISHED")
     assert trial_runs(store)[""].data.metrics == {"x": 1.0}
     assert (

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from tuner.arguments import Parser, Request, parser_for, read_request
 from tuner.commands import run_command
 from tuner.errors import RequestError
+from tuner.pace import Milestones, left_text, seconds_left
 from tuner.request import CacheRequest, FillRequest, PruneRequest, SearchRequest
 
 if TYPE_CHECKING:
     from tuner.teacher_cache.maintenance import KeptEntry, KeptOutput
 
 WIDTH = 120  # of a table that is not shown on a terminal
-LINES = 10  # of progress, where there is no terminal
-QUIET_SECONDS = 5.0  # what takes less needs none
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.cache") -> int:
@@ -211,25 +210,19 @@ def _progress(what: str) -> Iterator[Tell]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from tuner.reports.formatting import duration_text
-
     console = Console(stderr=True)
     if console.is_terminal:
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task(what, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
         return
-    begin, told = time.monotonic(), 0
+    milestones = Milestones()
 
     def tell(done: int, total: int) -> None:
-        nonlocal told
-        seconds = time.monotonic() - begin
-        if seconds < QUIET_SECONDS or LINES * done // max(1, total) <= told:
-            return
-        told = LINES * done // total
-        left = duration_text(seconds * (total - done) / done)
-        line = f"{what}: {100 * done // total} %, about {left} left"
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        if milestones.is_due(done, total):
+            left = left_text(seconds_left(milestones.seconds, done, total - done))
+            line = f"{what}: {100 * done // total} %, {left}"
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     yield tell
 

@@ -4,11 +4,11 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tuner.arguments import fail
 from tuner.errors import RequestError
 from tuner.orchestration.environment import prepare
+from tuner.pace import left_text
 
 # What no disk could hold, however much room it had.
 IMPOSSIBLE_PATHS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP)
@@ -48,14 +48,17 @@ def output_file(location: str) -> Path:
     return path
 
 
-def epoch_line(metrics: dict[str, Any]) -> str:
-    """One epoch in one line."""
+def print_epoch(who: str, metrics: dict[str, float], left: float) -> None:
+    """One epoch of a training in one line, with the seconds that are left of it in words."""
     if "initial_epoch" in metrics:
-        return (
-            f"initial epoch {int(metrics['initial_epoch']):>3}  "
+        line = (
+            f"{who}  initial epoch {int(metrics['initial_epoch']):>3}  "
             f"loss {metrics['initial_loss']:.4f}  {metrics['initial_seconds']:.1f} s"
         )
-    return (
-        f"epoch {int(metrics['epoch']):>3}  loss {metrics['train_loss']:.4f}  "
-        f"validation accuracy {metrics['val_accuracy']:.2f} %  {metrics['seconds']:.1f} s"
-    )
+    else:
+        line = (
+            f"{who}  epoch {int(metrics['epoch']):>3}  loss {metrics['train_loss']:.4f}  "
+            f"validation accuracy {metrics['val_accuracy']:.2f} %  {metrics['seconds']:.1f} s"
+        )
+    # Flushed: in a file or a pipe nothing would be seen for minutes.
+    print(f"{line}  {left_text(left)}".rstrip(), flush=True)  # noqa: T201

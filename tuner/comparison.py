@@ -284,6 +284,11 @@ def _check_pins(request: SearchRequest, spaces: dict[str, Space]) -> None:
 def _metrics(rows: list[MethodRow]) -> dict[str, float]:
     """What MLflow keeps on the comparison's own run."""
     metrics = {}
+    best = rows[0]
+    if best.method != PLAIN and best.val_accuracy is not None:
+        metrics["val_accuracy"] = best.val_accuracy.mean
+        if best.test_accuracy is not None:
+            metrics["test_accuracy"] = best.test_accuracy.mean
     for row in rows:
         for name, accuracy in (
             ("val_accuracy", row.val_accuracy),

@@ -12,11 +12,12 @@ from rich.table import Table
 
 from models import short_name
 from tuner.classifier import load_classifier, log_to_mlflow
+from tuner.model_card import CARD_FILE, model_card
 from tuner.orchestration.plan import winner
 from tuner.orchestration.prepare import Search
 from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Record, Trial
 from tuner.orchestration.run import Run
-from tuner.reports.comparison import Accuracy, Row, compare, verdict
+from tuner.reports.comparison import Row, compare, verdict
 from tuner.reports.formatting import accuracy_text, setting_text, value_text
 from tuner.reports.tables import EPOCHS_FILE, TRIALS_FILE
 from tuner.request import SearchRequest
@@ -26,6 +27,7 @@ from tuner.tracking import Tracking, ui_command
 from tuner.workload import open_data
 
 BEST_FILE = "best.yaml"
+WINNERS = ("tuned", "published")  # labels of the setting that won; the second if it did
 # The settings of the papers' own experiments, to go on with after the digits.
 PAPER_COMMANDS = {
     "itrd": "--data cifar100 --teacher ResNet50@CHECKPOINT --student MobileNetV2",
@@ -112,35 +114,59 @@ def _best(search: Search, record: Record, best: Trial) -> dict[str, Any]:
 
 def _finish_tracking(run: Run[Search], tracking: Tracking, rows: list[Row]) -> None:
     search, record = run.search, run.record
-    metrics: dict[str, float] = {}
     for row in rows:
-        summary = {"num_seeds": float(row.num_seeds)}
-        for name in ("val_accuracy", "test_accuracy"):
-            accuracy: Accuracy | None = getattr(row, name)
-            if accuracy is not None:
-                summary[f"{name}_mean"] = accuracy.mean
-                if accuracy.std is not None:
-                    summary[f"{name}_std"] = accuracy.std
-        tracking.summarise(row.label, summary)
-        metrics |= {f"{row.label}_{name}": value for name, value in summary.items()}
+        tracking.summarise(row.label, _metrics(row))
+    # Of the search itself what its winner came to, first in the table of settings.
+    metrics = _metrics(rows[0]) if rows and rows[0].label in WINNERS else {}
     final = _final_of_winner(record)
     if final is not None:
+        name = f"{short_name(search.workload.student)}-{search.space.method}"
+        card = model_card(name, record, _request_of(search), rows, final, _commands_of(search))
+        search.storage.write(CARD_FILE, card.encode())
         dataset, _ = open_data(search.workload)
         content = search.storage.read(f"checkpoints/{final.trial}.pt")
         classifier = load_classifier(content, search.workload.student, dataset)
-        tracking.register(
-            lambda: log_to_mlflow(
-                classifier, dataset, f"{short_name(search.workload.student)}-{search.space.method}"
-            )
-        )
+        tracking.register(lambda: log_to_mlflow(classifier, dataset, name), card)
     note = verdict(rows, search.request.select_on)
     tracking.finish(files=_files(search), metrics=metrics, note=note, status="FINISHED")
+
+
+def _metrics(row: Row) -> dict[str, float]:
+    """Of a setting, for MLflow: means and deviations over its seeds, and what they gain."""
+    metrics = {"num_seeds": float(row.num_seeds)}
+    for name, accuracy in (
+        ("val_accuracy", row.val_accuracy),
+        ("test_accuracy", row.test_accuracy),
+    ):
+        if accuracy is not None:
+            metrics[name] = accuracy.mean
+            if accuracy.std is not None:
+                metrics[f"{name}_std"] = accuracy.std
+    for name, found in (("minus_plain", row.to_plain), ("minus_published", row.to_published)):
+        if found is not None:
+            metrics[name] = found.mean
+    return metrics
+
+
+def _request_of(search: Search) -> dict[str, Any]:
+    """As `search.yaml` holds it."""
+    return search.request.model_dump(mode="json", exclude_none=True)
+
+
+def _commands_of(search: Search) -> dict[str, str]:
+    """What makes the model again, from the files of the search."""
+    best, request = (shlex.quote(search.storage.path(name)) for name in (BEST_FILE, SEARCH_FILE))
+    return {
+        "The student, with this setting": f"tuner distill --config {best} --test",
+        "The search": f"python -m tuner.search --config {request} --name "
+        f"{shlex.quote(f'{search.name}-again')}",
+    }
 
 
 def _final_of_winner(record: Record) -> Trial | None:
     """Of the final trainings of the winning setting, the one that validates best."""
     finals = record.of(FINAL)
-    label = "tuned" if any(trial.label == "tuned" for trial in finals) else "published"
+    label = next((one for one in WINNERS if any(t.label == one for t in finals)), WINNERS[-1])
     candidates = [trial for trial in finals if trial.label == label and trial.is_full_length]
     return max(candidates, key=lambda trial: trial.last("val_accuracy") or 0.0, default=None)
 
@@ -148,7 +174,7 @@ def _final_of_winner(record: Record) -> Trial | None:
 def _files(search: Search) -> dict[str, bytes]:
     from tuner.reports.page import report_files
 
-    names = (SEARCH_FILE, BEST_FILE, TRIALS_FILE, EPOCHS_FILE)
+    names = (SEARCH_FILE, BEST_FILE, CARD_FILE, TRIALS_FILE, EPOCHS_FILE)
     there = [name for name in names if search.storage.exists(name)]
     return {name: search.storage.read(name) for name in [*there, *report_files(search.storage)]}
 

@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tuner.arguments import parser_for, read_request
-from tuner.commands import epoch_line, output_file, run_command
+from tuner.commands import output_file, print_epoch, run_command
 from tuner.errors import RequestError
 from tuner.request import DistillRequest
 
@@ -31,12 +31,7 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
     method, setting = _method(request, workload.epochs)
     output = output_file(request.output) if request.output else None
     try:
-        training = distill(
-            workload,
-            method,
-            setting,
-            lambda metrics: print(epoch_line(metrics)),  # noqa: T201
-        )
+        training = distill(workload, method, setting, print_epoch)
     except DivergedError as error:
         print(f"tuner: {error}; lower --lr or the method's weights", file=sys.stderr)  # noqa: T201
         return 1

@@ -26,9 +26,11 @@ from tuner.orchestration.record import (
     Record,
     Trial,
 )
+from tuner.pace import Milestones, left_text, seconds_left
 from tuner.reports.formatting import duration_text, value_text
 
 SHOWN_TRIALS = 8
+SILENT_SECONDS = 600.0  # of trials without an end, then a line says how far it is all the same
 COLOURS = {RUNNING: "cyan", DONE: "green", STOPPED: "yellow", FAILED: "red"}
 
 
@@ -44,16 +46,21 @@ class LiveView(AbstractContextManager["LiveView"]):
         searched: Sequence[str],
         mode: str,
         problem: Callable[[], str],
+        part: str = "",
     ) -> None:
         """`searched` are the hyperparameters to show.
 
         `mode`: "auto" (a table on a terminal, lines elsewhere), "json" or "quiet".
+        `part`: what this is of something larger, whose time left is not known yet.
         """
         self._record, self._plan, self._metric, self._problem = record, plan, metric, problem
         self._searched = searched
         self._told: set[str] = set()  # notes
-        self._began = time.monotonic()
-        self._num_epochs_before = _num_epochs(record)
+        self._part = part
+        self._began = self._pace_began = self._said = time.monotonic()
+        self._opened = time.time()
+        self._num_epochs_before = self._num_made()
+        self._teacher = Milestones()
         self._console = Console(stderr=mode != "auto")
         self._mode = mode
         self._live: Live | None = None
@@ -63,6 +70,7 @@ class LiveView(AbstractContextManager["LiveView"]):
             )
         elif mode != "quiet":
             record.listeners.append(self._line)
+        record.listeners.append(self._new_pace)
 
     def __enter__(self) -> "LiveView":
         if self._live is not None:
@@ -82,6 +90,8 @@ class LiveView(AbstractContextManager["LiveView"]):
         if event["event"] == "note" and event["text"] not in self._told and self._mode != "json":
             self._told.add(event["text"])
             print(f"{trial.trial:>12}  {event['text']}", flush=True)  # noqa: T201
+        if event["event"] == "epoch" and self._mode != "json":
+            self._epoch_line(trial)
         if event["event"] != "end":
             return
         if self._mode == "json":
@@ -101,11 +111,23 @@ class LiveView(AbstractContextManager["LiveView"]):
         value = trial.last(self._metric)
         shown = "" if value is None else f"  {self._metric} {value:.2f} %"
         reason = f"  ({trial.reason})" if trial.reason else ""
-        print(  # noqa: T201
+        left = self._left_text()
+        self._say(
             f"{trial.trial:>12}  {trial.status:<13}  {len(trial.epochs):>3} epochs{shown}"
-            f"{reason}  {self._setting_text(trial)}",
-            flush=True,
+            f"{reason}  {self._setting_text(trial)}{f'  ({left})' if left else ''}"
         )
+
+    def _epoch_line(self, trial: Trial) -> None:
+        """Of what takes long: the teacher, for which all wait, and trials that do not end."""
+        if trial.kind == TEACHER:
+            if self._teacher.is_due(len(trial.epochs), trial.num_epochs):
+                self._say(f"{trial.trial:>12}  {_teacher_text(trial)}")
+        elif time.monotonic() - self._said > SILENT_SECONDS:
+            self._say(f"{trial.trial:>12}  epoch {_epoch_text(trial)}  ({self._left_text()})")
+
+    def _say(self, line: str) -> None:
+        self._said = time.monotonic()
+        print(line, flush=True)  # noqa: T201
 
     def _table(self) -> Group:
         trials = list(self._record.trials.values())
@@ -134,19 +156,26 @@ class LiveView(AbstractContextManager["LiveView"]):
 
     def _headline(self, trials: list[Trial]) -> Group:
         searched = [trial for trial in trials if trial.kind == SEARCH]
-        counts = {status: sum(t.status == status for t in searched) for status in COLOURS}
+        finals = [trial for trial in trials if trial.kind == FINAL]
+        teachers = [trial for trial in trials if trial.kind == TEACHER and trial.status == RUNNING]
+        num_trials, num_finals = self._plan.budget.num_trials, self._plan.num_finals
+        counted = searched if num_trials else finals
+        counts = {status: sum(t.status == status for t in counted) for status in COLOURS}
         line = Text()
-        budget = self._plan.budget
-        line.append(f"{len(searched)}/{budget.num_trials} trials: ", style="bold")
+        if num_trials:
+            line.append(f"{len(searched)}/{num_trials} trials: ", style="bold")
+        else:  # nothing is searched for, nor stopped early
+            done = sum(trial.status != RUNNING for trial in finals)
+            line.append(f"{done}/{num_finals} trainings: ", style="bold")
+            del counts[STOPPED]
         for status, count in counts.items():
             line.append(f"{count} {status}", style=COLOURS[status] if count else "dim")
             line.append("  ")
-        finals = [trial for trial in trials if trial.kind == FINAL]
-        if finals:
+        if num_trials and finals:
             done = sum(trial.status == DONE for trial in finals)
-            line.append(f"final trainings: {done} done  ", style="bold")
-        elif any(trial.kind == TEACHER and trial.status == RUNNING for trial in trials):
-            line.append("training the teacher, once", style="bold")
+            line.append(f"final trainings: {done}/{num_finals} done  ", style="bold")
+        for teacher in teachers:
+            line.append(f"training the teacher, once: {_teacher_text(teacher)}", style="bold")
         best = winner(self._record, self._metric)
         second = Text(no_wrap=True, overflow="ellipsis")
         if best is not None:
@@ -154,12 +183,12 @@ class LiveView(AbstractContextManager["LiveView"]):
                 f"best so far: {best.last(self._metric):.2f} %  {self._setting_text(best)}",
                 style="green",
             )
-        fraction, seconds = self._progress(trials)
+        fraction, _ = self._progress(trials)
+        gone = f"{duration_text(time.monotonic() - self._began)} gone"
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             ProgressBar(total=1.0, completed=fraction, width=40),
-            f"{duration_text(time.monotonic() - self._began)} gone"
-            + (f", about {duration_text(seconds)} left" if seconds is not None else ""),
+            ", ".join(text for text in (gone, self._left_text()) if text),
         )
         return Group(line, second, bar) if best is not None else Group(line, bar)
 
@@ -171,7 +200,10 @@ class LiveView(AbstractContextManager["LiveView"]):
         )
 
     def _progress(self, trials: list[Trial]) -> tuple[float, float | None]:
-        """Share of the epochs that are done, and seconds left, from the pace of this session."""
+        """Share of the epochs that are done, and seconds left, from the pace of this session.
+
+        None while the teacher trains, whose epochs say nothing about a student's.
+        """
         budget = self._plan.budget
         searched = [trial for trial in trials if trial.kind == SEARCH]
         ended = [trial for trial in searched if trial.status != RUNNING]
@@ -188,19 +220,41 @@ class LiveView(AbstractContextManager["LiveView"]):
                 left += max(1.0, planned - len(trial.epochs))
             if trial.kind != SEARCH:
                 left -= trial.num_epochs
-        done = _num_epochs(self._record)
-        made = done - self._num_epochs_before
+        done = sum(len(trial.epochs) for trial in trials)
+        made = self._num_made() - self._num_epochs_before
         fraction = done / max(1.0, done + left)
-        if made < 3:
+        teaches = any(trial.kind == TEACHER and trial.status == RUNNING for trial in trials)
+        if made < 3 or teaches:
             return fraction, None
-        return fraction, max(0.0, left) * (time.monotonic() - self._began) / made
+        return fraction, seconds_left(time.monotonic() - self._pace_began, made, left)
+
+    def _left_text(self) -> str:
+        left = left_text(self._progress(list(self._record.trials.values()))[1])
+        return f"{left} of {self._part}" if left and self._part else left
+
+    def _new_pace(self, event: Event, trial: Trial) -> None:
+        """From the teacher's end on, it is the students' pace that counts."""
+        if event["event"] == "end" and trial.kind == TEACHER:
+            self._pace_began, self._num_epochs_before = time.monotonic(), self._num_made()
+
+    def _num_made(self) -> int:
+        """Epochs of this session, and of what was going on when it began.
+
+        What other searches have made and ended before is taken over in no time.
+        """
+        trials = list(self._record.trials.values())
+        return sum(len(t.epochs) for t in trials if t.ended is None or t.ended >= self._opened)
+
+
+def _teacher_text(teacher: Trial) -> str:
+    """Its epochs, and the time that is left of its training."""
+    made = len(teacher.epochs)
+    seconds = sum(epoch.get("seconds", 0.0) for epoch in teacher.epochs)
+    left = left_text(seconds_left(seconds, made, teacher.num_epochs - made))
+    return f"epoch {made}/{teacher.num_epochs}{f'  ({left})' if left else ''}"
 
 
 def _epoch_text(trial: Trial) -> str:
     if trial.initial_epochs and not trial.epochs and trial.status == RUNNING:
         return f"init {len(trial.initial_epochs)}"
     return f"{len(trial.epochs)}/{trial.num_epochs}"
-
-
-def _num_epochs(record: Record) -> int:
-    return sum(len(trial.epochs) for trial in list(record.trials.values()))

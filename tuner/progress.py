@@ -30,21 +30,25 @@ class Progress:
     name: str
     state: str  # a sentence
     is_running: bool
-    num_trials: int  # planned
+    num_trials: int  # planned; of a plan without a search: trainings
+    is_search: bool  # whether settings are searched for, or all was decided on beforehand
     metric: str
     record: Record
     best: Trial | None
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person reads, a title and a text each."""
-        trials = self._told(SEARCH) or "none has begun"
-        lines = [("trials", f"{trials}; {self.num_trials} planned")]
+        trials, finals = self._told(SEARCH), self._told(FINAL)
+        if self.is_search:
+            lines = [("trials", f"{trials or 'none has begun'}; {self.num_trials} planned")]
+        else:
+            lines = [("trainings", f"{finals or 'none has begun'}, of {self.num_trials}")]
         if self.best is not None:
             value = f"{self.best.last(self.metric):.2f} %"
             setting = setting_text(self._what_differs(self.best))
             told = f"{self.metric} {value} in trial {self.best.trial}"
             lines.append(("best", f"{told}: {setting}" if setting else told))
-        if finals := self._told(FINAL):
+        if finals and self.is_search:
             lines.append(("final", f"trainings: {finals}"))
         epochs = [epoch for trial in self.record.trials.values() for epoch in trial.epochs]
         num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
@@ -114,6 +118,7 @@ def read_progress(storage: Storage) -> Progress:
         state=_state(record, driver, is_running=is_running),
         is_running=is_running,
         num_trials=num_trials,
+        is_search=record.header.get("trainings") is None,
         metric=metric,
         record=record,
         best=winner(record, metric),

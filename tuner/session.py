@@ -42,6 +42,7 @@ def run_watched(
             search_id=record.header["id"],
             search_name=search.name,
             searched=search.searched,
+            metric=search.metric,
             tags=describe(search, methods)
             | {"teacher_outputs": "; ".join(record.header["reasons"])},
             comparison=comparison,
@@ -58,6 +59,7 @@ def run_watched(
                 searched=search.searched,
                 mode=mode,
                 problem=lambda: tracking.problem,
+                part=search.name if comparison is not None else "",
             )
         )
         return stack

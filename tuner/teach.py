@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tuner.arguments import parser_for, read_request
-from tuner.commands import epoch_line, output_file, run_command
+from tuner.commands import output_file, print_epoch, run_command
 from tuner.request import TeachRequest
 
 
@@ -31,12 +31,7 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     teacher = find_teacher(workload, dataset)
     if teacher is None:
         try:
-            teacher = train_teacher(
-                workload,
-                dataset,
-                splits,
-                lambda metrics: print(epoch_line(metrics)),  # noqa: T201
-            ).student
+            teacher = train_teacher(workload, dataset, splits, print_epoch).student
         except DivergedError as error:
             print(f"tuner: {error}; lower --teacher-lr", file=sys.stderr)  # noqa: T201
             return 1

@@ -5,7 +5,6 @@ that goes away costs nothing but its own view, and resuming never makes a run tw
 """
 
 import fcntl
-import json
 import os
 import re
 import shlex
@@ -15,16 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from tuner.errors import printable
 from tuner.orchestration.record import DONE, FAILED, FINAL, RUNNING, SEARCH, Event, Record, Trial
 from tuner.secrets import shown, without_secrets
 from tuner.storage import Storage
+from tuner.tracking_pages import RANKED, experiment_tags, links, with_ranked
 
 SYNC_SECONDS = 2.0
 RETRY_SECONDS = 15.0
-MAX_COMPARED = 100  # trials
+MAX_COMPARED = 80  # trials, twice in a note of at most 8,000 characters
 MAX_METRICS = 1000  # MLflow's limit for one request
 # What a person can do about it, where the server's own words do not say.
 REASONS = {
@@ -80,13 +79,15 @@ class Tracking:
         search_name: str,
         searched: Sequence[str],
         tags: dict[str, str],
+        metric: str = "val_accuracy",
         comparison: tuple[str, str] | None = None,
         artifacts: str | None = None,
     ) -> None:
         """`search_id` is unique to the search and finds its runs again; `tags` describe it.
 
         Only the `searched` hyperparameters become parameters of a run: what is the same
-        everywhere would clutter the comparison, and is in `search.yaml`. `comparison`: id and
+        everywhere would clutter the comparison, and is in `search.yaml`. `metric`: what trials
+        are ranked on. `comparison`: id and
         name of the comparison of methods that the search belongs to, whose run is above it.
         `artifacts`: folder for the files of runs, where a database is written to without a server.
         """
@@ -96,6 +97,7 @@ class Tracking:
         self.experiment_id: str | None = None
         self._record, self.uri, self._experiment = record, tracking_uri, experiment
         self._search_id, self._search_name, self._tags = search_id, search_name, tags
+        self._metric = metric
         self._searched, self._comparison, self._artifacts = searched, comparison, artifacts
         self._client: Any = None
         self._is_connected = False
@@ -129,31 +131,33 @@ class Tracking:
         with self._guarded(once=True):
             self._sync()
             if note:
-                note = f"{note}\n\n[Compare all trials]({self._compare_link()})"
-                self._client.set_tag(self.parent_run_id, "mlflow.note.content", note)
+                self._describe(str(self.parent_run_id), note, files, self._best_trials())
             if files:
                 self._log_files(str(self.parent_run_id), files)
-            now = int(time.time() * 1000)
-            self._client.log_batch(
-                self.parent_run_id,
-                metrics=[_metric(name, value, now, 0) for name, value in metrics.items()],
-            )
+            self._log_results(str(self.parent_run_id), metrics)
             for trial in self._record.trials.values():
                 if trial.status == RUNNING:  # until the search is resumed
                     self._client.set_terminated(self._run_ids[trial.trial], status="KILLED")
             self._delete_repetitions()
             self._client.set_terminated(self.parent_run_id, status=status)
 
-    def register(self, log_model: Callable[[], object]) -> None:
-        """Calls what logs and registers the winning student, inside the search's own run."""
+    def register(self, log_model: Callable[[], object], card: str) -> None:
+        """Calls what logs and registers the winning student, inside the search's own run.
+
+        `card` becomes the description of its version.
+        """
         with self._guarded(once=True):
             self._connect()
-            if self._client.search_model_versions(f"run_id='{self.parent_run_id}'"):
-                return  # an earlier session got as far
-            import mlflow
+            of_this_run = f"run_id='{self.parent_run_id}'"
+            # An earlier session may have got as far.
+            if not self._client.search_model_versions(of_this_run):
+                import mlflow
 
-            with _default_tracking_uri(self.uri), mlflow.start_run(run_id=self.parent_run_id):
-                log_model()
+                with _default_tracking_uri(self.uri), mlflow.start_run(run_id=self.parent_run_id):
+                    log_model()
+            for version in self._client.search_model_versions(of_this_run):
+                if version.description != card:
+                    self._client.update_model_version(version.name, version.version, card)
 
     def finish_comparison(
         self, *, files: dict[str, bytes], metrics: dict[str, float], note: str
@@ -170,24 +174,36 @@ class Tracking:
             for run in list(self._runs_with(COMPARISON_TAG, self._comparison[0])):
                 if run.info.run_id != run_id:
                     self._client.delete_run(run.info.run_id)
-            now = int(time.time() * 1000)
-            self._client.log_batch(
-                run_id, metrics=[_metric(name, value, now, 0) for name, value in metrics.items()]
-            )
-            self._client.set_tag(run_id, "mlflow.note.content", note)
+            self._log_results(run_id, metrics)
+            self._describe(run_id, note, files, ())
             self._log_files(run_id, files)
             self._client.set_terminated(run_id)
         return run_id
 
-    def _compare_link(self) -> str:
-        """MLflow's page with parallel coordinates and contours over the search's trials.
+    def _describe(
+        self, run_id: str, note: str, files: dict[str, bytes], trials: Sequence[str]
+    ) -> None:
+        more = links(
+            str(self.experiment_id),
+            run_id,
+            trials,
+            has_report="report.html" in files,
+            has_card="model-card.md" in files,
+        )
+        text = f"{note}\n\n{more}" if more else note
+        self._client.set_tag(run_id, "mlflow.note.content", text)
 
-        The best of very many: MLflow cuts a note off after 8,000 characters.
-        """
-        best = sorted(self._record.of(SEARCH), key=lambda t: -(t.last("val_accuracy") or 0.0))
-        trials = [self._run_ids[trial.trial] for trial in best[:MAX_COMPARED]]
-        runs, experiments = (quote(json.dumps(ids)) for ids in (trials, [self.experiment_id]))
-        return f"#/compare-runs?runs={runs}&experiments={experiments}"
+    def _best_trials(self) -> list[str]:
+        """The runs of the search's trials; of very many the best, as a note has to be short."""
+        best = sorted(self._record.of(SEARCH), key=lambda t: -(t.last(self._metric) or 0.0))
+        return [self._run_ids[trial.trial] for trial in best[:MAX_COMPARED]]
+
+    def _log_results(self, run_id: str, metrics: dict[str, float], step: int = 0) -> None:
+        now = int(time.time() * 1000)
+        named = with_ranked(metrics, self._metric)
+        self._client.log_batch(
+            run_id, metrics=[_metric(name, value, now, step) for name, value in named.items()]
+        )
 
     def _on_event(self, event: Event, trial: Trial) -> None:
         with self._lock:
@@ -269,7 +285,11 @@ class Tracking:
         # A server has its own; a database's would be in whatever directory the driver runs in.
         location = None if is_served or folder is None else Path(folder).as_uri()
         try:
-            return str(client.create_experiment(self._experiment, artifact_location=location))
+            return str(
+                client.create_experiment(
+                    self._experiment, artifact_location=location, tags=experiment_tags()
+                )
+            )
         except Exception:
             found = client.get_experiment_by_name(self._experiment)
             if found is None:
@@ -344,9 +364,10 @@ class Tracking:
             seconds += epoch.get(f"{prefix}seconds", 0.0)
             if number >= num_logged:
                 step = int(epoch[f"{prefix}epoch"])
+                ranked = {RANKED: epoch[self._metric]} if self._metric in epoch else {}
                 metrics += [
                     _metric(name, value, int(seconds * 1000), step)
-                    for name, value in epoch.items()
+                    for name, value in (ranked | epoch).items()
                     if name != f"{prefix}epoch"
                 ]
         # As few calls as can be: each is a transaction, or a request to a server.
@@ -391,11 +412,9 @@ class Tracking:
             self._sync()
             run_id = self._run_ids.get(f"group:{label}")
             if run_id is not None:
-                now = int(time.time() * 1000)
-                self._client.log_batch(
-                    run_id,
-                    metrics=[_metric(name, value, now, 0) for name, value in metrics.items()],
-                )
+                trials = [t for t in self._record.trials.values() if t.label == label]
+                # Where their curves end, in the charts.
+                self._log_results(run_id, metrics, max((len(t.epochs) for t in trials), default=0))
                 self._client.set_tag(run_id, "status", DONE)
                 self._client.set_terminated(run_id)
 

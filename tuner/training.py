@@ -1,6 +1,8 @@
 """Trainings in this process, without Ray: a teacher's, or one distillation."""
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from models import shapes_of
 from tuner.data import Dataset, Splits, num_batches
 from tuner.distillation import Distillation, Metrics, frozen, seeded
 from tuner.execution import FLOAT32, choose_execution, device_for
+from tuner.pace import seconds_left
 from tuner.storage import Storage
 from tuner.teacher import (
     check_can_keep,
@@ -22,7 +25,8 @@ from tuner.teacher import (
 from tuner.teacher_cache import Teacher
 from tuner.workload import Workload, open_data
 
-Report = Callable[[Metrics], None]
+# Whose epoch it was ("teacher", "student"), its metrics, the seconds left of that training.
+Report = Callable[[str, Metrics, float], None]
 
 
 def train_teacher(
@@ -47,7 +51,7 @@ def train_teacher(
             execution=FLOAT32,
             **workload.teacher_schedule(),
         ),
-        report,
+        partial(report, "teacher"),
     )
     path = kept_teacher(workload, dataset)
     write_teacher(Storage(str(path.parent)), training.student, path.name)
@@ -97,7 +101,7 @@ def distill(
         execution=execution,
         **workload.schedule(),
     )
-    return _run(training, report)
+    return _run(training, partial(report, "student"))
 
 
 def default_device() -> torch.device:
@@ -105,9 +109,11 @@ def default_device() -> torch.device:
     return device_for(1)
 
 
-def _run(training: Distillation, report: Report) -> Distillation:
-    while training.is_initial:
-        report(training.run_initial_epoch())
-    while training.epoch < training.epochs:
-        report(training.run_epoch())
+def _run(training: Distillation, report: Callable[[Metrics, float], None]) -> Distillation:
+    began = time.monotonic()
+    total = training.initial_epochs + training.epochs
+    for done in range(1, total + 1):
+        run_epoch = training.run_initial_epoch if training.is_initial else training.run_epoch
+        metrics = run_epoch()
+        report(metrics, seconds_left(time.monotonic() - began, done, total - done) or 0.0)
     return training

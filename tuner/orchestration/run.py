@@ -185,6 +185,7 @@ def _open(
         teacher=digest,
         code=code_of(search.workload, search.own_method),
         batch=max_concurrent if search.request.deterministic else None,
+        trainings=None if search.has_trials else search.num_trainings,
         outputs=outputs.as_json(),
         execution=dataclasses.asdict(execution),
         reasons=[*reasons, f"student: {reason}"],

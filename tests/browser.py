@@ -1,0 +1,178 @@
+"""Chromium without a window, as a person's browser: its DevTools protocol, through a pipe."""
+
+import base64
+import fcntl
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+DEADLINE_SECONDS = 60.0  # of a page that draws itself
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
+    # The page and what it holds in frames are one process, which one pipe can look into.
+    *("--disable-site-isolation-trials", "--disable-features=IsolateSandboxedIframes"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--remote-debugging-pipe",
+)
+
+
+def chromium() -> str | None:
+    """The program, where there is one."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
+class Page:
+    """One tab. What a script gives must be JSON."""
+
+    def __init__(self, connection: "_Connection", session: str) -> None:
+        self._connection, self._session = connection, session
+        for domain in ("Page", "Runtime"):
+            self._call(f"{domain}.enable")
+
+    def open(self, address: str) -> None:
+        """Goes there; what is drawn by scripts comes later."""
+        self._call("Page.navigate", url="about:blank")  # or another "#" would be the same page
+        self._call("Page.navigate", url=address)
+
+    def resize(self, width: int, height: int) -> None:
+        """Of the window, in pixels."""
+        self._call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def evaluate(self, script: str, *, in_frame: bool = False) -> Any:
+        """The value of a script, on the page or in the first frame that it holds."""
+        options: dict[str, Any] = {}
+        if in_frame:
+            world = self._call("Page.createIsolatedWorld", frameId=self._first_frame())
+            options["contextId"] = world["executionContextId"]
+        answer = self._call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, **options
+        )
+        if "exceptionDetails" in answer:
+            raise AssertionError(answer["exceptionDetails"])
+        return answer["result"].get("value")
+
+    def wait_for(self, script: str, seconds: float = DEADLINE_SECONDS, **options: Any) -> Any:
+        """Asks until the script gives something that is true, and returns that."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                value = self.evaluate(script, **options)
+            except (AssertionError, LookupError, RuntimeError):
+                value = None  # what it asks for is not there yet
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise AssertionError(f"in vain: {script}\n{self.text()}")
+            time.sleep(0.1)
+
+    def text(self) -> str:
+        """What can be read on the page."""
+        return str(self.evaluate("document.body.innerText"))
+
+    def click(self, text: str, selector: str = "*") -> None:
+        """Clicks on the innermost element of exactly this text, once it is there."""
+        wanted = json.dumps(text)
+        self.wait_for(
+            f"(() => {{ const found = [...document.querySelectorAll({json.dumps(selector)})]"
+            f".filter(one => (one.innerText ?? one.textContent ?? '').trim() === {wanted})"
+            ".filter(one => one.getClientRects().length).at(-1);"
+            "if (!found) return false; found.click(); return true; })()"
+        )
+
+    def picture(self, path: Path, left: int, top: int, width: int, height: int) -> None:
+        """Writes a part of what is seen as PNG; in pixels."""
+        clip = {"x": left, "y": top, "width": width, "height": height, "scale": 1}
+        answer = self._call("Page.captureScreenshot", format="png", clip=clip)
+        path.write_bytes(base64.b64decode(answer["data"]))
+
+    def _first_frame(self) -> str:
+        for tree in self._call("Page.getFrameTree")["frameTree"].get("childFrames", []):
+            return str(tree["frame"]["id"])
+        raise LookupError("the page holds no frame")
+
+    def _call(self, method: str, **params: Any) -> Any:
+        return self._connection.call(method, params, self._session)
+
+
+@contextmanager
+def browser(width: int = 1300, height: int = 1000) -> Iterator[Page]:
+    """An empty page of a new browser that remembers nothing, gone at the end."""
+    program = chromium()
+    assert program is not None
+    with TemporaryDirectory(prefix="tuner-browser-", ignore_cleanup_errors=True) as profile:
+        connection = _Connection([program, *FLAGS, f"--user-data-dir={profile}", "about:blank"])
+        try:
+            target = connection.call("Target.createTarget", {"url": "about:blank"})["targetId"]
+            attach = {"targetId": target, "flatten": True}
+            page = Page(connection, connection.call("Target.attachToTarget", attach)["sessionId"])
+            page.resize(width, height)
+            yield page
+        finally:
+            connection.close()
+
+
+class _Connection:
+    """Messages to the browser and its answers: JSON, each with a zero byte at its end."""
+
+    def __init__(self, command: list[str]) -> None:
+        (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
+        # It reads from 3 and writes to 4, which may be ours here; above 9 nothing is in the way.
+        fds = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (theirs_in, theirs_out)]
+        redirected = f'exec "$@" 3<&{fds[0]} 4>&{fds[1]}'
+        self._process = subprocess.Popen(
+            ["bash", "-c", redirected, "-", *command],
+            pass_fds=fds,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for fd in (theirs_in, theirs_out, *fds):
+            os.close(fd)
+        self._in, self._out = ours_in, ours_out
+        self._number, self._received = 0, b""
+
+    def call(self, method: str, params: dict[str, Any], session: str | None = None) -> Any:
+        """Raises RuntimeError with the browser's own words where it refuses."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if session is not None:
+            message["sessionId"] = session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        while (answer := self._next()).get("id") != self._number:
+            pass  # an event
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+    def close(self) -> None:
+        """Ends the browser and all its processes."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, 9)
+        self._process.wait()
+        os.close(self._in)
+        os.close(self._out)
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self._received:
+            ready, _, _ = select.select([self._in], [], [], DEADLINE_SECONDS)
+            assert ready, "the browser does not answer"
+            some = os.read(self._in, 1 << 20)
+            assert some, "the browser has ended"
+            self._received += some
+        line, _, self._received = self._received.partition(b"\0")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
