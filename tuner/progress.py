@@ -20,6 +20,7 @@ from tuner.orchestration.record import (
     Trial,
 )
 from tuner.reports.formatting import count_text, duration_text, setting_text
+from tuner.resuming import is_reproduction, reproduce_command
 from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage, existing
 
 
@@ -28,6 +29,7 @@ class Progress:
     """A search as its journal and its driver tell."""
 
     name: str
+    is_fixed: bool  # whether what it trains was decided beforehand, as in a reproduction
     state: str  # a sentence
     is_running: bool
     num_trials: int  # planned
@@ -37,6 +39,10 @@ class Progress:
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person reads, a title and a text each."""
+        if self.is_fixed:
+            done = self._told(FINAL) or "none has begun"
+            lines = [("trained", f"{done}; {count_text(self.num_trials, 'training')} planned")]
+            return [*lines, ("time", self._time())]
         trials = self._told(SEARCH) or "none has begun"
         lines = [("trials", f"{trials}; {self.num_trials} planned")]
         if self.best is not None:
@@ -46,10 +52,7 @@ class Progress:
             lines.append(("best", f"{told}: {setting}" if setting else told))
         if finals := self._told(FINAL):
             lines.append(("final", f"trainings: {finals}"))
-        epochs = [epoch for trial in self.record.trials.values() for epoch in trial.epochs]
-        num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
-        lines.append(("trained", f"{count_text(num_epochs, 'epoch')}, {duration_text(seconds)}"))
-        return lines
+        return [*lines, ("trained", self._time())]
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -76,6 +79,11 @@ class Progress:
             for name, value in best.setting.items()
             if any(setting.get(name) != value for setting in settings)
         }
+
+    def _time(self) -> str:
+        epochs = [epoch for trial in self.record.trials.values() for epoch in trial.epochs]
+        num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
+        return f"{count_text(num_epochs, 'epoch')}, {duration_text(seconds)}"
 
     def _told(self, kind: str) -> str:
         counts = self._counts(kind)
@@ -106,12 +114,16 @@ def begun_searches(name: str, runs_dir: str) -> list[Storage]:
 def read_progress(storage: Storage) -> Progress:
     """Reads a search's journal; the driver that writes it is not disturbed."""
     num_trials, metric = _request_of(storage)
+    parent = Storage(storage.parent_uri)
+    is_fixed = is_reproduction(parent)
+    going_on = f"`{reproduce_command(parent)}`" if is_fixed else "--resume"
     is_running = is_alive(storage, read_driver(storage))
     # Read after that: a driver elsewhere is watched for some seconds, and may end meanwhile.
     driver, record = read_driver(storage), Record.load(storage)
     return Progress(
         name=storage.base.rpartition("/")[2],
-        state=_state(record, driver, is_running=is_running),
+        is_fixed=is_fixed,
+        state=_state(record, driver, going_on, is_running=is_running),
         is_running=is_running,
         num_trials=num_trials,
         metric=metric,
@@ -130,16 +142,17 @@ def _request_of(storage: Storage) -> tuple[int, str]:
     return num_trials, f"{select_on}_accuracy"
 
 
-def _state(record: Record, driver: Driver | None, *, is_running: bool) -> str:
+def _state(record: Record, driver: Driver | None, going_on: str, *, is_running: bool) -> str:
+    """`going_on`: what a person goes on with."""
     if driver is None:
-        return "not running; go on with --resume" if record.header else "has not begun"
+        return f"not running; go on with {going_on}" if record.header else "has not begun"
     where = f"{driver.host} (process {driver.pid})"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(driver.time))
     if is_running:
         return f"running on {where}, last sign of life {when}"
     told = {
         "done": f"done, {when}",
-        "interrupted": f"interrupted, {when}; go on with --resume",
-        "failed": f"ended with an error, {when}; go on with --resume",
+        "interrupted": f"interrupted, {when}; go on with {going_on}",
+        "failed": f"ended with an error, {when}; go on with {going_on}",
     }
-    return told.get(driver.outcome, f"killed on {where}, about {when}; go on with --resume")
+    return told.get(driver.outcome, f"killed on {where}, about {when}; go on with {going_on}")

@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -41,13 +40,13 @@ class Forecast:
     disk_bytes: int  # that its answers take, if all are kept, and checkpoints
 
 
-def print_plan(reproduction: Reproduction, left_out: Sequence[str]) -> None:
+def print_plan(reproduction: Reproduction) -> None:
     """A line for each pair and method, then the time and the disk that the rest takes."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(reproduction.name)}[/]: {escape(reproduction.experiment.title)}")
     if reproduction.labels:
         console.print(f"[yellow]scaled down:[/] {escape('; '.join(reproduction.labels))}")
-    for text in left_out:
+    for text in reproduction.left_out:
         console.print(f"[dim]left out: {escape(text)}[/]")
     if not reproduction.tasks:
         console.print("nothing is trained")
@@ -90,7 +89,8 @@ def forecast(task: FixedTask) -> Forecast:
     )
     missing = tuple(training for training in task.trainings if training not in there)
     steps = num_batches(len(splits.train), workload.batch_size)
-    settings: dict[str, Setting] = {t.method: t.setting for t in reversed(missing)}
+    # Of a method's settings the last, which is the dearest: all weights 1, the most negatives.
+    settings: dict[str, Setting] = {t.method: t.setting for t in missing}
     paces = {
         method: measure_pace(workload, LOSSES[method], setting, task.num_threads, 0, not digest)
         for method, setting in settings.items()

@@ -1,7 +1,5 @@
 """The report of a reproduction: what was found, the artefact, and how it was made."""
 
-from collections.abc import Sequence
-
 from tuner.orchestration.record import FAILED
 from tuner.reports.document import Document, Facts, Table, Text
 from tuner.reports.formatting import duration_text, setting_text
@@ -9,17 +7,18 @@ from tuner.reports.page import write_document
 from tuner.reports.tables import seconds_of
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
+from tuner.resuming import reproduce_command
 from tuner.workload import Workload
 
 
-def document_of(results: Results, left_out: Sequence[str] = ()) -> Document:
+def document_of(results: Results) -> Document:
     """Words first, then the artefact, then what is assumed and what was trained."""
     reproduction, experiment = results.reproduction, results.experiment
     artefact = experiment.artefact(results)
     entry = published(experiment.name)
     labels = [f"scaled down: {'; '.join(reproduction.labels)}"] if reproduction.labels else []
     parts = list(artefact.parts)
-    failed = _failures(results, left_out)
+    failed = _failures(results)
     if failed:
         parts.append(failed)
     parts.append(Text("Published", [f"{entry.source}: {entry.what}.", *entry.notes]))
@@ -29,7 +28,7 @@ def document_of(results: Results, left_out: Sequence[str] = ()) -> Document:
     parts.append(Facts("Protocol", _protocol(results)))
     if results.records:
         parts.append(_settings(results))
-    parts.append(Text("Run it again", [command_of(results)], is_code=True))
+    parts.append(Text("Run it again", [reproduce_command(reproduction.storage)], is_code=True))
     return Document(
         title=experiment.title,
         findings=[text for text in artefact.findings if text],
@@ -38,17 +37,10 @@ def document_of(results: Results, left_out: Sequence[str] = ()) -> Document:
     )
 
 
-def write_report(results: Results, left_out: Sequence[str] = ()) -> tuple[str, Document]:
+def write_report(results: Results) -> tuple[str, Document]:
     """Writes the report into the reproduction's folder; returns the page's path."""
-    document = document_of(results, left_out)
+    document = document_of(results)
     return write_document(results.reproduction.storage, document), document
-
-
-def command_of(results: Results) -> str:
-    """What a person types to make it again, or to go on with it."""
-    from tuner.reproductions.planning import resume_command
-
-    return resume_command(results.reproduction)
 
 
 def _protocol(results: Results) -> list[tuple[str, str]]:
@@ -101,8 +93,8 @@ def _settings(results: Results) -> Table:
     )
 
 
-def _failures(results: Results, left_out: Sequence[str]) -> Text | None:
-    told = [*left_out]
+def _failures(results: Results) -> Text | None:
+    told = [*results.reproduction.left_out]
     for pair, record in results.records.items():
         told += [
             f"{trial.trial} ({pair}): {trial.reason}"

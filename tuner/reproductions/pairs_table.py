@@ -1,60 +1,68 @@
 """Methods down, pairs of networks across: the form of the benchmarks' tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from tuner.reports.comparison import Accuracy
 from tuner.reports.document import Table
-from tuner.reports.formatting import NOTHING, accuracy_text, percent_text
+from tuner.reports.formatting import NOTHING, accuracy_text
 from tuner.reproductions.experiment import Pair
 from tuner.reproductions.published import Value
 from tuner.reproductions.results import Results
 from tuner.reproductions.tables import numbers, table_of
 
+TEACHER = "teacher"
+# Of a pair and the label of an arm, or "teacher".
+Known = Callable[[Pair, str], Value | None]
+
 
 def pairs_table(
-    results: Results, published: Callable[[Pair, str], Value | None], *, name: str, title: str
+    results: Results, pairs: Sequence[Pair], published: Known, *, name: str, title: str
 ) -> Table:
-    """Test accuracies, published ones in brackets; the best method of each pair is starred.
-
-    `published` takes a pair and the label of an arm, or "teacher".
-    """
-    pairs = results.experiment.pairs
-    labels = [arm.label for arm in results.arms]
+    """Test accuracies, under each what is published; the best method of each pair is starred."""
     methods = [arm.label for arm in results.arms if arm.method != "plain"]
     best = {pair: results.best(methods, pair) for pair in pairs}
-    rows, data = [], []
-    for label in ["teacher", *labels]:
+    rows: list[list[str]] = []
+    faint = []
+    data: list[dict[str, Any]] = []
+    for label in [TEACHER, *(arm.label for arm in results.arms)]:
+        known = {pair: published(pair, label) for pair in pairs}
         cells = []
         for pair in pairs:
-            value = published(pair, label)
-            if label == "teacher":
-                measured = percent_text(results.teachers.get(pair))
-                accuracy = None
-            else:
-                accuracy = results.accuracy(label, pair)
-                measured = accuracy_text(accuracy)
-            star = " *" if best[pair] == label and measured != NOTHING else ""
-            cells.append(f"{measured}{star}" + ("" if value is None else f" [{value.text}]"))
+            accuracy = _accuracy(results, label, pair)
+            star = " *" if best[pair] == label else ""
+            cells.append(f"{accuracy_text(accuracy)}{star}")
+            val = results.accuracy(label, pair, "val_accuracy")
             data.append(
                 {
                     "teacher": pair.teacher,
                     "student": pair.student,
                     "method": label,
-                    **numbers("published", value),
+                    **numbers("published", known[pair]),
                     **numbers("test_accuracy", accuracy),
-                    "val_accuracy_mean": getattr(
-                        results.accuracy(label, pair, "val_accuracy"), "mean", None
-                    ),
+                    **numbers("val_accuracy", val),
                     "num_seeds": len(results.trials(label, pair)),
                 }
-                | ({"test_accuracy_mean": results.teachers.get(pair)} if label == "teacher" else {})
             )
         rows.append([label, *cells])
+        if any(known.values()):
+            faint.append(len(rows))
+            texts = [NOTHING if value is None else value.text for value in known.values()]
+            rows.append(["published", *texts])
     return Table(
         name=name,
         title=title,
-        headings=("", *(str(pair) for pair in pairs)),
+        headings=("method", *(str(pair) for pair in pairs)),
         rows=rows,
         data=table_of(data),
-        note="Test accuracy in %, of the last epoch, mean ± deviation over the seeds; in brackets"
-        " what is published. * the best method of a pair by validation accuracy.",
+        note="Test accuracy in %, of the last epoch, mean ± deviation over the seeds; grey: what is"
+        " published. * the best method of a pair by validation accuracy.",
+        faint=frozenset(faint),
     )
+
+
+def _accuracy(results: Results, label: str, pair: Pair) -> Accuracy | None:
+    if label != TEACHER:
+        return results.accuracy(label, pair)
+    accuracy = results.teachers.get(pair)
+    return None if accuracy is None else Accuracy(accuracy, None)

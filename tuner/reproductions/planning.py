@@ -3,8 +3,7 @@
 import hashlib
 import json
 import re
-import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +22,7 @@ from tuner.reports.formatting import count_text
 from tuner.reproductions.experiment import Arm, Experiment, Pair
 from tuner.request import OPERATIONAL, ReproduceRequest, RunRequest, SearchRequest
 from tuner.secrets import has_secret
-from tuner.storage import SEARCH_FILE, Storage
+from tuner.storage import Storage
 from tuner.tracking import default_tracking_uri
 from tuner.workload import Workload, resolve
 
@@ -40,6 +39,7 @@ class Reproduction:
     workloads: tuple[Workload, ...]  # one for each pair
     tasks: tuple[FixedTask, ...]  # likewise; none where nothing is trained
     labels: tuple[str, ...]  # how it differs from the paper's
+    left_out: tuple[str, ...] = ()  # what does not fit a pair of networks, and why
 
     @property
     def runs(self) -> Storage:
@@ -79,23 +79,27 @@ def plan_reproduction(experiment: Experiment, request: ReproduceRequest) -> Repr
     return Reproduction(name, resolved, chosen, tuple(workloads), tasks, labels)
 
 
-def settings_of(arms: Sequence[Arm], workload: Workload, pins: dict[str, str]) -> list[Setting]:
-    """The whole setting of each arm. Raises SpaceError for a value that is no good."""
-    settings = []
-    for arm in arms:
-        space = plain.SPACE if arm.method == "plain" else load_space(arm.method)
-        space = space.for_epochs(workload.epochs)
-        names = {parameter.name for parameter in space.params}
-        preset = find_preset(workload.preset).settings.get(arm.method, {})
-        own = {name: value for name, value in (preset | pins).items() if name in names}
-        own |= {
-            name.removeprefix(f"{arm.method}."): value
-            for name, value in pins.items()
-            if name.startswith(f"{arm.method}.")
-        }
-        own = {name: value for name, value in own.items() if name not in arm.values}
-        settings.append(space.narrow(own).complete(arm.values))
-    return settings
+def setting_of(
+    arm: Arm, workload: Workload, pins: Mapping[str, str], recipe: Mapping[str, str] | None = None
+) -> Setting:
+    """The whole setting of an arm. Raises SpaceError for a value that is no good.
+
+    What the arm says wins over what a person says, that over a pair's recipe, that over the
+    published setting.
+    """
+    space = plain.SPACE if arm.method == "plain" else load_space(arm.method)
+    space = space.for_epochs(workload.epochs)
+    names = {parameter.name for parameter in space.params}
+    preset = find_preset(workload.preset).settings.get(arm.method, {})
+    own = {**(recipe or {}), **preset}
+    own |= {name: value for name, value in pins.items() if name in names}
+    own |= {
+        name.removeprefix(f"{arm.method}."): value
+        for name, value in pins.items()
+        if name.startswith(f"{arm.method}.")
+    }
+    own = {name: value for name, value in own.items() if name not in arm.values}
+    return space.narrow(own).complete(arm.values)
 
 
 def training_name(arm: Arm, number: int) -> str:
@@ -186,6 +190,11 @@ def _check_pins(experiment: Experiment, request: ReproduceRequest) -> None:
                 f"no method of {experiment.name} has a hyperparameter {name!r}"
                 f"{suggestion(own, sorted(declared))} known: {list_of(sorted(declared))}"
             )
+        if ":" in request.set[name]:
+            raise SpaceError(
+                f"--set {name}={request.set[name]} is a range, but nothing is searched here; "
+                "give one value"
+            )
         if all(own in arm.values for arm in arms if arm.method != "plain"):
             raise RequestError(
                 f"{own} is what {experiment.name} sets itself; leave out --set {name}"
@@ -211,7 +220,10 @@ def _task(
     folder: Storage,
     runs: Storage,
 ) -> FixedTask:
-    settings = settings_of(experiment.arms, workload, request.set)
+    settings = [
+        setting_of(arm, workload, request.set, experiment.recipes.get((pair, arm.method)))
+        for arm in experiment.arms
+    ]
     seeds = request.seeds or experiment.seeds
     trainings = tuple(
         Training(training_name(arm, number), arm.label, arm.method, setting, workload.seed + number)
@@ -280,6 +292,8 @@ def _labels(
             changed.setdefault(name, value)
     labels += [f"{name} = {value}" for name, value in changed.items()]
     for option in (
+        "teacher_epochs",
+        "teacher_lr",
         "batch_size",
         "lr",
         "lr_decay_epochs",
@@ -289,11 +303,13 @@ def _labels(
         "crop_padding",
         "flip",
         "image_size",
+        "validation_fraction",
         "passes",
     ):
         value = getattr(request, option)
         if value is not None:
-            labels.append(f"{option} {text_of(value) if not isinstance(value, tuple) else value}")
+            values = value if isinstance(value, tuple) else (value,)
+            labels.append(f"{option} = {', '.join(map(text_of, values))}")
     return labels
 
 
@@ -321,10 +337,3 @@ def request_yaml(request: ReproduceRequest) -> bytes:
         left_out.add("tracking_uri")
     content = request.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
-
-
-def resume_command(reproduction: Reproduction) -> str:
-    """What a person types to go on, or to make it again."""
-    config = reproduction.storage.path(SEARCH_FILE)
-    words = ["python", "-m", "tuner.reproduce", "--config", config]
-    return shlex.join([*words, "--name", reproduction.name, "--runs-dir", reproduction.runs.uri])
