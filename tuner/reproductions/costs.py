@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
 from rich.filesize import decimal
 
 from tuner.cost import Cost, added_parameters, largest_batch, measure_cost
@@ -76,15 +77,30 @@ def itrd_cost(results: Results) -> Artefact:
         table_of(data),
         note=f"Memory: the peak at {base.batch_size} images a step, as a ratio to ITRD's. Time: of"
         f" a training image at the largest batch whose peak stays within {decimal(cap)}. The"
-        " teacher runs in the loop, as in the paper's protocol, on synthetic images.",
+        " teacher runs in the loop, as in the paper's protocol, on synthetic images. Measured on"
+        f" {_machine(results)}.",
     )  # fmt: skip
     return Artefact(
         _cost_words(memory, time),
         [
             table,
-            Figure("cost", "Memory and time relative to ITRD",
-                   "Ratios to ITRD, on a logarithmic axis.",
-                   figures.bars({"memory": memory, "time": time}, "ratio to ITRD", log=False)),
+            Figure(
+                "cost",
+                "Memory and time relative to ITRD",
+                "Ratios to ITRD's; without a bar: nothing is published, or nothing fits.",
+                figures.bars(
+                    {
+                        "memory, ratio to ITRD": {
+                            "measured": memory,
+                            "published": _ratios_printed("memory", methods),
+                        },
+                        "time, ratio to ITRD": {
+                            "measured": time,
+                            "published": _ratios_printed("time", methods),
+                        },
+                    }
+                ),
+            ),
             _added(
                 workload,
                 [Arm(method, method) for method in _parameters_printed()],
@@ -122,7 +138,7 @@ def negatives_cost(results: Results, numbers: Sequence[int]) -> tuple[list[str],
         rows,
         table_of(data),
         note=f"At {plain.batch_size} images a step of {workload.student}, with the teacher in the"
-        " loop; stored: memories that are not trained.",
+        f" loop; stored: memories that are not trained. Measured on {_machine(results)}.",
     )
     return words, [table, _added(workload, [arms[1], mimkd[0], mimkd[-1]], {})]
 
@@ -161,6 +177,17 @@ def _cost_of(results: Results, workload: Workload, arm: Arm) -> Cost:
     return Cost(**results.measure(f"cost-{arm.label.replace(', ', '-')}", measure))
 
 
+def _machine(results: Results) -> str:
+    """What the costs are of; as written down when they were measured."""
+
+    def measure() -> dict[str, Any]:
+        if torch.cuda.is_available():
+            return {"name": torch.cuda.get_device_name()}
+        return {"name": f"a CPU with {count_text(torch.get_num_threads(), 'thread')}"}
+
+    return str(results.measure("machine", measure)["name"])
+
+
 def _at_cap(results: Results, workload: Workload, method: str, cap: int) -> Cost | None:
     setting = setting_of(Arm(method, method), workload, results.reproduction.request.set)
 
@@ -185,6 +212,12 @@ def _printed(protocol: str, method: str) -> str:
         return "1"
     row = published("itrd-cost").row(protocol=protocol, method=method)
     return NOTHING if row is None else str(row["text"])
+
+
+def _ratios_printed(protocol: str, methods: Sequence[str]) -> dict[str, float]:
+    entry = published("itrd-cost")
+    values = {method: entry.value(protocol=protocol, method=method) for method in methods}
+    return {method: value.mean for method, value in values.items() if value is not None}
 
 
 def _cost_words(memory: dict[str, float], time: dict[str, float]) -> list[str]:

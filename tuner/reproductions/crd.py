@@ -1,6 +1,7 @@
 """The CRD framework's tables of pairs (arXiv:1910.10699), with every method that has a number."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tuner.reports.document import Table
 from tuner.reproductions import words
@@ -89,7 +90,7 @@ def _parted(pairs: Sequence[Pair]) -> list[Sequence[Pair]]:
     """In as few parts as fit a page, of nearly equal size."""
     num_parts = -(-len(pairs) // WIDEST)
     ends = [round(len(pairs) * n / num_parts) for n in range(num_parts + 1)] if pairs else []
-    return [pairs[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [pairs[start:end] for start, end in pairwise(ends)]
 
 
 def _family(network: str) -> str:

@@ -186,7 +186,8 @@ def _convergence(results: Results) -> Artefact:
                 "convergence",
                 "Figure 2: validation accuracy against epochs",
                 "Lines are means over n seeds, bands reach from the worst seed to the best. The"
-                " learning rate drops at the dotted lines; below, what follows each drop.",
+                " learning rate drops at the dotted lines; what follows a drop by two epochs or"
+                " more is shown larger below.",
                 figures.convergence(curves, drops),
             ),
             _reached(results, curves),

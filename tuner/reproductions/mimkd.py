@@ -5,6 +5,7 @@ from itertools import product
 from statistics import fmean
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 import models
 from losses.critics import Convolve, ProjectAndDot
@@ -147,9 +148,9 @@ def _landscape(results: Results) -> Artefact:
 
 
 def _levels(accuracies: list[float]) -> np.ndarray:
-    """Twelve steps that leave out the lowest few: one bad corner would flatten all else."""
-    low, high = np.percentile(accuracies, 4), max(accuracies)
-    return np.linspace(low, max(high, low + 0.5), 13)
+    """About twelve round steps, without the lowest few: one bad corner would flatten all else."""
+    low, high = float(np.percentile(accuracies, 4)), max(accuracies)
+    return np.asarray(MaxNLocator(12).tick_values(low, max(high, low + 0.5)))
 
 
 def _landscape_words(
@@ -421,7 +422,15 @@ EXPERIMENTS = (
         pairs=SHALLOW_PAIRS,
         arms=SHALLOW_ARMS,
         artefact=_shallow,
-        assumed=(OWN_WEIGHTS,),
+        recipes={
+            (Pair(teacher, "conv4"), "fitnet"): {"layer": "stem"}
+            for teacher in ("resnet110", "resnet32x4")
+        },
+        assumed=(
+            OWN_WEIGHTS,
+            "FitNet's hint is stage 2; with Conv-4 and a ResNet it is the stem, as Conv-4's other"
+            " maps are too small for the teacher's.",
+        ),
     ),
     Experiment(
         name="mimkd-landscape",

@@ -105,7 +105,7 @@ def setting_of(
 def training_name(arm: Arm, number: int) -> str:
     """What the training of an arm with the seed of this number is called, in its record."""
     label = re.sub(r"\s*=\s*", "=", arm.label).replace(", ", "_").replace(" ", "-")
-    file_name = re.sub(r"[^\w+.=-]", "_", label)
+    file_name = re.sub(r"[^\w.=-]", "_", label)
     return f"{file_name}-{number}"
 
 

@@ -138,7 +138,8 @@ def _distances(
 def _order(results: Results, published: Mapping[str, Value], pair: Pair | None) -> str:
     """Of the pairs of settings that differ beyond noise, how many do as in the paper."""
     compared = list(combinations(published, 2))
-    agree, against = [], []
+    agree: list[str] = []
+    against: list[str] = []
     for one, other in compared:
         found = results.difference(one, other, pair, num_comparisons=len(compared))
         if found is None or found.is_noise:
