@@ -95,7 +95,7 @@ def _parted(pairs: Sequence[Pair]) -> list[Sequence[Pair]]:
 
 def _family(network: str) -> str:
     """What kind of network a name stands for: resnet56 and resnet8x4 are of one."""
-    return network.partition("@")[0].rstrip("x_0123456789")
+    return network.rstrip("x_0123456789")
 
 
 EXPERIMENTS = (

@@ -23,6 +23,8 @@ class Pair:
 
     teacher: str
     student: str
+    # The teacher's weights, as behind @; "": trained here. The same pair, wherever they are from.
+    checkpoint: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.teacher} → {self.student}"

@@ -96,7 +96,8 @@ def convergence(
         whole.set_ylabel(axis)
         if parts:
             parts[0].set_ylabel(axis)
-        legend_above(whole)
+        if any(curves.values()):
+            legend_above(whole)
     return figure
 
 

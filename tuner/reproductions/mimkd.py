@@ -40,7 +40,7 @@ SHALLOW_PAIRS = tuple(
     Pair(teacher, student) for student in ("conv4", "conv4_mp") for teacher in SHALLOW_TEACHERS
 )
 LANDSCAPE_PAIR = (Pair("resnet32x4", "resnet8x4"),)
-IMAGENET_PAIR = (Pair("torchvision:resnet34@IMAGENET1K_V1", "torchvision:resnet18"),)
+IMAGENET_PAIR = (Pair("torchvision:resnet34", "torchvision:resnet18", "IMAGENET1K_V1"),)
 NEGATIVES = (1, 64, 256, 1024, 4096)
 OWN_WEIGHTS = (
     "MIMKD has the weights of its ImageNet experiment: alpha 0.9, λ_g 0.2, λ_l 0.8, λ_f 0.8."

@@ -55,8 +55,10 @@ def _protocol(results: Results) -> list[tuple[str, str]]:
     reproduction = results.reproduction
     for pair in results.experiment.pairs:
         accuracy = results.teachers.get(pair)
-        told = "" if accuracy is None else f" (the teacher's test accuracy: {accuracy:.2f} %)"
-        facts.append(("Networks", f"{pair}{told}"))
+        weights = f"its weights are {pair.checkpoint}" if pair.checkpoint else ""
+        told = "" if accuracy is None else f"its test accuracy is {accuracy:.2f} %"
+        of_teacher = ", ".join(filter(None, (weights, told)))
+        facts.append(("Networks", f"{pair}{f'; the teacher: {of_teacher}' if of_teacher else ''}"))
     if reproduction.tasks:
         facts += schedule_facts(reproduction.workloads[0])
         facts.append(("Seeds", str(reproduction.seeds)))

@@ -125,28 +125,31 @@ def _pairs(experiment: Experiment, request: ReproduceRequest) -> tuple[Pair, ...
     """Those that are asked for: of the paper's, or others in their place."""
     pairs = list(experiment.pairs)
     if request.pairs is not None:
-        pairs = [_pair(text) for text in request.pairs]
-    if request.teacher is not None or request.student is not None:
-        pairs = [
-            Pair(request.teacher or pair.teacher, request.student or pair.student) for pair in pairs
-        ]
-    canonical = (
-        Pair(_canonical(pair.teacher), models.canonical_name(pair.student)) for pair in pairs
-    )
+        pairs = [_parsed(text) for text in request.pairs]
+    if request.teacher is not None:
+        name, _, checkpoint = request.teacher.partition("@")
+        pairs = [replace(pair, teacher=name, checkpoint=checkpoint) for pair in pairs]
+    if request.student is not None:
+        pairs = [replace(pair, student=request.student) for pair in pairs]
+    given = {models.canonical_name(name): file for name, file in request.checkpoint.items()}
+    canonical = [
+        Pair(teacher, models.canonical_name(pair.student), given.get(teacher, pair.checkpoint))
+        for pair in pairs
+        for teacher in [models.canonical_name(pair.teacher)]
+    ]
+    for name in given:
+        if name not in {pair.teacher for pair in canonical}:
+            raise RequestError(f"{name} is no teacher here; leave out its --checkpoint")
     return tuple(dict.fromkeys(canonical))
 
 
-def _pair(text: str) -> Pair:
+def _parsed(text: str) -> Pair:
     words = text.replace("torchvision:", "torchvision\0").replace("timm:", "timm\0").split(":")
     if len(words) != 2 or not all(words):
         raise RequestError(f"{text!r} is no pair of networks; write teacher:student")
     teacher, student = (word.replace("\0", ":") for word in words)
-    return Pair(teacher, student)
-
-
-def _canonical(teacher: str) -> str:
-    name, mark, checkpoint = teacher.partition("@")
-    return f"{models.canonical_name(name)}{mark}{checkpoint}"
+    name, _, checkpoint = teacher.partition("@")
+    return Pair(name, student, checkpoint)
 
 
 def _arms(experiment: Experiment, request: ReproduceRequest) -> tuple[Arm, ...]:
@@ -203,13 +206,8 @@ def _check_pins(experiment: Experiment, request: ReproduceRequest) -> None:
 
 def _workload(pair: Pair, request: ReproduceRequest) -> Workload:
     given = request.model_dump(include=WORKLOAD)
-    name, _, checkpoint = pair.teacher.partition("@")
-    checkpoint = checkpoint or request.checkpoint.get(name, "")
-    given |= {
-        "teacher": f"{name}@{checkpoint}" if checkpoint else name,
-        "student": pair.student,
-    }
-    return resolve(given)
+    teacher = f"{pair.teacher}@{pair.checkpoint}" if pair.checkpoint else pair.teacher
+    return resolve(given | {"teacher": teacher, "student": pair.student})
 
 
 def _task(
