@@ -224,7 +224,12 @@ def _cost_words(memory: dict[str, float], time: dict[str, float]) -> list[str]:
     others = [method for method in memory if method != BASE]
     words = []
     for what, measured in (("memory", memory), ("time", time)):
-        dearer = [f"{m} {measured[m]:.2f}" for m in others if m in measured]
+        dearer = []
+        for method in others:
+            if method in measured:
+                printed = _printed(what, method)
+                there = "" if printed == NOTHING else f" (published: {printed})"
+                dearer.append(f"{method} {measured[method]:.2f}×{there}")
         words.append(f"{what.capitalize()} relative to ITRD: {', '.join(dearer)}.")
     missing = [method for method in others if method not in time]
     if missing:

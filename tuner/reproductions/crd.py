@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from tuner.reports.document import Table
-from tuner.reproductions import words
 from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
-from tuner.reproductions.pairs_table import Known, pairs_table
+from tuner.reproductions.pairs_table import Known, pairs_table, verdicts
 from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
 
@@ -51,21 +50,8 @@ def _benchmark(results: Results) -> Artefact:
     def known(pair: Pair, label: str) -> Value | None:
         return entry.value(teacher=pair.teacher, student=pair.student, method=label)
 
-    labels = [arm.label for arm in results.arms if arm.method != "plain"]
-    findings = []
-    for pair in results.experiment.pairs:
-        best = results.best(labels, pair)
-        if best is None:
-            continue
-        first, *_ = words.best_of_many(results, labels, pair=pair)
-        findings.append(f"{pair}: {first[0].lower()}{first[1:]}")
-        # One of several was chosen, by the same trainings that it is compared with.
-        gain = results.difference(best, "plain", pair, num_comparisons=len(labels))
-        if gain is not None:
-            findings[-1] += f" {words.sentence(best, 'plain', gain)}"
-        of_pair = {arm.label: known(pair, arm.label) for arm in results.arms}
-        findings += [f"{pair}: {text}" for text in words.beside_published(results, of_pair, pair)]
-    return Artefact(findings or [words.NOTHING_FINISHED], _tables(results, known))
+    findings, table = verdicts(results, known)
+    return Artefact(findings, [table, *_tables(results, known)])
 
 
 def _tables(results: Results, known: Known) -> list[Table]:

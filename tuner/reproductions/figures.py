@@ -88,6 +88,7 @@ def convergence(
             axes.set_xlabel("epoch")
             if window is not None and low < high:
                 axes.set_xlim(*window)
+                axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
                 margin = 0.06 * (high - low)
                 axes.set_ylim(low - margin, high + margin)
                 axes.set_title(f"epochs {window[0]} to {window[1]}", fontweight="normal")
@@ -132,9 +133,11 @@ def landscape(
                 *np.meshgrid(*steps),
                 ".",
                 color="white",
-                markersize=2,
+                markersize=4.5,
                 markeredgecolor="black",
-                markeredgewidth=0.3,
+                markeredgewidth=0.5,
+                clip_on=False,
+                zorder=3,
             )
             axes.set_title(f"{symbol(names[fixed])} = {value:g}", fontweight="normal")
             axes.set_xlabel(symbol(names[first]))

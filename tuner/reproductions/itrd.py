@@ -114,12 +114,12 @@ def _beta(results: Results) -> Artefact:
     for name, values, shown in SWEEPS:
         labels = {value: _beta_label(name, value) for value in values}
         panels[shown] = {value: results.accuracy(label) for value, label in labels.items()}
-        findings += words.best_of_many(results, list(labels.values()), BETA_BASE)
+        names = {label: f"{shown} = {value:g}" for value, label in labels.items()}
+        findings += words.best_of_many(results, list(labels.values()), BETA_BASE, names=names)
         # What the text says of the weight is of these values.
         low, high = CLAIMED[name]
         claimed = [label for value, label in labels.items() if low <= value <= high]
-        what = "all of them" if len(claimed) == len(labels) else f"{shown} from {low:g} to {high:g}"
-        findings.append(words.spread(results, claimed, what))
+        findings.append(words.spread(results, claimed, f"{shown} from {low:g} to {high:g}"))
         row = published("itrd-beta").row(weight=name)
         assert row is not None
         findings.append(f"The paper: with {shown} accuracy {row['text']}.")
@@ -177,7 +177,7 @@ def _convergence(results: Results) -> Artefact:
     )
     return Artefact(
         [
-            *words.best_of_many(results, list(curves), "itrd", is_papers=True),
+            *words.best_of_many(results, list(curves), "itrd", is_papers=True, noun="method"),
             *_gains(curves, drops),
             f"The paper: {claims}.",
         ],

@@ -1,6 +1,6 @@
 """The experiments of MIMKD's appendix (arXiv:2110.15946), for which there is no public code."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from statistics import fmean
 
@@ -17,7 +17,7 @@ from tuner.reports.document import Figure, Table
 from tuner.reports.formatting import NOTHING, accuracy_text, count_text
 from tuner.reproductions import costs, figures, words
 from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
-from tuner.reproductions.pairs_table import pairs_table
+from tuner.reproductions.pairs_table import Known, pairs_table, verdicts
 from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
 from tuner.reproductions.tables import TEACHER, arms_table, numbers, published_by_arm, table_of
@@ -53,27 +53,22 @@ def _shallow(results: Results) -> Artefact:
     def known(pair: Pair, label: str) -> Value | None:
         return entry.value(student=pair.student, teacher=pair.teacher, method=label)
 
-    labels = [arm.label for arm in results.arms if arm.method != "plain"]
-    findings, parts = [], []
+    findings, table = verdicts(results, known)
     students = dict.fromkeys(pair.student for pair in results.experiment.pairs)
-    for student in students:
-        pairs = [pair for pair in results.experiment.pairs if pair.student == student]
-        for pair in pairs:
-            first, *_ = words.best_of_many(results, labels, pair=pair)
-            findings.append(f"{pair}: {first[0].lower()}{first[1:]}")
-        parts.append(
-            pairs_table(
-                results,
-                pairs,
-                known,
-                name=f"shallow-{student}".lower(),
-                title=f"Table 11: the student {student}",
-            )
+    by_student = [
+        pairs_table(
+            results,
+            [pair for pair in results.experiment.pairs if pair.student == student],
+            known,
+            name=f"shallow-{number}",
+            title=f"Table 11: the student {student}",
         )
-    return Artefact([*findings, *_gains(results, known)], parts)
+        for number, student in enumerate(students, 1)
+    ]
+    return Artefact([*_gains(results, known), *findings], [table, *by_student])
 
 
-def _gains(results: Results, known: Callable[[Pair, str], Value | None]) -> list[str]:
+def _gains(results: Results, known: Known) -> list[str]:
     """MIMKD against the plain student, over all pairs, here and in the paper."""
     gains = [
         found.mean
@@ -370,7 +365,7 @@ def _imagenet(results: Results) -> Artefact:
             gains.append(f"{label} {found.mean:+.2f} (published {there:+.2f})")
     return Artefact(
         [
-            *words.best_of_many(results, labels, "plain"),
+            *words.best_of_many(results, labels, "plain", noun="method"),
             f"Points gained over the plain student: {', '.join(gains)}." if gains else "",
             *words.beside_published(results, known),
         ],

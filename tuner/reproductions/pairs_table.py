@@ -1,11 +1,13 @@
 """Methods down, pairs of networks across: the form of the benchmarks' tables."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tuner.reports.comparison import Accuracy
+from tuner.reports.comparison import Accuracy, Difference
 from tuner.reports.document import Table
-from tuner.reports.formatting import NOTHING, accuracy_text
+from tuner.reports.formatting import NOTHING, accuracy_text, count_text, difference_text
+from tuner.reproductions import words
 from tuner.reproductions.experiment import Pair
 from tuner.reproductions.published import Value
 from tuner.reproductions.results import Results
@@ -55,10 +57,79 @@ def pairs_table(
         headings=("method", *(str(pair) for pair in pairs)),
         rows=rows,
         data=table_of(data),
-        note="Test accuracy in %, of the last epoch, mean ± deviation over the seeds; grey: what is"
-        " published. * the best method of a pair by validation accuracy.",
+        note="Test accuracy in %, of the last epoch, mean ± deviation over the seeds"
+        f"{'; grey: what is published' if faint else ''}. * the best method of a pair by"
+        " validation accuracy.",
         faint=frozenset(faint),
     )
+
+
+def verdicts(results: Results, published: Known) -> tuple[list[str], Table]:
+    """What each pair's best method gains over the plain student, and how the order agrees."""
+    methods = [arm.label for arm in results.arms if arm.method != "plain"]
+    rows: list[list[str]] = []
+    data: list[dict[str, Any]] = []
+    told: list[str] = []  # of each pair that has finished
+    bests: list[str] = []
+    for pair in results.experiment.pairs:
+        best = results.best(methods, pair)
+        if best is None:
+            continue
+        # One of several was chosen, by the same trainings that it is compared with.
+        gain = results.difference(best, "plain", pair, num_comparisons=len(methods))
+        both = [
+            (found, value)
+            for label in methods
+            if (found := results.accuracy(label, pair)) and (value := published(pair, label))
+        ]
+        verdict = _verdict(gain)
+        bests.append(best)
+        told.append(verdict)
+        rows.append(
+            [str(pair), best, accuracy_text(results.accuracy(best, pair)), difference_text(gain),
+             verdict, words.rank_correlation(both) or NOTHING]
+        )  # fmt: skip
+        data.append(
+            {"teacher": pair.teacher, "student": pair.student, "best": best}
+            | numbers("test_accuracy", results.accuracy(best, pair))
+            | {f"minus_plain_{f}": getattr(gain, f, None) for f in ("mean", "low", "high")}
+            | {"verdict": verdict}
+        )
+    table = Table(
+        "verdicts",
+        "The best method of each pair",
+        ("pair", "best", "test (%)", "− plain (points)", "verdict", "order as published"),
+        rows,
+        table_of(data),
+        note="The best by validation accuracy; its gain is paired by seed, with a 95 % interval"
+        f" corrected for the choice among {len(methods)}. Order: Kendall's rank correlation of"
+        " the methods' test accuracies with the published ones, 1 for the same order.",
+        num_text_columns=2,
+    )
+    if not rows:
+        return [words.NOTHING_FINISHED], table
+    most = ", ".join(
+        f"{method} for {count_text(number, 'pair')}"
+        for method, number in Counter(bests).most_common()
+    )
+    verdict_text = ", ".join(
+        f"{verdict} in {number}" for verdict, number in Counter(told).most_common()
+    )
+    return [
+        f"Of {count_text(len(methods), 'method')}, the best by validation accuracy is {most}.",
+        f"Against the plain student the best method of {count_text(len(rows), 'pair')}:"
+        f" {verdict_text}.",
+    ], table
+
+
+def _verdict(gain: Difference | None) -> str:
+    if gain is None:
+        return "nothing to compare with"
+    if gain.num_seeds == 1:
+        return "one seed cannot tell"
+    if gain.is_noise:
+        return "within noise"
+    return "beats it" if gain.mean > 0 else "loses to it"
 
 
 def _accuracy(results: Results, label: str, pair: Pair) -> Accuracy | None:

@@ -24,19 +24,22 @@ def best_of_many(
     pair: Pair | None = None,
     *,
     is_papers: bool = False,
+    noun: str = "setting",
+    names: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Which arm is best, and which others it differs from beyond noise.
 
     The best is chosen by validation accuracy; all intervals allow for the choice. `base` is told
-    with its interval; `is_papers` says that the paper prefers it.
+    with its interval; `is_papers` says that the paper prefers it. `names`: what labels are called.
     """
+    names = names or {label: label for label in labels}
     best = results.best(labels, pair)
     if best is None:
         return [NOTHING_FINISHED]
     val, test = (results.accuracy(best, pair, f"{split}_accuracy") for split in ("val", "test"))
     as_there = ", as in the paper" if is_papers and best == base else ""
     found = [
-        f"Of {count_text(len(labels), 'setting')}, {best} has the highest validation accuracy"
+        f"Of {count_text(len(labels), noun)}, {names[best]} has the highest validation accuracy"
         f"{as_there} ({accuracy_text(val)} %; test {accuracy_text(test)} %)."
     ]
     num_others = max(1, len(labels) - 1)
@@ -48,13 +51,13 @@ def best_of_many(
         against = results.difference(best, other, pair, num_comparisons=num_others)
         if against is None:
             continue
-        if other == base:
-            found.append(sentence(best, other, against))
+        if other == base or len(labels) == 2:
+            found.append(sentence(names[best], names[other], against))
         else:
-            (within if against.is_noise else behind).append(other)
+            (within if against.is_noise else behind).append(names[other])
     corrected = f" (intervals corrected for {num_others} comparisons)" if num_others > 1 else ""
     if behind:
-        found.append(f"{best} beats {_named(behind)}{corrected}.")
+        found.append(f"{names[best]} beats {_named(behind)}{corrected}.")
     if within:
         one_seed = len(results.trials(best, pair)) < 2
         cannot = "One seed cannot tell it from" if one_seed else "Within noise of it"
@@ -94,15 +97,23 @@ def beside_published(
         told = [_distances(results, both, pair)]
     else:
         told = ["Scaled down, accuracies cannot be compared with the paper's; their order can."]
-    if len(both) >= MIN_RANKED:
-        means = [(found.mean, value.mean) for found, value in both.values()]
-        tau, chance = kendalltau(*zip(*means, strict=True))
-        if np.isfinite(tau):  # equal accuracies have no order
-            told.append(
-                f"Kendall's rank correlation with the paper's is {tau:.2f} over"
-                f" {count_text(len(both), 'setting')} ({probability_text(float(chance))})."
-            )
+    if (correlation := rank_correlation(list(both.values()))) is not None:
+        told.append(
+            f"Kendall's rank correlation with the paper's is {correlation} over"
+            f" {count_text(len(both), 'setting')}."
+        )
     return [" ".join([*told, _order(results, {k: v for k, (_, v) in both.items()}, pair)])]
+
+
+def rank_correlation(both: Sequence[tuple[Accuracy, Value]]) -> str | None:
+    """Kendall's, of measured and published means; None for too few, or without an order."""
+    if len(both) < MIN_RANKED:
+        return None
+    means = [(found.mean, value.mean) for found, value in both]
+    tau, chance = kendalltau(*zip(*means, strict=True))
+    if not np.isfinite(tau):  # equal accuracies
+        return None
+    return f"{tau:.2f} ({probability_text(float(chance))})"
 
 
 def probability_text(chance: float) -> str:
@@ -184,6 +195,7 @@ def expected_range(number: int) -> float:
 
 
 def _named(names: Sequence[str]) -> str:
+    separator = "; " if any("," in name for name in names) else ", "
     if len(names) <= MOST_NAMED:
-        return ", ".join(names)
-    return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} others"
+        return separator.join(names)
+    return f"{separator.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} others"
