@@ -17,6 +17,7 @@ from models import shapes_of
 from models.outputs import Shapes
 from search_spaces import SpaceError, load_space
 from tuner import reproduce
+from tuner.arguments import read_request, read_yaml
 from tuner.errors import RequestError
 from tuner.orchestration.record import DONE, FINAL, TEACHER, Record
 from tuner.reports.comparison import Difference, sentence
@@ -193,6 +194,8 @@ def test_a_table_with_one_seed_comes_before_the_next_seed() -> None:
         ({"data": "digits"}, "data digits instead of cifar100"),
         ({"limit": 1}, "1 training image"),
         ({"epochs": 24}, "24 epochs instead of 240 (the rate drops after epochs 15, 18, 21)"),
+        ({"epochs": 4}, "4 epochs instead of 240 (the rate drops after epochs 2, 3)"),
+        ({"epochs": 1}, "1 epoch instead of 240 (the rate never drops)"),
         ({"student": "vgg8"}, "ResNet50 → vgg8 instead of ResNet50 → MobileNetV2"),
         ({"seeds": 1}, "1 seed instead of 5"),
         ({"set": {"kd_weight": "0.5"}}, "kd_weight = 0.5"),
@@ -339,6 +342,20 @@ def test_the_folder_of_a_search_is_refused(tmp_path) -> None:
     Storage(str(tmp_path)).write(f"mine/{SEARCH_FILE}", b"space: itrd\n")
     with pytest.raises(RequestError, match="'mine' is the folder of a search; choose another"):
         check_begun(plan("itrd-alpha", runs=tmp_path, name="mine"))
+
+
+@every_experiment
+def test_what_it_wrote_down_makes_the_same_again(experiment, tmp_path) -> None:
+    options = {"data": "imagenet:x"} if experiment.name == "mimkd-imagenet" else {}
+    planned = begun(plan(experiment.name, runs=tmp_path, teacher="vgg13", **options))
+    written = read_yaml(planned.storage.path(SEARCH_FILE))
+    given = {"name": planned.name, "runs_dir": str(tmp_path)}
+    again = plan_reproduction(experiment, read_request(ReproduceRequest, given, base=written))
+    assert (again.name, again.labels, again.workloads) == (
+        planned.name, planned.labels, planned.workloads,
+    )  # fmt: skip
+    assert [task.identity for task in again.tasks] == [task.identity for task in planned.tasks]
+    check_begun(again)
 
 
 def test_what_is_not_measured_cannot_be_read(tmp_path) -> None:

@@ -198,7 +198,13 @@ def test_itrd_beta(reproductions: Reproductions) -> None:
 
 def test_itrd_cost(reproductions: Reproductions) -> None:
     made = reproductions.run(
-        "itrd-cost", teacher="resnet20", epochs=None, seeds=None, batch_size=16, memory_cap="40MB"
+        "itrd-cost",
+        teacher="resnet20",
+        epochs=None,
+        seeds=None,
+        limit=80,
+        batch_size=16,
+        memory_cap="40MB",
     )
     table = made.table("cost").set_index("method")
     assert list(table.index) == ["itrd", "kd", "reviewkd", "crcd", "hsakd", "crd"]

@@ -7,6 +7,7 @@ from tuner.reports.document import Figure, Table
 from tuner.reports.formatting import NOTHING, accuracy_text
 from tuner.reproductions import costs, figures, probes, words
 from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
+from tuner.reproductions.planning import drops_of
 from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
 from tuner.reproductions.tables import arms_table, numbers, published_by_arm, table_of
@@ -171,7 +172,7 @@ def _convergence(results: Results) -> Artefact:
         ]
         for arm in results.arms
     }
-    drops = results.reproduction.workloads[0].lr_decay_epochs
+    drops = drops_of(results.reproduction.workloads[0])
     claims = "; ".join(
         f"{row['claim']}, {row['text']}" for row in published("itrd-convergence").rows
     )

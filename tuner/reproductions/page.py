@@ -10,6 +10,7 @@ from tuner.reports.document import Document, Facts, Table, Text
 from tuner.reports.formatting import count_text, duration_text, setting_text
 from tuner.reports.page import write_document
 from tuner.reports.tables import seconds_of
+from tuner.reproductions.planning import drops_of
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
 from tuner.resuming import reproduce_command
@@ -76,7 +77,7 @@ def schedule_facts(workload: Workload) -> list[tuple[str, str]]:
     data = workload.data
     if workload.limit is not None:
         data += f", {count_text(workload.limit, 'training image')}"
-    *most, last = [*map(str, workload.lr_decay_epochs)] or ["none"]
+    *most, last = [*map(str, drops_of(workload))] or ["none"]
     drops = f"{', '.join(most)} and {last}" if most else last
     return [
         ("Data", data),

@@ -64,7 +64,7 @@ def plan_reproduction(experiment: Experiment, request: ReproduceRequest) -> Repr
     data = request.data or experiment.data
     if data == "imagenet" and experiment.arms:
         raise RequestError(f"{experiment.name} needs a folder; give --data imagenet:DIR")
-    seeds = request.seeds or experiment.seeds
+    seeds = (request.seeds or experiment.seeds) if experiment.arms else None
     resolved = request.model_copy(update={"data": data, "seeds": seeds, "runs_dir": runs.uri})
     workloads = [_workload(pair, resolved) for pair in chosen.pairs]
     labels = tuple(_labels(experiment, chosen, resolved, workloads))
@@ -100,6 +100,11 @@ def setting_of(
     }
     own = {name: value for name, value in own.items() if name not in arm.values}
     return space.narrow(own).complete(arm.values)
+
+
+def drops_of(workload: Workload) -> list[int]:
+    """After which epochs the learning rate drops, as far as another epoch follows."""
+    return [drop for drop in workload.lr_decay_epochs if drop < workload.epochs]
 
 
 def training_name(arm: Arm, number: int) -> str:
@@ -269,11 +274,9 @@ def _labels(
     if request.limit is not None:
         labels.append(f"{count_text(request.limit, 'training image')}")
     if chosen.arms and workload.epochs != full:
-        drops = ", ".join(map(str, workload.lr_decay_epochs)) or "none"
-        labels.append(
-            f"{count_text(workload.epochs, 'epoch')} instead of {full}"
-            f" (the rate drops after epochs {drops})"
-        )
+        drops = ", ".join(map(str, drops_of(workload)))
+        told = f"drops after epochs {drops}" if drops else "never drops"
+        labels.append(f"{count_text(workload.epochs, 'epoch')} instead of {full} (the rate {told})")
     if chosen.pairs != published.pairs:
         pairs = "; ".join(map(str, chosen.pairs))
         labels.append(
@@ -314,8 +317,10 @@ def _labels(
 def _name(experiment: Experiment, request: ReproduceRequest) -> str:
     """The same request goes on in the same folder, another has its own."""
     content = _content(request)
-    usual = request.model_validate(
-        {"reproduction": experiment.name, "data": experiment.data, "seeds": experiment.seeds}
+    usual = ReproduceRequest(
+        reproduction=experiment.name,
+        data=experiment.data,
+        seeds=experiment.seeds if experiment.arms else None,
     )
     if content == _content(usual):
         return experiment.name
