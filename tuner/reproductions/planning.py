@@ -317,10 +317,9 @@ def _labels(
 def _name(experiment: Experiment, request: ReproduceRequest) -> str:
     """The same request goes on in the same folder, another has its own."""
     content = _content(request)
-    usual = ReproduceRequest(
-        reproduction=experiment.name,
-        data=experiment.data,
-        seeds=experiment.seeds if experiment.arms else None,
+    seeds = experiment.seeds if experiment.arms else None
+    usual = request.model_validate(
+        {"reproduction": experiment.name, "data": experiment.data, "seeds": seeds}
     )
     if content == _content(usual):
         return experiment.name
