@@ -23,7 +23,7 @@ from tuner.orchestration.record import DONE, FINAL, TEACHER, Record
 from tuner.reports.comparison import Difference, sentence
 from tuner.reports.document import Document, Table
 from tuner.reports.formatting import difference_text
-from tuner.reproductions import EXPERIMENTS, crd, figures, mimkd, words
+from tuner.reproductions import EXPERIMENTS, crd, figures, landscape, words
 from tuner.reproductions.experiment import Artefact, Pair
 from tuner.reproductions.measuring import Measurer, NotMeasuredError
 from tuner.reproductions.page import document_of
@@ -586,7 +586,7 @@ def test_the_landscape_tells_the_effect_of_each_weight(tmp_path) -> None:
 
 
 def test_levels_are_round_and_hold_the_best() -> None:
-    levels = mimkd._levels([10.0, *(60 + n / 10 for n in range(100))])
+    levels = landscape._levels([10.0, *(60 + n / 10 for n in range(100))])
     assert levels[0] > 50
     assert levels[-1] >= 69.9
     steps = {round(float(b - a), 6) for a, b in pairwise(levels)}

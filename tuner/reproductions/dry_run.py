@@ -14,7 +14,6 @@ from losses import LOSSES
 from models import shapes_of
 from search_spaces import Setting
 from tuner.data import num_batches
-from tuner.execution import Execution
 from tuner.ledger import Circumstances, Ledger
 from tuner.method import code_of
 from tuner.orchestration.estimate import Pace, measure_pace
@@ -77,15 +76,15 @@ def forecast(task: FixedTask) -> Forecast:
     teacher = find_teacher(workload, dataset)
     digest = None if teacher is None else weights_digest(teacher)
     ledger = Ledger(task.all_runs)
-    circumstances = Circumstances(
-        workload, dataset.fingerprint, digest or "", _precision(task), tuple(code_of(workload, ""))
-    )
     there = tuple(
         training
         for training in task.trainings
         # Without a teacher nothing that it taught can be there.
         if (digest or training.method == "plain")
-        and ledger.has(circumstances.content(training.method, training.setting, training.seed))
+        and any(
+            ledger.has(one.content(training.method, training.setting, training.seed))
+            for one in _circumstances(task, dataset.fingerprint, digest or "")
+        )
     )
     missing = tuple(training for training in task.trainings if training not in there)
     steps = num_batches(len(splits.train), workload.batch_size)
@@ -125,9 +124,12 @@ def forecast(task: FixedTask) -> Forecast:
     )
 
 
-def _precision(task: FixedTask) -> str:
-    wanted = task.workload.precision
-    return Execution().precision if wanted == "auto" else wanted
+def _circumstances(task: FixedTask, data: str, teacher: str) -> list[Circumstances]:
+    """What its trainings have in common, for each precision that may be measured to be faster."""
+    workload, code = task.workload, tuple(code_of(task.workload, ""))
+    wanted = workload.precision
+    precisions = ("float32", "bfloat16") if wanted == "auto" else (wanted,)
+    return [Circumstances(workload, data, teacher, precision, code) for precision in precisions]
 
 
 def _print_sum(reproduction: Reproduction, forecasts: list[Forecast], console: Console) -> None:
