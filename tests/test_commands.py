@@ -60,7 +60,9 @@ def test_an_unknown_command_is_refused(run):
     status, out, (sentence,) = run("serach")
     assert (status, out) == (2, [])
     assert sentence.startswith("tuner: unknown command 'serach'")
-    assert sentence.endswith("known: search, status, stop, teach, distill, report, cache")
+    assert sentence.endswith(
+        "known: search, status, stop, teach, distill, reproduce, report, cache"
+    )
 
 
 def test_a_refusal_passes_through(run):
