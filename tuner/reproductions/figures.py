@@ -35,11 +35,13 @@ def sweep(
     axis: str = "test accuracy (%)",
     base: Mapping[str, float] | None = None,
     published: Mapping[float, Value | None] | None = None,
+    shares_axis: bool = False,
     log: bool = False,
 ) -> Drawing:
     """Accuracy against a hyperparameter, a panel each, on one scale of accuracy.
 
-    Error bars are deviations over the seeds; a dotted line marks the value of `base`.
+    Error bars are deviations over the seeds; a dotted line marks the value of `base`. Published
+    values have an axis of their own, unless they may be compared: `shares_axis`.
     """
     with drawing(LINE_WIDTH, 3.1) as figure:
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -48,13 +50,14 @@ def sweep(
             _with_errors(axes, measured, colour=BLUE, marker="o", dash="-", label="measured")
             if published is not None:
                 known = {x: value for x, value in published.items() if value is not None}
-                right = axes.twinx()
+                right = axes if shares_axis else axes.twinx()
                 _with_errors(right, known, colour=ORANGE, marker="s", dash="--", label="published")
-                right.set_ylabel("published test accuracy (%)")
-                right.spines["right"].set_visible(True)
-                right.grid(False)
-                lines = [*axes.get_lines()[:1], *right.get_lines()[:1]]
-                axes.legend(lines, ["measured", "published"], loc="lower left")
+                if not shares_axis:
+                    right.set_ylabel("published test accuracy (%)")
+                    right.spines["right"].set_visible(True)
+                    right.grid(False)
+                drawn = [container for one in (axes, right) for container in one.containers]
+                legend_above(axes, handles=list(dict.fromkeys(drawn)))
             if base is not None and name in base:
                 axes.axvline(base[name], color=FAINT, linestyle=":", linewidth=1.2, zorder=1)
             axes.set_xlabel(symbol(name))
@@ -147,8 +150,8 @@ def landscape(
             axes.grid(False)
         all_axes[0].set_ylabel(symbol(names[second]))
         bar = figure.colorbar(drawn, ax=list(all_axes), pad=0.01, aspect=12)
-        bar.ax.yaxis.set_major_locator(MaxNLocator(5))
-        bar.ax.yaxis.set_major_formatter("{x:g}")
+        ticks = levels[:: max(1, round(len(levels) / 6))]
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         bar.set_label("test accuracy (%)")
     return figure
 

@@ -64,9 +64,11 @@ def _alpha(results: Results) -> Artefact:
     )
     by_alpha = {float(arm.values["alpha"]): arm.label for arm in results.arms}
     small = [label for alpha, label in by_alpha.items() if alpha <= FLAT_UP_TO]
+    apart = " Published values have an axis of their own, on the right."
     drawing = figures.sweep(
         {"α": {alpha: results.accuracy(label) for alpha, label in by_alpha.items()}},
         published={alpha: known[label] for alpha, label in by_alpha.items()},
+        shares_axis=results.is_full_scale,
         log=True,
     )
     return Artefact(
@@ -76,8 +78,7 @@ def _alpha(results: Results) -> Artefact:
             Figure(
                 "alpha",
                 "Accuracy against α",
-                "Mean and deviation over the seeds. Published values have an axis of their own, on"
-                " the right.",
+                f"Mean and deviation over the seeds.{'' if results.is_full_scale else apart}",
                 drawing,
             ),
         ],

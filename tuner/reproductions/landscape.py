@@ -97,9 +97,9 @@ def _words(
     num_seeds = len(results.trials(_text(best)))
     findings = [
         f"Of {len(test)} settings, {_text(best)} has the highest validation accuracy"
-        f" ({val[best]:.2f} %; test {test[best]:.2f} %, {count_text(num_seeds, 'seed')}). As the"
-        f" best of {len(test)} its validation accuracy flatters it; its test accuracy did not"
-        " choose it."
+        f" ({val[best]:.2f} %; test {test[best]:.2f} %, {count_text(num_seeds, 'seed')}).",
+        f"As the best of {len(test)} its validation accuracy flatters it; its test accuracy did"
+        " not choose it.",
     ]
     if zero in test:
         above = sum(accuracy > test[zero] for accuracy in test.values())
