@@ -150,7 +150,7 @@ def landscape(
             axes.grid(False)
         all_axes[0].set_ylabel(symbol(names[second]))
         bar = figure.colorbar(drawn, ax=list(all_axes), pad=0.01, aspect=12)
-        ticks = levels[:: max(1, round(len(levels) / 6))]
+        ticks = [float(level) for level in levels[:: max(1, round(len(levels) / 6))]]
         bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         bar.set_label("test accuracy (%)")
     return figure
