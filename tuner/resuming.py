@@ -3,6 +3,7 @@
 import shlex
 
 from tuner.arguments import parse_yaml
+from tuner.errors import RequestError
 from tuner.storage import SEARCH_FILE, Storage
 
 
@@ -10,7 +11,10 @@ def is_reproduction(storage: Storage) -> bool:
     """Whether a folder is a reproduction's: it has been begun, and names its experiment."""
     if not storage.exists(SEARCH_FILE):
         return False
-    request = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
+    try:
+        request = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
+    except RequestError:  # damaged: whoever needs what is in it says so
+        return False
     return "reproduction" in request
 
 
