@@ -118,8 +118,8 @@ def run_reproduction(
     if not storage.exists(SEARCH_FILE):
         reproduction.runs.check_writable()
         storage.write(COMPARISON_FILE, uuid.uuid4().hex.encode())
-        storage.write(LEFT_OUT_FILE, json.dumps(left_out).encode())
         storage.write(SEARCH_FILE, request_yaml(reproduction.request))
+    storage.write(LEFT_OUT_FILE, json.dumps(left_out).encode())
     identity = (storage.read(COMPARISON_FILE).decode(), reproduction.name)
     records: dict[Pair, Record] = {}
     tracking: Tracking | None = None
