@@ -184,13 +184,14 @@ def local_ray() -> Iterator[None]:
 
 
 class Driver:
-    """`python -m tuner.search` in a session of its own, with a Ray of its own."""
+    """`python -m tuner.search`, or another command, in a session and with a Ray of its own."""
 
     def __init__(
         self,
         arguments: Sequence[str],
         folder: Path,
         *,
+        command: str = "search",
         variables: dict[str, str] | None = None,
         before: str = "",
     ) -> None:
@@ -198,7 +199,8 @@ class Driver:
         folder.mkdir(parents=True, exist_ok=True)
         self._paths = [folder / f"{stream}-{time.monotonic_ns()}" for stream in ("out", "err")]
         environment = {k: v for k, v in os.environ.items() if k not in LIBRARY_VARIABLES}
-        code = f"import sys; import tuner.search; {before or 'pass'}; sys.exit(tuner.search.main())"
+        name = f"tuner.{command}"
+        code = f"import sys; import {name}; {before or 'pass'}; sys.exit({name}.main())"
         with self._paths[0].open("wb") as out, self._paths[1].open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code, *arguments],

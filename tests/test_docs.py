@@ -15,8 +15,10 @@ from models.outputs import Shapes
 from search_spaces import SPACES, Choice, Epochs, Fixed, load_space
 from search_spaces.parameters import Value, list_of, text_of
 from tuner import search
-from tuner.arguments import parser_for
-from tuner.request import SearchRequest
+from tuner.arguments import parser_for, read_request
+from tuner.reproductions import EXPERIMENTS
+from tuner.reproductions.planning import plan_reproduction
+from tuner.request import ReproduceRequest, SearchRequest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -37,9 +39,10 @@ def test_the_readme_space_of_ten_lines_is_searchable(
 
 
 def test_every_option_that_the_documents_name_exists() -> None:
-    parser = parser_for(SearchRequest, "x", "y")
-    known = {option for action in parser._actions for option in action.option_strings}
-    known |= {"--resume", "--dry-run", "--quiet", "--json", "--backend-store-uri"}
+    parsers = [parser_for(request, "x", "y") for request in (SearchRequest, ReproduceRequest)]
+    actions = [action for parser in parsers for action in parser._actions]
+    known = {option for action in actions for option in action.option_strings}
+    known |= {"--resume", "--dry-run", "--list", "--quiet", "--json", "--backend-store-uri"}
     known |= {"--output", "--test", "--keep", "--older-than", "--all"}  # of the other commands
     known |= {"--rounds", "--methods"}  # of the benchmarks
     known |= {"--generate", "--no-config-cache", "--tmux"}  # of Ray
@@ -141,6 +144,33 @@ def test_the_command_of_a_method_would_run(
     assert search.main([*arguments, "--data-dir", str(tmp_path), "--dry-run"]) == 0
     assert f"space of {method}" in capsys.readouterr().out
     objective_for(method, options["--teacher"], options["--student"])
+
+
+def test_the_table_of_reproductions_agrees_with_the_code() -> None:
+    found = rows((ROOT / "docs" / "reproductions.md").read_text(), "name")
+    assert [name.strip("`") for name, *_ in found] == [*EXPERIMENTS]
+    for name, _, trains, seeds in found:
+        experiment = EXPERIMENTS[name.strip("`")]
+        counts = [len(experiment.arms), len(experiment.pairs)]
+        told = f"{counts[0]} settings" + (f" of {counts[1]} pairs" if counts[1] > 1 else "")
+        assert trains == (told if experiment.arms else "nothing")
+        assert seeds == (str(experiment.seeds) if experiment.arms else "")
+
+
+def test_the_commands_of_the_reproductions_would_run(tmp_path: Path) -> None:
+    commands = [
+        shlex.split(command)
+        for document in (README, (ROOT / "docs" / "reproductions.md").read_text())
+        for command in re.findall(r"^    python -m tuner.reproduce (.+)$", document, re.MULTILINE)
+    ]
+    assert len(commands) >= 7
+    for arguments in commands:
+        if arguments != ["--list"]:
+            given = vars(parser_for(ReproduceRequest, "x", "y").parse_args(arguments))
+            given = {name: value for name, value in given.items() if value is not None}
+            request = read_request(ReproduceRequest, given | {"runs_dir": str(tmp_path)})
+            planned = plan_reproduction(EXPERIMENTS[request.reproduction], request)
+            assert bool(planned.labels) == (len(arguments) > 1)
 
 
 def methods_table() -> dict[str, list[str]]:

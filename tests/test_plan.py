@@ -1,10 +1,19 @@
 """What a search trains, in which order, and which trial wins."""
 
 import pytest
-from by_hand import METRIC, SPACE, begin, make_plan, make_sampler, new_record, run
+from by_hand import METRIC, SPACE, begin, make_plan, make_sampler, new_record, reloaded, run
 
-from tuner.orchestration.plan import winner
-from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Record
+from tuner.orchestration.plan import Budget, FixedPlan, Training, winner
+from tuner.orchestration.record import (
+    DONE,
+    FAILED,
+    FINAL,
+    SEARCH,
+    STOPPED,
+    TEACHER,
+    Record,
+    Trial,
+)
 
 
 @pytest.fixture
@@ -263,3 +272,83 @@ def test_a_final_training_that_is_known_is_not_made_again(tmp_path):
     assert "plain-2" in begun
     assert record.trials["plain-1"] == other.trials["plain-1"]
     assert plan.is_finished
+
+
+def make_fixed(record: Record, known: dict[str, Trial] | None = None, **budget) -> FixedPlan:
+    """Two settings with two seeds each; `known` are trainings that were made before."""
+    trainings = [
+        Training(f"{label}-{seed}", label, "itrd", {"weight": weight}, seed)
+        for seed in (1, 2)
+        for label, weight in (("low", 1.0), ("high", 2.0))
+    ]
+    values = {"num_trials": 0, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
+    values |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "batch": None}
+    known = known or {}
+    return FixedPlan(
+        record, trainings, Budget(**(values | budget)), find=lambda one: known.get(one.trial)
+    )
+
+
+def made_before(trial: str) -> Trial:
+    epochs = [{"epoch": float(number), METRIC: 90.0} for number in (1, 2, 3)]
+    return Trial(
+        trial=trial, kind=FINAL, label=trial.partition("-")[0], method="itrd",
+        setting={"weight": 1.0}, seed=1, num_epochs=3, started=10.0, status=DONE, ended=20.0,
+        epochs=epochs,
+    )  # fmt: skip
+
+
+def test_a_fixed_plan_trains_its_list_in_order(record):
+    plan = make_fixed(record)
+    assert plan.num_finals == 4
+    assert finish_finals(plan) == ["low-1", "high-1", "low-2", "high-2"]
+    assert plan.is_finished
+    assert {trial.kind for trial in record.trials.values()} == {FINAL}
+    assert record.trials["high-2"].setting == {"weight": 2.0}
+    assert (record.trials["high-2"].seed, record.trials["high-2"].num_epochs) == (2, 3)
+
+
+def test_a_fixed_plan_keeps_to_what_may_run_at_a_time(record):
+    plan = make_fixed(record)
+    assert [plan.next().trial, plan.next().trial, plan.next()] == ["low-1", "high-1", None]
+    assert not plan.is_finished
+
+
+def test_a_fixed_plan_takes_over_what_was_made_before(record):
+    plan = make_fixed(record, {name: made_before(name) for name in ("low-1", "high-2")})
+    assert finish_finals(plan) == ["high-1", "low-2"]
+    assert plan.is_finished
+    taken = record.trials["low-1"]
+    assert (taken.started, taken.ended, taken.last(METRIC)) == (10.0, 20.0, 90.0)
+
+
+def test_a_fixed_plan_of_which_all_was_made_before_trains_nothing(record):
+    names = ("low-1", "high-1", "low-2", "high-2")
+    plan = make_fixed(record, {name: made_before(name) for name in names})
+    assert plan.next() is None
+    assert plan.is_finished
+    assert all(trial.is_full_length for trial in record.of(FINAL))
+
+
+def test_a_fixed_plan_trains_its_teacher_first_and_not_without_it(record):
+    plan = make_fixed(record, num_teacher_epochs=7)
+    assert plan.next().kind == TEACHER
+    assert plan.next() is None
+    record.end("teacher", FAILED, "diverged")
+    assert plan.next() is None
+    assert plan.is_finished
+
+
+def test_a_failed_training_of_a_fixed_plan_is_not_begun_again(record):
+    plan = make_fixed(record)
+    plan.next()
+    record.end("low-1", FAILED, "loss became nan")
+    again = make_fixed(reloaded(record))
+    assert finish_finals(again) == ["high-1", "low-2", "high-2"]
+    assert again.is_finished
+
+
+def test_a_fixed_plan_goes_on_with_what_was_interrupted(record):
+    make_fixed(record).next()
+    again = make_fixed(reloaded(record))
+    assert finish_finals(again) == ["low-1", "high-1", "low-2", "high-2"]

@@ -72,10 +72,12 @@ def write_results(run: Run[Search], tracking: Tracking) -> str:
 def print_interrupted(run: Run[Any], tracking: Tracking, command: str) -> None:
     """Says what is done and how to go on; on standard error, as the status is not 0."""
     tracking.finish(files={}, metrics={}, note="", status="KILLED")
-    trials = run.record.of(SEARCH) or run.record.of(FINAL)
+    # What a reproduction trains was decided beforehand.
+    kind, noun = (SEARCH, "trials") if run.search.has_trials else (FINAL, "trainings")
+    trials = run.record.of(kind)
     ended = sum(trial.ended is not None for trial in trials)
     print(  # noqa: T201
-        f"interrupted: {ended} trials have ended and are kept, {len(trials) - ended} go on from "
+        f"interrupted: {ended} {noun} have ended and are kept, {len(trials) - ended} go on from "
         f"their last epoch; resume with\n  {command}",
         file=sys.stderr,
     )

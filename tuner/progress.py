@@ -20,6 +20,7 @@ from tuner.orchestration.record import (
     Trial,
 )
 from tuner.reports.formatting import count_text, duration_text, setting_text
+from tuner.resuming import is_reproduction, reproduce_command
 from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage, existing
 
 
@@ -50,10 +51,7 @@ class Progress:
             lines.append(("best", f"{told}: {setting}" if setting else told))
         if finals and self.is_search:
             lines.append(("final", f"trainings: {finals}"))
-        epochs = [epoch for trial in self.record.trials.values() for epoch in trial.epochs]
-        num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
-        lines.append(("trained", f"{count_text(num_epochs, 'epoch')}, {duration_text(seconds)}"))
-        return lines
+        return [*lines, ("trained", self._time())]
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -80,6 +78,11 @@ class Progress:
             for name, value in best.setting.items()
             if any(setting.get(name) != value for setting in settings)
         }
+
+    def _time(self) -> str:
+        epochs = [epoch for trial in self.record.trials.values() for epoch in trial.epochs]
+        num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
+        return f"{count_text(num_epochs, 'epoch')}, {duration_text(seconds)}"
 
     def _told(self, kind: str) -> str:
         counts = self._counts(kind)
@@ -110,12 +113,14 @@ def begun_searches(name: str, runs_dir: str) -> list[Storage]:
 def read_progress(storage: Storage) -> Progress:
     """Reads a search's journal; the driver that writes it is not disturbed."""
     num_trials, metric = _request_of(storage)
+    parent = Storage(storage.parent_uri)
+    going_on = f"`{reproduce_command(parent)}`" if is_reproduction(parent) else "--resume"
     is_running = is_alive(storage, read_driver(storage))
     # Read after that: a driver elsewhere is watched for some seconds, and may end meanwhile.
     driver, record = read_driver(storage), Record.load(storage)
     return Progress(
         name=storage.base.rpartition("/")[2],
-        state=_state(record, driver, is_running=is_running),
+        state=_state(record, driver, going_on, is_running=is_running),
         is_running=is_running,
         num_trials=num_trials,
         is_search=record.header.get("trainings") is None,
@@ -135,16 +140,17 @@ def _request_of(storage: Storage) -> tuple[int, str]:
     return num_trials, f"{select_on}_accuracy"
 
 
-def _state(record: Record, driver: Driver | None, *, is_running: bool) -> str:
+def _state(record: Record, driver: Driver | None, going_on: str, *, is_running: bool) -> str:
+    """`going_on`: what a person goes on with."""
     if driver is None:
-        return "not running; go on with --resume" if record.header else "has not begun"
+        return f"not running; go on with {going_on}" if record.header else "has not begun"
     where = f"{driver.host} (process {driver.pid})"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(driver.time))
     if is_running:
         return f"running on {where}, last sign of life {when}"
     told = {
         "done": f"done, {when}",
-        "interrupted": f"interrupted, {when}; go on with --resume",
-        "failed": f"ended with an error, {when}; go on with --resume",
+        "interrupted": f"interrupted, {when}; go on with {going_on}",
+        "failed": f"ended with an error, {when}; go on with {going_on}",
     }
-    return told.get(driver.outcome, f"killed on {where}, about {when}; go on with --resume")
+    return told.get(driver.outcome, f"killed on {where}, about {when}; go on with {going_on}")

@@ -1,4 +1,4 @@
-"""`tuner report NAME`: rebuilds the report of a search, or of a comparison of methods.
+"""`tuner report NAME`: rebuilds the report of a search, a comparison of methods or a reproduction.
 
 `tuner report A B C` compares searches that were made at any time, on one page.
 """
@@ -25,10 +25,13 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report
 def _report(arguments: list[str] | None, prog: str) -> int:
     parser = Parser(
         prog=prog,
-        description="Rebuilds a search's report, or a comparison's; of several, compares them.",
+        description="Rebuilds the report of a search, a comparison or a reproduction; of several "
+        "searches, compares them.",
     )
     parser.add_argument(
-        "name", nargs="+", help="name of the search, or of the comparison of methods; or several"
+        "name",
+        nargs="+",
+        help="name of the search, the comparison of methods or the reproduction; or several",
     )
     parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
     parser.add_argument("--name", dest="own_name", help="folder of a comparison of several names")
@@ -47,9 +50,14 @@ def _report(arguments: list[str] | None, prog: str) -> int:
 
 
 def _rebuild(runs: "Storage", name: str) -> str:
+    from tuner.resuming import is_reproduction
     from tuner.storage import COMPARISON_FILE, existing
 
     storage = existing(runs, name)
+    if is_reproduction(storage):
+        from tuner.reproductions.rebuilding import rebuild_report as rebuild_artefact
+
+        return rebuild_artefact(name, runs)
     if storage.exists(COMPARISON_FILE):
         from tuner.comparison import rebuild_report
 
@@ -95,7 +103,13 @@ def _searches(runs: "Storage", name: str) -> list["Searched"]:
     from tuner.reports.search_page import read_request_of
     from tuner.reports.searches import Searched
     from tuner.reports.tables import read_tables
+    from tuner.resuming import is_reproduction
 
+    if is_reproduction(runs.sub(name.partition("/")[0])):
+        raise RequestError(
+            f"{name} is a reproduction, which chooses no setting; compare searches, or look at "
+            f"it alone with `tuner report {name.partition('/')[0]}`"
+        )
     searches = []
     for storage in begun_searches(name, runs.uri):
         has_journal = storage.exists("journal.jsonl")

@@ -3,6 +3,7 @@
 import difflib
 import json
 import sys
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +13,9 @@ from tuner.arguments import parser_for, read_request
 from tuner.commands import run_command
 from tuner.errors import RequestError
 from tuner.request import ReproduceRequest
+
+if TYPE_CHECKING:
+    from tuner.reproductions.planning import Reproduction
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.reproduce") -> int:
@@ -59,24 +63,40 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     from tuner.reproductions import EXPERIMENTS
     from tuner.reproductions.dry_run import print_plan
     from tuner.reproductions.page import write_report
-    from tuner.reproductions.planning import plan_reproduction, resume_command
+    from tuner.reproductions.planning import plan_reproduction
     from tuner.reproductions.publishing import print_hint, publish
-    from tuner.reproductions.running import InterruptedRunError, fitting, run_reproduction
+    from tuner.reproductions.running import (
+        InterruptedRunError,
+        check_begun,
+        fitting,
+        machines_of,
+        run_reproduction,
+    )
     from tuner.reproductions.terminal import print_document
+    from tuner.resuming import reproduce_command
+    from tuner.storage import SEARCH_FILE
 
     reproduction = plan_reproduction(EXPERIMENTS[request.reproduction], request)
     reproduction, left_out = fitting(reproduction)
+    check_begun(reproduction)
     if dry_run:
-        print_plan(reproduction, left_out)
+        print_plan(reproduction)
         return 0
     if mode == "auto":
-        _print_heading(reproduction.experiment.title, reproduction.labels, left_out)
+        _print_heading(reproduction)
+    command = reproduce_command(reproduction.storage)
     try:
-        results, tracking = run_reproduction(reproduction, mode=mode)
+        with machines_of(reproduction):
+            results, tracking = run_reproduction(reproduction, left_out, mode=mode)
+            report, document = write_report(results)
     except InterruptedRunError as interrupted:
-        print_interrupted(interrupted.run, interrupted.tracking, resume_command(reproduction))
+        print_interrupted(interrupted.run, interrupted.tracking, command)
         return 130
-    report, document = write_report(results, left_out)
+    except KeyboardInterrupt:
+        is_begun = reproduction.storage.exists(SEARCH_FILE)
+        told = f"what is done is kept; go on with\n  {command}" if is_begun else "nothing has begun"
+        print(f"interrupted: {told}", file=sys.stderr)  # noqa: T201
+        return 130
     run_id = "" if tracking is None else publish(results, tracking, document)
     if mode == "json":
         content = {
@@ -97,12 +117,12 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     return 0
 
 
-def _print_heading(title: str, labels: tuple[str, ...], left_out: list[str]) -> None:
+def _print_heading(reproduction: "Reproduction") -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{escape(title)}[/]")
-    if labels:
-        console.print(f"[yellow]scaled down:[/] {escape('; '.join(labels))}")
-    for text in left_out:
+    console.print(f"[bold]{escape(reproduction.experiment.title)}[/]")
+    if reproduction.labels:
+        console.print(f"[yellow]scaled down:[/] {escape('; '.join(reproduction.labels))}")
+    for text in reproduction.left_out:
         console.print(f"[dim]left out: {escape(text)}[/]")
 
 

@@ -233,6 +233,10 @@ class ReproduceRequest(RunRequest):
         description="NAME=VALUE or METHOD.NAME=VALUE changes a hyperparameter in all trainings "
         "that have it; repeatable",
     )
+    name: str | None = Field(
+        None,
+        description="name of its folder (default: the reproduction's; scaled down, with an ending)",
+    )
     probe_data: Words | None = Field(
         None,
         description="itrd-transfer: the other data, such as stl10:DIR,tinyimagenet:DIR",

@@ -11,6 +11,7 @@ from tuner.request import OPERATIONAL, SearchRequest
 
 if TYPE_CHECKING:
     from tuner.orchestration.prepare import Search
+    from tuner.storage import Storage
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.search") -> int:
@@ -76,6 +77,17 @@ def _print_estimates(searches: "Sequence[Search]") -> None:
             print_estimate(search.space.method, estimate(search))
 
 
+def _refuse_reproduction(runs: "Storage", name: str) -> None:
+    """Raises RequestError for a reproduction, and for one of its pairs: its plan is fixed."""
+    from tuner.resuming import is_reproduction, reproduce_command
+
+    storage = runs.sub(name.partition("/")[0])
+    if is_reproduction(storage):
+        raise RequestError(
+            f"{name} is a reproduction, not a search; go on with `{reproduce_command(storage)}`"
+        )
+
+
 def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     """The request that the search began with. Raises RequestError where `given` differs."""
     from tuner.storage import SEARCH_FILE, Storage, existing
@@ -85,6 +97,7 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     defaults = {"runs_dir": SearchRequest.model_fields["runs_dir"].default}
     runs = Storage(str((defaults | options)["runs_dir"]))
     storage = existing(runs, name)
+    _refuse_reproduction(runs, name)
     from search_spaces import SpaceError
     from tuner.comparison import is_comparison, plan_comparison
     from tuner.orchestration.prepare import plan_search

@@ -9,6 +9,8 @@ from tuner.commands import run_command
 from tuner.errors import RequestError
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from tuner.orchestration.presence import Driver
     from tuner.storage import Storage
 
@@ -43,7 +45,7 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
         _tell(f"told {driver.host} (process {driver.pid}) to stop")
         outcome = _wait_for_outcome(storage)
         if outcome == "interrupted":
-            _tell(f"{options.name} has stopped; go on with --resume {options.name}")
+            _tell(f"{options.name} has stopped; go on with {_going_on(options)}")
             return 0
         if not outcome:
             _tell(
@@ -58,6 +60,17 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
             how = "by itself" if is_done else "with an error"
             _tell(f"{options.name} has ended {how} meanwhile; see tuner status {options.name}")
             return 0
+
+
+def _going_on(options: "Namespace") -> str:
+    """What a person types."""
+    from tuner.resuming import is_reproduction, reproduce_command
+    from tuner.storage import Storage
+
+    storage = Storage(options.runs_dir).sub(options.name)
+    if is_reproduction(storage):
+        return f"`{reproduce_command(storage)}`"
+    return f"--resume {options.name}"
 
 
 def _wait_for_outcome(storage: "Storage") -> str:

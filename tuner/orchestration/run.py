@@ -387,7 +387,10 @@ class _Keeper:
 
     def __call__(self, event: Event, trial: Trial) -> None:
         if event["event"] == "end" and trial.kind == FINAL and trial.is_full_length:
-            self._add(trial)
+            # One that was taken over stays where its weights are.
+            is_ours = self._storage.exists(f"checkpoints/{trial.trial}.pt")
+            if is_ours or not self._ledger.has(self._content(trial)):
+                self._add(trial)
 
     def find(self, training: Training) -> Trial | None:
         """A training of the same content, or None.

@@ -116,8 +116,9 @@ class FixedTask(Task):
 
     @property
     def examples(self) -> list[tuple[type[DistillationLoss], Setting]]:
-        first = {training.method: training.setting for training in reversed(self.trainings)}
-        return [(LOSSES[method], setting) for method, setting in first.items()]
+        # Of each method the last, where experiments have their dearest setting.
+        last = {training.method: training.setting for training in self.trainings}
+        return [(LOSSES[method], setting) for method, setting in last.items()]
 
     def needs(self, dataset: Dataset) -> Needs:
         student, teacher = shapes_of_both(self.workload, dataset)

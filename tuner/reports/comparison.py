@@ -22,6 +22,7 @@ from scipy.stats import t
 from tuner.orchestration.record import FAILED, FINAL, TEACHER, Record, Setting, Trial
 
 CONFIDENCE = 0.95
+WIDE = 20.0  # points to either side: an interval beyond them says nothing
 LABELS = ("tuned", "published", "plain", "teacher")  # the order of the rows
 SELECTED_ON_TEST = (
     "Settings were selected on the test set (the papers' protocol), so these test accuracies"
@@ -57,6 +58,13 @@ class Difference:
     def is_noise(self) -> bool:
         """Whether the interval holds 0; one seed cannot show the contrary."""
         return self.low is None or self.high is None or self.low <= 0 <= self.high
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the interval is so wide that it says nothing, as two seeds' often is."""
+        if self.low is None or self.high is None:
+            return False
+        return self.high - self.low > 2 * WIDE
 
 
 @dataclass(frozen=True)
@@ -175,9 +183,10 @@ def sentence(name: str, other: str, found: Difference) -> str:
         return f"{name} is {points} {side} {other}, but {seeds} nothing about noise."
     several = found.num_comparisons
     corrected = f", corrected for {several} comparisons" if several > 1 else ""
-    evidence = (
-        f"(95 % interval {found.low:.2f} to {found.high:.2f}{corrected}, {found.num_seeds} seeds)"
-    )
+    between = f"95 % interval {found.low:.2f} to {found.high:.2f}"
+    if found.is_wide:
+        between = f"95 % interval of more than {WIDE:.0f} points to either side"
+    evidence = f"({between}{corrected}, {found.num_seeds} seeds)"
     if found.is_noise:
         return (
             f"{name} and {other} differ within noise:"

@@ -6,14 +6,16 @@ page replaces by those of its reader's scheme.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
 import matplotlib.style
 from cycler import cycler
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -99,9 +101,12 @@ def literal(text: str) -> str:
     return f" {text}" if text.startswith("_") else text
 
 
-def legend_above(axes: Axes, num_columns: int = 4) -> None:
-    """The legend in a line over the axes, where it hides nothing."""
+def legend_above(
+    axes: Axes, num_columns: int = 4, *, handles: Sequence[Artist | Container] | None = None
+) -> None:
+    """The legend in a line over the axes, where it hides nothing; of `handles`, or of all."""
     axes.legend(
+        handles=handles,
         loc="lower left",
         bbox_to_anchor=(0, 1.01),
         ncols=num_columns,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_spaces.parameters import text_of
-from tuner.reports.comparison import Accuracy, Difference
+from tuner.reports.comparison import WIDE, Accuracy, Difference
 
 NOTHING = "–"
 
@@ -36,6 +36,8 @@ def difference_text(difference: Difference | None) -> str:
         return NOTHING
     if difference.low is None or difference.high is None:
         return f"{difference.mean:+.2f} (no interval)"
+    if difference.is_wide:
+        return f"{difference.mean:+.2f} (more than ± {WIDE:.0f})"
     return f"{difference.mean:+.2f} ({difference.low:+.2f} to {difference.high:+.2f})"
 
 

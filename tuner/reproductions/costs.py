@@ -1,18 +1,19 @@
 """What methods cost: ITRD's Table 5 and parameters, MIMKD's A.7."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
 from rich.filesize import decimal
 
 from tuner.cost import Cost, added_parameters, largest_batch, measure_cost
 from tuner.errors import RequestError
 from tuner.reports.document import Figure, Table
-from tuner.reports.formatting import NOTHING
+from tuner.reports.formatting import NOTHING, count_text
 from tuner.reproductions import figures
 from tuner.reproductions.experiment import Arm, Artefact, Part
-from tuner.reproductions.planning import settings_of
+from tuner.reproductions.planning import setting_of
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
 from tuner.reproductions.tables import table_of
@@ -76,16 +77,35 @@ def itrd_cost(results: Results) -> Artefact:
         table_of(data),
         note=f"Memory: the peak at {base.batch_size} images a step, as a ratio to ITRD's. Time: of"
         f" a training image at the largest batch whose peak stays within {decimal(cap)}. The"
-        " teacher runs in the loop, as in the paper's protocol, on synthetic images.",
+        " teacher runs in the loop, as in the paper's protocol, on synthetic images. Measured on"
+        f" {_machine(results)}.",
     )  # fmt: skip
     return Artefact(
         _cost_words(memory, time),
         [
             table,
-            Figure("cost", "Memory and time relative to ITRD",
-                   "Ratios to ITRD, on a logarithmic axis.",
-                   figures.bars({"memory": memory, "time": time}, "ratio to ITRD", log=False)),
-            _parameters(results, workload),
+            Figure(
+                "cost",
+                "Memory and time relative to ITRD",
+                "Ratios to ITRD's; without a bar: nothing is published, or nothing fits.",
+                figures.bars(
+                    {
+                        "memory, ratio to ITRD": {
+                            "measured": memory,
+                            "published": _ratios_printed("memory", methods),
+                        },
+                        "time, ratio to ITRD": {
+                            "measured": time,
+                            "published": _ratios_printed("time", methods),
+                        },
+                    }
+                ),
+            ),
+            _added(
+                workload,
+                [Arm(method, method) for method in _parameters_printed()],
+                _parameters_printed(),
+            ),
         ],
     )  # fmt: skip
 
@@ -93,25 +113,23 @@ def itrd_cost(results: Results) -> Artefact:
 def negatives_cost(results: Results, numbers: Sequence[int]) -> tuple[list[str], list[Part]]:
     """MIMKD's memory and rate by the number of negatives, beside the plain student and CRD."""
     workload = results.reproduction.workloads[0]
-    arms = [Arm("plain", "plain"), Arm("crd", "crd", {"num_negatives": 4096})]
-    arms += [Arm(f"mimkd, {number}", "mimkd", {"num_negatives": number}) for number in numbers]
+    mimkd = [Arm(_of(number), "mimkd", {"num_negatives": number}) for number in numbers]
+    arms = [Arm("plain", "plain"), Arm("crd", "crd", {"num_negatives": numbers[-1]}), *mimkd]
     costs = {arm.label: _cost_of(results, workload, arm) for arm in arms}
-    plain = costs["plain"]
+    plain, first, last = costs["plain"], costs[_of(numbers[0])], costs[_of(numbers[-1])]
     rows, data = [], []
     for label, cost in costs.items():
         more = cost.peak_bytes - plain.peak_bytes
         rows.append(
-            [label, decimal(cost.peak_bytes), f"{more / 1e6:+.0f} MB",
+            [label, decimal(cost.peak_bytes), NOTHING if label == "plain" else _more(more),
              decimal(cost.buffer_bytes), f"{cost.images_per_second:.0f}"]
         )  # fmt: skip
         data.append({"method": label, **asdict(cost), "more_bytes": more})
-    first, last = (costs[f"mimkd, {number}"] for number in (numbers[0], numbers[-1]))
     slower = last.step_seconds / first.step_seconds
     words = [
         f"With {numbers[-1]} negatives instead of {numbers[0]} a step takes {slower:.2f} times as"
-        f" long and {(last.peak_bytes - first.peak_bytes) / 1e6:+.0f} MB of memory.",
-        "The paper, for ResNet-18 on ImageNet: +600 MB for the negatives of the global term as for"
-        " CRD, +100 MB for the other terms, 2.2 against CRD's 2.4 epochs an hour.",
+        f" long and {_more(last.peak_bytes - first.peak_bytes)} of memory.",
+        f"The paper, of ResNet-18 on ImageNet: {_published_negatives()}.",
     ]
     table = Table(
         "cost",
@@ -119,10 +137,28 @@ def negatives_cost(results: Results, numbers: Sequence[int]) -> tuple[list[str],
         ("training", "peak memory", "− plain", "stored", "images/s"),
         rows,
         table_of(data),
-        note=f"At {plain.batch_size} images a step, with the teacher in the loop; stored: memories"
-        " that are not trained.",
+        note=f"At {plain.batch_size} images a step of {workload.student}, with the teacher in the"
+        f" loop; stored: memories that are not trained. Measured on {_machine(results)}.",
     )
-    return words, [table]
+    return words, [table, _added(workload, [arms[1], mimkd[0], mimkd[-1]], {})]
+
+
+def _of(number: int) -> str:
+    return f"mimkd, {count_text(number, 'negative')}"
+
+
+def _more(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:+.0f} MB"
+
+
+def _published_negatives() -> str:
+    told = []
+    for row in published("mimkd-negatives").rows:
+        if row["quantity"] != "negatives":
+            of = f"{row['method']} ({row['part']})" if "part" in row else row["method"]
+            unit = " epochs an hour" if row["quantity"] == "speed" else ""
+            told.append(f"{of} {row['text']}{unit}")
+    return ", ".join(told)
 
 
 def _cost(results: Results, workload: Workload, method: str) -> Cost:
@@ -130,7 +166,7 @@ def _cost(results: Results, workload: Workload, method: str) -> Cost:
 
 
 def _cost_of(results: Results, workload: Workload, arm: Arm) -> Cost:
-    (setting,) = settings_of([arm], workload, results.reproduction.request.set)
+    setting = setting_of(arm, workload, results.reproduction.request.set)
 
     def measure() -> dict[str, Any]:
         cost = measure_cost(
@@ -141,8 +177,19 @@ def _cost_of(results: Results, workload: Workload, arm: Arm) -> Cost:
     return Cost(**results.measure(f"cost-{arm.label.replace(', ', '-')}", measure))
 
 
+def _machine(results: Results) -> str:
+    """What the costs are of; as written down when they were measured."""
+
+    def measure() -> dict[str, Any]:
+        if torch.cuda.is_available():
+            return {"name": torch.cuda.get_device_name()}
+        return {"name": f"a CPU with {count_text(torch.get_num_threads(), 'thread')}"}
+
+    return str(results.measure("machine", measure)["name"])
+
+
 def _at_cap(results: Results, workload: Workload, method: str, cap: int) -> Cost | None:
-    (setting,) = settings_of([Arm(method, method)], workload, results.reproduction.request.set)
+    setting = setting_of(Arm(method, method), workload, results.reproduction.request.set)
 
     def measure() -> dict[str, Any]:
         try:
@@ -167,11 +214,22 @@ def _printed(protocol: str, method: str) -> str:
     return NOTHING if row is None else str(row["text"])
 
 
+def _ratios_printed(protocol: str, methods: Sequence[str]) -> dict[str, float]:
+    entry = published("itrd-cost")
+    values = {method: entry.value(protocol=protocol, method=method) for method in methods}
+    return {method: value.mean for method, value in values.items() if value is not None}
+
+
 def _cost_words(memory: dict[str, float], time: dict[str, float]) -> list[str]:
     others = [method for method in memory if method != BASE]
     words = []
     for what, measured in (("memory", memory), ("time", time)):
-        dearer = [f"{m} {measured[m]:.2f}" for m in others if m in measured]
+        dearer = []
+        for method in others:
+            if method in measured:
+                printed = _printed(what, method)
+                there = "" if printed == NOTHING else f" (published: {printed})"
+                dearer.append(f"{method} {measured[method]:.2f}×{there}")
         words.append(f"{what.capitalize()} relative to ITRD: {', '.join(dearer)}.")
     missing = [method for method in others if method not in time]
     if missing:
@@ -179,34 +237,36 @@ def _cost_words(memory: dict[str, float], time: dict[str, float]) -> list[str]:
     return words
 
 
-def _parameters(results: Results, workload: Workload) -> Table:
-    """Numbers that a method adds to the two networks of ImageNet; static."""
+def _added(workload: Workload, arms: Sequence[Arm], printed: Mapping[str, str]) -> Table:
+    """Numbers that a method adds to the two networks of ImageNet; static. `printed`: by method."""
     imagenet = replace(
         workload, teacher="ResNet34", student="ResNet18", image_size=32, data="imagenet"
     )
     rows, data = [], []
-    for method in ("itrd", "reviewkd", "crd", "wcord"):
-        (setting,) = settings_of([Arm(method, method)], imagenet, {})
+    for arm in arms:
         added = added_parameters(
             imagenet,
-            method,
-            setting,
+            arm.method,
+            setting_of(arm, imagenet, {}),
             num_images=NUM_IMAGES["imagenet"],
             num_classes=NUM_CLASSES["imagenet"],
         )
-        printed = [
-            str(r["text"]) for r in published("itrd-parameters").rows if r["method"] == method
-        ]
-        rows.append(
-            [method, "; ".join(printed) or NOTHING, f"{added.num_parameters:,}",
-             decimal(added.buffer_bytes)]
-        )  # fmt: skip
-        data.append({"method": method, **asdict(added)})
+        row = [arm.label, f"{added.num_parameters:,}", decimal(added.buffer_bytes)]
+        rows.append([*row, printed.get(arm.method, NOTHING)] if printed else row)
+        data.append({"method": arm.label, **asdict(added)})
+    headings = ["method", "trainable parameters", "stored"]
     return Table(
         "parameters",
         "What a method adds to ResNet-34 and ResNet-18 on ImageNet",
-        ("method", "published", "trainable parameters", "stored"),
+        [*headings, "published"] if printed else headings,
         rows,
         table_of(data),
         note="Counted, not measured; stored: memories of the images, as 32-bit numbers.",
     )
+
+
+def _parameters_printed() -> dict[str, str]:
+    return {
+        str(row["method"]): f"{row['text']} {row['kind']}"
+        for row in published("itrd-parameters").rows
+    }

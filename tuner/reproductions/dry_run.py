@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -15,7 +14,6 @@ from losses import LOSSES
 from models import shapes_of
 from search_spaces import Setting
 from tuner.data import num_batches
-from tuner.execution import Execution
 from tuner.ledger import Circumstances, Ledger
 from tuner.method import code_of
 from tuner.orchestration.estimate import Pace, measure_pace
@@ -41,13 +39,13 @@ class Forecast:
     disk_bytes: int  # that its answers take, if all are kept, and checkpoints
 
 
-def print_plan(reproduction: Reproduction, left_out: Sequence[str]) -> None:
+def print_plan(reproduction: Reproduction) -> None:
     """A line for each pair and method, then the time and the disk that the rest takes."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(reproduction.name)}[/]: {escape(reproduction.experiment.title)}")
     if reproduction.labels:
         console.print(f"[yellow]scaled down:[/] {escape('; '.join(reproduction.labels))}")
-    for text in left_out:
+    for text in reproduction.left_out:
         console.print(f"[dim]left out: {escape(text)}[/]")
     if not reproduction.tasks:
         console.print("nothing is trained")
@@ -78,19 +76,20 @@ def forecast(task: FixedTask) -> Forecast:
     teacher = find_teacher(workload, dataset)
     digest = None if teacher is None else weights_digest(teacher)
     ledger = Ledger(task.all_runs)
-    circumstances = Circumstances(
-        workload, dataset.fingerprint, digest or "", _precision(task), tuple(code_of(workload, ""))
-    )
     there = tuple(
         training
         for training in task.trainings
         # Without a teacher nothing that it taught can be there.
         if (digest or training.method == "plain")
-        and ledger.has(circumstances.content(training.method, training.setting, training.seed))
+        and any(
+            ledger.has(one.content(training.method, training.setting, training.seed))
+            for one in _circumstances(task, dataset.fingerprint, digest or "")
+        )
     )
     missing = tuple(training for training in task.trainings if training not in there)
     steps = num_batches(len(splits.train), workload.batch_size)
-    settings: dict[str, Setting] = {t.method: t.setting for t in reversed(missing)}
+    # Of a method's settings the last, which is the dearest: all weights 1, the most negatives.
+    settings: dict[str, Setting] = {t.method: t.setting for t in missing}
     paces = {
         method: measure_pace(workload, LOSSES[method], setting, task.num_threads, 0, not digest)
         for method, setting in settings.items()
@@ -125,9 +124,12 @@ def forecast(task: FixedTask) -> Forecast:
     )
 
 
-def _precision(task: FixedTask) -> str:
-    wanted = task.workload.precision
-    return Execution().precision if wanted == "auto" else wanted
+def _circumstances(task: FixedTask, data: str, teacher: str) -> list[Circumstances]:
+    """What its trainings have in common, for each precision that may be measured to be faster."""
+    workload, code = task.workload, tuple(code_of(task.workload, ""))
+    wanted = workload.precision
+    precisions = ("float32", "bfloat16") if wanted == "auto" else (wanted,)
+    return [Circumstances(workload, data, teacher, precision, code) for precision in precisions]
 
 
 def _print_sum(reproduction: Reproduction, forecasts: list[Forecast], console: Console) -> None:

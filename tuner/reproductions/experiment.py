@@ -11,6 +11,7 @@ from models import short_name
 from tuner.reports.document import Facts, Figure, Table, Text
 
 if TYPE_CHECKING:
+    from tuner.reproductions.planning import Reproduction
     from tuner.reproductions.results import Results
 
 Part = Table | Figure | Text | Facts
@@ -22,6 +23,8 @@ class Pair:
 
     teacher: str
     student: str
+    # The teacher's weights, as behind @; "": trained here. The same pair, wherever they are from.
+    checkpoint: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.teacher} → {self.student}"
@@ -61,8 +64,11 @@ class Experiment:
     arms: tuple[Arm, ...] = ()  # none: nothing is trained
     data: str = "cifar100"
     seeds: int = 3
+    # Hyperparameters of a method that are published for one pair, in the place of the others.
+    recipes: Mapping[tuple[Pair, str], Mapping[str, str]] = field(default_factory=dict)
     # What this reproduction assumes beside what the published values' file says.
     assumed: tuple[str, ...] = ()
     needs_weights: bool = False  # whether the artefact is made of the trained students
-    needs_teacher_accuracy: bool = True
-    options: tuple[str, ...] = ()  # of the request, that only this experiment reads
+    options: tuple[str, ...] = ()  # of the request, that not every experiment reads
+    # Raises RequestError for what cannot be done, before anything is trained.
+    check: Callable[["Reproduction"], None] | None = None

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import MaxNLocator
 
 from tuner.reports.comparison import Accuracy
 from tuner.reports.drawing import (
@@ -25,7 +26,7 @@ from tuner.reports.drawing import (
 )
 from tuner.reproductions.published import Value
 
-Point = tuple[float, Accuracy]
+WIDE = 8.0  # inches; five panels side by side
 
 
 def sweep(
@@ -34,11 +35,13 @@ def sweep(
     axis: str = "test accuracy (%)",
     base: Mapping[str, float] | None = None,
     published: Mapping[float, Value | None] | None = None,
+    shares_axis: bool = False,
     log: bool = False,
 ) -> Drawing:
     """Accuracy against a hyperparameter, a panel each, on one scale of accuracy.
 
-    Error bars are deviations over the seeds; a dotted line marks the value of `base`.
+    Error bars are deviations over the seeds; a dotted line marks the value of `base`. Published
+    values have an axis of their own, unless they may be compared: `shares_axis`.
     """
     with drawing(LINE_WIDTH, 3.1) as figure:
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -47,18 +50,20 @@ def sweep(
             _with_errors(axes, measured, colour=BLUE, marker="o", dash="-", label="measured")
             if published is not None:
                 known = {x: value for x, value in published.items() if value is not None}
-                right = axes.twinx()
+                right = axes if shares_axis else axes.twinx()
                 _with_errors(right, known, colour=ORANGE, marker="s", dash="--", label="published")
-                right.set_ylabel("published test accuracy (%)")
-                right.spines["right"].set_visible(True)
-                right.grid(False)
-                lines = [*axes.get_lines()[:1], *right.get_lines()[:1]]
-                axes.legend(lines, ["measured", "published"], loc="lower left")
+                if not shares_axis:
+                    right.set_ylabel("published test accuracy (%)")
+                    right.spines["right"].set_visible(True)
+                    right.grid(False)
+                drawn = [container for one in (axes, right) for container in one.containers]
+                legend_above(axes, handles=list(dict.fromkeys(drawn)))
             if base is not None and name in base:
                 axes.axvline(base[name], color=FAINT, linestyle=":", linewidth=1.2, zorder=1)
-            axes.set_xlabel(name)
+            axes.set_xlabel(symbol(name))
             if log:
                 log_scale(axes, "x")
+                axes.set_xticks(list(points), [f"{value:g}" for value in points])
         all_axes[0].set_ylabel(axis)
     return figure
 
@@ -86,6 +91,7 @@ def convergence(
             axes.set_xlabel("epoch")
             if window is not None and low < high:
                 axes.set_xlim(*window)
+                axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
                 margin = 0.06 * (high - low)
                 axes.set_ylim(low - margin, high + margin)
                 axes.set_title(f"epochs {window[0]} to {window[1]}", fontweight="normal")
@@ -94,7 +100,8 @@ def convergence(
         whole.set_ylabel(axis)
         if parts:
             parts[0].set_ylabel(axis)
-        legend_above(whole)
+        if any(curves.values()):
+            legend_above(whole)
     return figure
 
 
@@ -111,7 +118,7 @@ def landscape(
     first, second = (number for number in range(3) if number != fixed)
     values = sorted({weights[fixed] for weights in accuracies})
     steps = [sorted({weights[n] for weights in accuracies}) for n in (first, second)]
-    with drawing(LINE_WIDTH + 1.2, 2.4) as figure:
+    with drawing(WIDE, 2.0) as figure:
         all_axes = figure.subplots(1, len(values), sharex=True, sharey=True, squeeze=False)[0]
         for axes, value in zip(all_axes, values, strict=True):
             height = np.full((len(steps[1]), len(steps[0])), np.nan)
@@ -129,16 +136,22 @@ def landscape(
                 *np.meshgrid(*steps),
                 ".",
                 color="white",
-                markersize=2,
+                markersize=4.5,
                 markeredgecolor="black",
-                markeredgewidth=0.3,
+                markeredgewidth=0.5,
+                clip_on=False,
+                zorder=3,
             )
-            axes.set_title(f"{names[fixed]} = {value:g}", fontweight="normal")
-            axes.set_xlabel(names[first])
+            axes.set_title(f"{symbol(names[fixed])} = {value:g}", fontweight="normal")
+            axes.set_xlabel(symbol(names[first]))
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
             axes.set_aspect("equal")
             axes.grid(False)
-        all_axes[0].set_ylabel(names[second])
-        bar = figure.colorbar(drawn, ax=list(all_axes), shrink=0.8, pad=0.01)
+        all_axes[0].set_ylabel(symbol(names[second]))
+        bar = figure.colorbar(drawn, ax=list(all_axes), pad=0.01, aspect=12)
+        ticks = [float(level) for level in levels[:: max(1, round(len(levels) / 6))]]
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         bar.set_label("test accuracy (%)")
     return figure
 
@@ -169,40 +182,42 @@ def effects(panels: Mapping[str, Mapping[float, Sequence[float]]], plain: float 
             axes.errorbar(values, means, errors, color=BLUE, marker="o", linestyle="-")
             if plain is not None:
                 axes.axhline(plain, color=ORANGE, linestyle="--", linewidth=1.2)
-            axes.set_xlabel(name)
+            axes.set_xlabel(symbol(name))
         all_axes[0].set_ylabel("test accuracy (%)")
     return figure
 
 
-def bars(groups: Mapping[str, Mapping[str, float]], axis: str, *, log: bool = False) -> Drawing:
-    """Bars side by side: by what they stand beside (measured, published), by name."""
-    names = list(dict.fromkeys(name for values in groups.values() for name in values))
-    hatches = ("", "///", "...", "xx")
+def symbol(name: str) -> str:
+    """A weight's name as it is printed: λ_g with its index set lower."""
+    letter, _, index = name.partition("_")
+    return rf"${letter}_{{\mathrm{{{index}}}}}$" if index and " " not in name else name
+
+
+def bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Drawing:
+    """Bars by name, a panel for each quantity, in it a bar for each of measured and published."""
+    names = list(dict.fromkeys(n for p in panels.values() for g in p.values() for n in g))
     with drawing(LINE_WIDTH, 0.9 + 0.42 * len(names)) as figure:
-        axes = figure.subplots()
-        height = 0.8 / len(groups)
-        for number, (group, values) in enumerate(groups.items()):
-            places = [n + (number - (len(groups) - 1) / 2) * height for n in range(len(names))]
-            shown = [values.get(name, 0.0) for name in names]
-            drawn = axes.barh(
-                places,
-                shown,
-                height * 0.92,
-                label=group,
-                color=COLOURS[number],
-                hatch=hatches[number],
-            )
-            labels = [f"{values[name]:.3g}" if name in values else "" for name in names]
-            axes.bar_label(drawn, labels, padding=3, fontsize=8, color=INK)
-        axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
-        axes.set_xlabel(axis)
-        axes.margins(x=0.12)
-        axes.grid(axis="y", visible=False)
-        if log:
-            log_scale(axes, "x")
-        if len(groups) > 1:
-            legend_above(axes)
+        all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (quantity, groups) in zip(all_axes, panels.items(), strict=True):
+            height = 0.8 / len(groups)
+            for number, (group, values) in enumerate(groups.items()):
+                offset = (number - (len(groups) - 1) / 2) * height
+                drawn = axes.barh(
+                    [n + offset for n in range(len(names))],
+                    [values.get(name, 0.0) for name in names],
+                    height * 0.92,
+                    label=group,
+                    color=COLOURS[number],
+                    hatch=("", "///")[number % 2],
+                )
+                labels = [f"{values[name]:.2f}" if name in values else "" for name in names]
+                axes.bar_label(drawn, labels, padding=3, fontsize=8, color=INK)
+            axes.set_xlabel(quantity)
+            axes.margins(x=0.18)
+            axes.grid(axis="y", visible=False)
+        all_axes[0].set_yticks(range(len(names)), names)
+        all_axes[0].invert_yaxis()
+        legend_above(all_axes[0])
     return figure
 
 

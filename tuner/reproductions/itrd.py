@@ -1,137 +1,135 @@
 """The experiments of ITRD's supplement (arXiv:2112.00459; BMVC 2022)."""
 
 from tuner.reports.comparison import Accuracy
-from tuner.reports.document import Figure, Table
-from tuner.reports.formatting import accuracy_text
-from tuner.reproductions import costs, figures, probes, tables, words
+from tuner.reports.document import Figure
+from tuner.reproductions import convergence, costs, figures, probes, words
 from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
-from tuner.reproductions.published import published
+from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
-from tuner.reproductions.tables import arms_table
+from tuner.reproductions.tables import arms_table, published_by_arm
 
 RESNET_TO_MOBILENET = (Pair("ResNet50", "MobileNetV2"),)
 # The supplement's kernel; alpha and the weights are assumptions, see published.yaml.
 BASE = {"alpha": 1.5, "degree": 2, "beta_corr": 2.0, "beta_mi": 1.0}
 ALPHAS = (1.01, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0)
-BETA_CORR = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
-BETA_MI = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+FLAT_UP_TO = 4.0  # the published accuracies hardly differ up to this alpha
+SWEEPS = (
+    ("beta_corr", (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0), "β_corr"),
+    ("beta_mi", (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0), "β_mi"),
+)
+CLAIMED = {"beta_corr": (1.5, 2.5), "beta_mi": (0.0, 3.0)}  # weights that the paper's text is of
 DEGREE = "The kernel is the supplement's polynomial of degree 2; the official code has degree 1."
 README_SETTING = "ITRD has the setting of its README: alpha 1.01, beta_corr 2.0, beta_mi 1.0."
 
 
 def _log(results: Results) -> Artefact:
-    labels = [arm.label for arm in results.arms]
-    known = {
-        arm.label: published("itrd-log").value(log2=arm.values["log2"]) for arm in results.arms
-    }
-    return Artefact(
-        [
-            *words.best_of_many(results, labels, labels[0]),
-            words.beside_published(results, known),
-        ],
-        [
-            arms_table(
-                results,
-                name="log2",
-                title="Table 1: the logarithm in the mutual information loss",
-                heading="loss",
-                published=lambda arm: known[arm.label],
-                base=labels[0],
-            )
-        ],
+    entry = published("itrd-log")
+    return _compared(
+        results,
+        published_by_arm(results, lambda arm: entry.value(log2=arm.values["log2"])),
+        name="log2",
+        title="Table 1: the logarithm in the mutual information loss",
+        heading="loss",
+        base="without log2",
     )
 
 
 def _kernel(results: Results) -> Artefact:
-    labels = [arm.label for arm in results.arms]
-    known = {
-        arm.label: published("itrd-kernel").value(
-            **({"h": arm.values["h"]} if "h" in arm.values else {"kernel": "polynomial"})
-        )
-        for arm in results.arms
-    }
-    return Artefact(
-        [
-            *words.best_of_many(results, labels, labels[0]),
-            words.beside_published(results, known),
-        ],
-        [
-            arms_table(
-                results,
-                name="kernels",
-                title="Table 2: kernels of the mutual information loss",
-                heading="kernel",
-                published=lambda arm: known[arm.label],
-                base=labels[0],
-            )
-        ],
+    entry = published("itrd-kernel")
+    return _compared(
+        results,
+        published_by_arm(
+            results,
+            lambda arm: entry.value(
+                **({"h": arm.values["h"]} if "h" in arm.values else {"kernel": "polynomial"})
+            ),
+        ),
+        name="kernels",
+        title="Table 2: kernels of the mutual information loss",
+        heading="kernel",
+        base="polynomial",
     )
 
 
 def _alpha(results: Results) -> Artefact:
-    labels = [arm.label for arm in results.arms]
+    entry = published("itrd-alpha")
+    known = published_by_arm(results, lambda arm: entry.value(alpha=arm.values["alpha"]))
+    table = _compared(
+        results,
+        known,
+        name="alpha",
+        title="Table 4: the order α of the correlation loss",
+        heading="α",
+        base="α = 2",
+    )
     by_alpha = {float(arm.values["alpha"]): arm.label for arm in results.arms}
-    known = {alpha: published("itrd-alpha").value(alpha=alpha) for alpha in by_alpha}
+    small = [label for alpha, label in by_alpha.items() if alpha <= FLAT_UP_TO]
+    apart = " Published values have an axis of their own, on the right."
     drawing = figures.sweep(
         {"α": {alpha: results.accuracy(label) for alpha, label in by_alpha.items()}},
-        published=known,
+        published={alpha: known[label] for alpha, label in by_alpha.items()},
+        shares_axis=results.is_full_scale,
         log=True,
     )
-    small = [label for alpha, label in by_alpha.items() if alpha <= 4]
     return Artefact(
+        [*table.findings, words.spread(results, small, f"α up to {FLAT_UP_TO:g}")],
         [
-            *words.best_of_many(results, labels, "α = 2"),
-            words.spread(results, small, "α up to 4"),
-            words.beside_published(
-                results, {label: known[alpha] for alpha, label in by_alpha.items()}
-            ),
-        ],
-        [
-            arms_table(
-                results,
-                name="alpha",
-                title="Table 4: the order α of the correlation loss",
-                heading="α",
-                published=lambda arm: known[float(arm.values["alpha"])],
-                base="α = 2" if "α = 2" in labels else None,
-            ),
+            *table.parts,
             Figure(
                 "alpha",
                 "Accuracy against α",
-                "Mean and deviation over the seeds; published values on the right axis.",
+                f"Mean and deviation over the seeds.{'' if results.is_full_scale else apart}",
                 drawing,
             ),
         ],
     )
 
 
+def _compared(
+    results: Results,
+    known: dict[str, Value | None],
+    *,
+    name: str,
+    title: str,
+    heading: str,
+    base: str,
+) -> Artefact:
+    """A table of the arms, and what it says; `base`: what the paper prefers."""
+    labels = [arm.label for arm in results.arms]
+    return Artefact(
+        [
+            *words.best_of_many(results, labels, base, is_papers=True),
+            *words.beside_published(results, known),
+        ],
+        [arms_table(results, name=name, title=title, heading=heading, published=known, base=base)],
+    )
+
+
 def _beta(results: Results) -> Artefact:
     panels: dict[str, dict[float, Accuracy | None]] = {}
     findings = []
-    for name, values, shown in (("beta_corr", BETA_CORR, "β_corr"), ("beta_mi", BETA_MI, "β_mi")):
+    for name, values, shown in SWEEPS:
         labels = {value: _beta_label(name, value) for value in values}
         panels[shown] = {value: results.accuracy(label) for value, label in labels.items()}
-        findings += words.best_of_many(
-            results, list(labels.values()), _beta_label(name, BASE[name])
-        )
-        if name == "beta_corr":
-            claimed = [labels[value] for value in values if 1.5 <= value <= 2.5]
-            findings.append(words.spread(results, claimed, "β_corr from 1.5 to 2.5"))
-        else:
-            findings.append(words.spread(results, list(labels.values()), "all values of β_mi"))
-    findings.append(
-        "The paper: over β_mi accuracy varies within 0.5 %, and by a similar amount for β_corr"
-        " from 1.5 to 2.5."
-    )
-    drawing = figures.sweep(panels, base={"β_corr": BASE["beta_corr"], "β_mi": BASE["beta_mi"]})
+        names = {label: f"{shown} = {value:g}" for value, label in labels.items()}
+        findings += words.best_of_many(results, list(labels.values()), BETA_BASE, names=names)
+        # What the text says of the weight is of these values.
+        low, high = CLAIMED[name]
+        claimed = [label for value, label in labels.items() if low <= value <= high]
+        findings.append(words.spread(results, claimed, f"{shown} from {low:g} to {high:g}"))
+        row = published("itrd-beta").row(weight=name)
+        assert row is not None
+        findings.append(f"The paper: with {shown} accuracy {row['text']}.")
+    drawing = figures.sweep(panels, base={shown: BASE[name] for name, _, shown in SWEEPS})
     return Artefact(
-        list(dict.fromkeys(findings)),
+        findings,
         [
             Figure(
                 "beta",
                 "Figure 1: accuracy against the weights of the two losses",
-                "Left: β_mi is 1. Right: β_corr is 2. Mean and deviation over the seeds; dotted:"
-                " the value that the other panel has.",
+                f"Left: β_mi is {BASE['beta_mi']:g}. Right: β_corr is {BASE['beta_corr']:g}. Mean"
+                " and deviation over the seeds; the dotted line marks the weight in the other"
+                " panel.",
                 drawing,
             ),
             arms_table(
@@ -139,7 +137,6 @@ def _beta(results: Results) -> Artefact:
                 name="beta",
                 title="The values of Figure 1",
                 heading="weights",
-                published=lambda arm: None,
                 base=BETA_BASE,
             ),
         ],
@@ -155,84 +152,13 @@ BETA_BASE = _beta_label("beta_corr", BASE["beta_corr"])
 
 
 def _beta_arms() -> tuple[Arm, ...]:
-    sweeps = [("beta_corr", value) for value in BETA_CORR] + [("beta_mi", v) for v in BETA_MI]
+    sweeps = [(name, value) for name, values, _ in SWEEPS for value in values]
     # The setting where the two sweeps cross is one arm.
     arms = {
         _beta_label(*one): Arm(_beta_label(*one), "itrd", {**BASE, one[0]: one[1]})
         for one in sweeps
     }
     return tuple(arms.values())
-
-
-def _convergence(results: Results) -> Artefact:
-    curves = {
-        arm.label: [
-            [epoch["val_accuracy"] for epoch in trial.epochs] for trial in results.trials(arm.label)
-        ]
-        for arm in results.arms
-    }
-    workload = results.reproduction.tasks[0].workload
-    rows, data = [], []
-    for label, runs in curves.items():
-        reached = [_epochs_to_reach(run) for run in runs]
-        mean = sum(reached) / len(reached) if reached else None
-        final = results.accuracy(label, metric="val_accuracy")
-        rows.append(
-            [label, accuracy_text(final), "–" if mean is None else f"{mean:.1f}", str(len(runs))]
-        )
-        data.append(
-            {
-                "method": label,
-                "final_val_accuracy_mean": final and final.mean,
-                "final_val_accuracy_std": final and final.std,
-                "epochs_to_final_minus_half": mean,
-                "num_seeds": len(runs),
-            }
-        )
-    return Artefact(
-        [
-            *words.best_of_many(results, list(curves), "itrd"),
-            _fastest(curves),
-            "The paper: ITRD gains faster than CRD and KD after each drop of the learning rate,"
-            " and ends higher.",
-        ],
-        [
-            Figure(
-                "convergence",
-                "Figure 2: validation accuracy against epochs",
-                "Lines are means over n seeds, bands reach from the worst seed to the best; dotted:"
-                " drops of the learning rate. Below: the parts after each drop.",
-                figures.convergence(curves, workload.lr_decay_epochs),
-            ),
-            Table(
-                "convergence",
-                "How soon each method is within 0.5 points of its last epoch",
-                ("method", "last epoch (%)", "epochs", "seeds"),
-                rows,
-                tables.table_of(data),
-                note="Validation accuracy; the first epoch from which on it stays within 0.5"
-                " points of the last epoch's, or above, on average over the seeds.",
-            ),
-        ],
-    )
-
-
-def _epochs_to_reach(curve: list[float]) -> int:
-    """The first epoch (from 1) from which on a curve stays above its end minus half a point."""
-    below = [number for number, value in enumerate(curve, 1) if value < curve[-1] - 0.5]
-    return below[-1] + 1 if below else 1
-
-
-def _fastest(curves: dict[str, list[list[float]]]) -> str:
-    reached = {
-        label: sum(map(_epochs_to_reach, runs)) / len(runs)
-        for label, runs in curves.items()
-        if runs
-    }
-    if not reached:
-        return ""
-    told = ", ".join(f"{label} after {epochs:.1f}" for label, epochs in reached.items())
-    return f"Within 0.5 points of their last epoch for good: {told} epochs on average."
 
 
 TRANSFERRED = (
@@ -285,6 +211,7 @@ EXPERIMENTS = (
         artefact=probes.transfer,
         needs_weights=True,
         options=("probe_data",),
+        check=probes.check,
         assumed=(
             README_SETTING,
             "CRD+KD is CRD with KD's term at weight 1, as in the CRD framework.",
@@ -314,14 +241,13 @@ EXPERIMENTS = (
         data="imagenet",
         artefact=costs.itrd_cost,
         options=("methods", "memory_cap"),
-        needs_teacher_accuracy=False,
     ),
     Experiment(
         name="itrd-convergence",
         title="ITRD, Figure 2: validation accuracy against epochs",
         pairs=(Pair("vgg13", "vgg8"),),
         arms=(Arm("itrd", "itrd"), Arm("crd", "crd"), Arm("kd", "kd")),
-        artefact=_convergence,
+        artefact=convergence.convergence,
         assumed=(README_SETTING,),
     ),
 )

@@ -1,8 +1,7 @@
 """The experiments of MIMKD's appendix (arXiv:2110.15946), for which there is no public code."""
 
-from itertools import product
-
-import numpy as np
+from collections.abc import Sequence
+from statistics import fmean
 
 import models
 from losses.critics import Convolve, ProjectAndDot
@@ -10,17 +9,14 @@ from losses.mimkd import same_sized_pairs
 from models import shapes_of
 from models.outputs import Shapes
 from tuner.reports.document import Figure, Table
-from tuner.reports.formatting import NOTHING, accuracy_text
-from tuner.reproductions import costs, figures, words
+from tuner.reports.formatting import NOTHING
+from tuner.reproductions import costs, figures, landscape, words
 from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
-from tuner.reproductions.pairs_table import pairs_table
+from tuner.reproductions.pairs_table import Known, pairs_table, verdicts
 from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
-from tuner.reproductions.tables import arms_table, numbers, table_of
+from tuner.reproductions.tables import TEACHER, arms_table, published_by_arm
 
-WEIGHTS = ("lambda_g", "lambda_l", "lambda_f")
-SHOWN = ("λ_g", "λ_l", "λ_f")
-STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 # A.2: alpha is 1 for all methods but KD, whose weight on the cross-entropy is 0.9.
 SHALLOW_ARMS = (
     Arm("plain", "plain"),
@@ -31,12 +27,13 @@ SHALLOW_ARMS = (
     Arm("crd", "crd", {"weight": 0.8, "num_negatives": 4096, "negatives": "other_image"}),
     Arm("mimkd", "mimkd"),
 )
+BASELINES = {arm.label: arm for arm in SHALLOW_ARMS}
 SHALLOW_TEACHERS = ("resnet110", "vgg13", "resnet32x4")
 SHALLOW_PAIRS = tuple(
     Pair(teacher, student) for student in ("conv4", "conv4_mp") for teacher in SHALLOW_TEACHERS
 )
 LANDSCAPE_PAIR = (Pair("resnet32x4", "resnet8x4"),)
-IMAGENET_PAIR = (Pair("torchvision:resnet34@IMAGENET1K_V1", "torchvision:resnet18"),)
+IMAGENET_PAIR = (Pair("torchvision:resnet34", "torchvision:resnet18", "IMAGENET1K_V1"),)
 NEGATIVES = (1, 64, 256, 1024, 4096)
 OWN_WEIGHTS = (
     "MIMKD has the weights of its ImageNet experiment: alpha 0.9, λ_g 0.2, λ_l 0.8, λ_f 0.8."
@@ -49,179 +46,50 @@ def _shallow(results: Results) -> Artefact:
     def known(pair: Pair, label: str) -> Value | None:
         return entry.value(student=pair.student, teacher=pair.teacher, method=label)
 
-    table = pairs_table(
-        results, known, name="shallow", title="Table 11: shallow students, three teachers"
-    )
-    labels = [arm.label for arm in results.arms if arm.method != "plain"]
-    findings = []
-    for pair in results.experiment.pairs:
-        best = results.best(labels, pair)
-        if best is not None:
-            (first, *_) = words.best_of_many(results, labels, best, pair)
-            findings.append(f"{pair}: {first[0].lower()}{first[1:]}")
-    gains = _gains(results)
-    return Artefact([*findings, *gains], [table])
+    findings, table = verdicts(results, known)
+    students = dict.fromkeys(pair.student for pair in results.experiment.pairs)
+    by_student = [
+        pairs_table(
+            results,
+            [pair for pair in results.experiment.pairs if pair.student == student],
+            known,
+            name=f"shallow-{number}",
+            title=f"Table 11: the student {student}",
+        )
+        for number, student in enumerate(students, 1)
+    ]
+    return Artefact([*_gains(results, known), *findings], [table, *by_student])
 
 
-def _gains(results: Results) -> list[str]:
-    """MIMKD against the plain student, over all pairs."""
-    gains = []
-    for pair in results.experiment.pairs:
-        found = results.difference("mimkd", "plain", pair)
-        if found is not None:
-            gains.append((pair, found.mean))
+def _gains(results: Results, known: Known) -> list[str]:
+    """MIMKD against the plain student, over all pairs, here and in the paper."""
+    gains = [
+        found.mean
+        for pair in results.experiment.pairs
+        if (found := results.difference("mimkd", "plain", pair)) is not None
+    ]
     if not gains:
         return []
-    won = sum(gain > 0 for _, gain in gains)
-    mean = sum(gain for _, gain in gains) / len(gains)
-    return [
-        f"MIMKD is above the plain student in {won} of {len(gains)} pairs, by {mean:+.2f} points"
-        " of test accuracy on average; the paper has it above in all six."
+    published_gains = [
+        ours.mean - plain.mean
+        for pair in results.experiment.pairs
+        if (ours := known(pair, "mimkd")) and (plain := known(pair, "plain"))
     ]
+    told = f"MIMKD against the plain student: {_gains_text(gains)}"
+    there = f"; the paper's, {_gains_text(published_gains)}" if published_gains else ""
+    return [f"{told}{there}."]
 
 
-def _landscape(results: Results) -> Artefact:
-    by_weights = {
-        tuple(float(arm.values[name]) for name in WEIGHTS): arm.label for arm in results.arms
-    }
-    test, val = (
-        {
-            weights: found.mean
-            for weights, label in by_weights.items()
-            if (found := results.accuracy(label, metric=f"{split}_accuracy")) is not None
-        }
-        for split in ("test", "val")
-    )
-    if not test:
-        return Artefact(["No training has finished, so there is no landscape."], [])
-    levels = _levels(list(test.values()))
-    names = SHOWN
-    parts: list[Figure | Table] = []
-    for number, fixed in ((4, 0), (5, 2), (6, 1)):
-        parts.append(
-            Figure(
-                f"figure{number}",
-                f"Figure {number}: test accuracy over two weights, at each value of {SHOWN[fixed]}",
-                "Contours between the settings that were trained (points); one scale of colours"
-                " for all three figures. Settings are compared by validation accuracy; test"
-                " accuracy is only drawn.",
-                figures.landscape(test, names, fixed, levels),  # type: ignore[arg-type]
-            )
-        )
-    marginal = {
-        shown: {
-            value: [accuracy for weights, accuracy in test.items() if weights[n] == value]
-            for value in sorted({weights[n] for weights in test})
-        }
-        for n, shown in enumerate(SHOWN)
-    }
-    zero = (0.0, 0.0, 0.0)
-    parts.append(
-        Figure(
-            "effects",
-            "Each weight alone",
-            "Small points are settings; circles are the means of all settings with a value of the"
-            " weight, with 95 % intervals over these settings; dashed: all three weights 0.",
-            figures.effects(marginal, test.get(zero)),
-        )
-    )
-    ranked = sorted(val, key=lambda weights: -val[weights])
-    parts.append(_landscape_table(results, by_weights, ranked))
-    return Artefact(_landscape_words(test, val, ranked), parts)
-
-
-def _levels(accuracies: list[float]) -> np.ndarray:
-    """Twelve steps that leave out the lowest few: one bad corner would flatten all else."""
-    low, high = np.percentile(accuracies, 4), max(accuracies)
-    return np.linspace(low, max(high, low + 0.5), 13)
-
-
-def _landscape_words(
-    test: dict[tuple[float, ...], float],
-    val: dict[tuple[float, ...], float],
-    ranked: list[tuple[float, ...]],
-) -> list[str]:
-    best, zero = ranked[0], (0.0, 0.0, 0.0)
-    findings = [
-        f"Of {len(test)} settings, {_weights_text(best)} has the highest validation accuracy"
-        f" ({val[best]:.2f} %; test {test[best]:.2f} %). As the best of {len(test)} its validation"
-        " accuracy flatters it; its test accuracy did not choose it."
-    ]
-    if zero in test:
-        findings.append(
-            f"Without any of the three terms the student has {test[zero]:.2f} % (test);"
-            f" {sum(a > test[zero] for w, a in test.items() if w != zero)} of the other"
-            f" {len(test) - 1} settings are above it."
-        )
-    for number, shown in enumerate(SHOWN):
-        findings.append(_effect(test, number, shown))
-    findings.append(
-        "The paper prints no number; it says that accuracy depends slightly on the weights, and"
-        " that local and feature terms add to the global one."
-    )
-    return findings
-
-
-def _effect(test: dict[tuple[float, ...], float], number: int, shown: str) -> str:
-    """What raising one weight does, over all settings of the other two: paired differences."""
-    values = sorted({weights[number] for weights in test})
-    low, high = values[0], values[-1]
-    gains = []
-    for weights, accuracy in test.items():
-        other = (*weights[:number], low, *weights[number + 1 :])
-        if weights[number] == high and other in test:
-            gains.append(accuracy - test[other])
-    if len(gains) < 2:
-        return f"{shown}: too few settings to tell its effect."
-    mean = float(np.mean(gains))
-    # Three weights are asked about: each interval covers 1 - 0.05 / 3.
-    margin = 2.394 * float(np.std(gains, ddof=1)) / len(gains) ** 0.5
-    told = f"{mean:+.2f} points (95 % interval {mean - margin:.2f} to {mean + margin:.2f}"
-    effect = (
-        "no effect beyond noise" if abs(mean) <= margin else ("a gain" if mean > 0 else "a loss")
-    )
-    return (
-        f"Raising {shown} from {low:g} to {high:g} changes test accuracy by {told}, over"
-        f" {len(gains)} pairs of settings, corrected for three weights): {effect}."
-    )
-
-
-def _weights_text(weights: tuple[float, ...]) -> str:
-    return ", ".join(f"{shown} {value:g}" for shown, value in zip(SHOWN, weights, strict=True))
-
-
-def _landscape_table(
-    results: Results, by_weights: dict[tuple[float, ...], str], ranked: list[tuple[float, ...]]
-) -> Table:
-    rows: list[list[str]] = []
-    data: list[dict[str, float | None]] = []
-    for weights in ranked:
-        label = by_weights[weights]
-        val, test = (results.accuracy(label, metric=f"{s}_accuracy") for s in ("val", "test"))
-        rows.append([f"{value:g}" for value in weights] + [accuracy_text(val), accuracy_text(test)])
-        data.append(
-            {**dict(zip(WEIGHTS, weights, strict=True))}
-            | numbers("val_accuracy", val)
-            | numbers("test_accuracy", test)
-        )
-    return Table(
-        "settings",
-        "The ten best of all settings, by validation accuracy",
-        (*SHOWN, "validation (%)", "test (%)"),
-        rows[:10],
-        table_of(data),
-        note="All settings are in the files beside this page.",
-        num_text_columns=0,
-        emphasised=frozenset({0}),
-    )
+def _gains_text(gains: Sequence[float]) -> str:
+    above = sum(gain > 0 for gain in gains)
+    return f"above it in {above} of {len(gains)} pairs, {fmean(gains):+.2f} points on average"
 
 
 def _critics(results: Results) -> Artefact:
     labels = [arm.label for arm in results.arms]
-    entry = published("mimkd-critics")
     rows = [
         [str(row["critic"]), str(row["term"]), f"{row['table']}", str(row["text"])]
-        for row in entry.rows
+        for row in published("mimkd-critics").rows
     ]
     built = [
         [name, f"{sum(p.numel() for p in critic.parameters()):,}"]
@@ -238,12 +106,11 @@ def _critics(results: Results) -> Artefact:
                 name="critics",
                 title="A.4: accuracy with either critic",
                 heading="critic",
-                published=lambda arm: None,
                 base=labels[0],
             ),
             Table(
                 "layers",
-                "Tables 6 to 9: what the critics consist of",
+                "Tables 6 to 9: what the critics consist of, as published",
                 ("critic", "term", "table", "layers"),
                 rows,
                 num_text_columns=4,
@@ -253,7 +120,8 @@ def _critics(results: Results) -> Artefact:
                 "Parameters of a critic as built here",
                 ("critic", "parameters"),
                 built,
-                note="Between 256 channels of the teacher and 256 of the student, width 512.",
+                note="Between vectors of 256 features of the teacher and 256 of the student, width"
+                " 512.",
             ),
         ],
     )
@@ -308,12 +176,8 @@ def _shapes(name: str) -> Shapes:
 
 def _negatives(results: Results) -> Artefact:
     labels = [arm.label for arm in results.arms]
-    by_number = {
-        float(arm.values["num_negatives"]): arm.label
-        for arm in results.arms
-        if arm.method == "mimkd"
-    }
-    cost_words, cost_parts = costs.negatives_cost(results, tuple(int(n) for n in by_number))
+    by_number = {int(arm.values["num_negatives"]): arm.label for arm in results.arms}
+    cost_words, cost_parts = costs.negatives_cost(results, list(by_number))
     return Artefact(
         [*words.best_of_many(results, labels, labels[0]), *cost_words],
         [
@@ -322,7 +186,6 @@ def _negatives(results: Results) -> Artefact:
                 name="negatives",
                 title="A.7: accuracy against the number of negatives of the global term",
                 heading="negatives",
-                published=lambda arm: None,
                 base=labels[0],
             ),
             Figure(
@@ -331,8 +194,9 @@ def _negatives(results: Results) -> Artefact:
                 "Mean and deviation over the seeds.",
                 figures.sweep(
                     {
-                        "negatives": {
-                            number: results.accuracy(label) for number, label in by_number.items()
+                        "negatives of the global term": {
+                            float(number): results.accuracy(label)
+                            for number, label in by_number.items()
                         }
                     },
                     log=True,
@@ -346,18 +210,19 @@ def _negatives(results: Results) -> Artefact:
 def _imagenet(results: Results) -> Artefact:
     entry = published("mimkd-imagenet")
     labels = [arm.label for arm in results.arms]
-    known = {label: entry.value(method=label) for label in labels}
+    known = published_by_arm(results, lambda arm: entry.value(method=arm.label))
     plain = known.get("plain")
     gains = []
-    for label in labels[1:]:
+    for label in labels:
         found, value = results.difference(label, "plain"), known[label]
-        if found is not None and value is not None and plain is not None:
-            gains.append(f"{label} {found.mean:+.2f} (published {value.mean - plain.mean:+.2f})")
+        if label != "plain" and found and value and plain:
+            there = value.mean - plain.mean
+            gains.append(f"{label} {found.mean:+.2f} (published {there:+.2f})")
     return Artefact(
         [
-            *words.best_of_many(results, labels, "plain"),
+            *words.best_of_many(results, labels, "plain", noun="method"),
             f"Points gained over the plain student: {', '.join(gains)}." if gains else "",
-            words.beside_published(results, known),
+            *words.beside_published(results, known),
         ],
         [
             arms_table(
@@ -365,21 +230,10 @@ def _imagenet(results: Results) -> Artefact:
                 name="imagenet",
                 title="Table 10: ImageNet, ResNet-34 to ResNet-18",
                 heading="method",
-                published=lambda arm: known[arm.label],
-                base="plain" if "plain" in labels else None,
+                published=known | {TEACHER: entry.value(method=TEACHER)},
+                base="plain",
             )
         ],
-    )
-
-
-def _landscape_arms() -> tuple[Arm, ...]:
-    return tuple(
-        Arm(
-            _weights_text(weights),
-            "mimkd",
-            dict(zip(WEIGHTS, weights, strict=True)) | {"ce_weight": 1.0, "kd_weight": 0.0},
-        )
-        for weights in product(STEPS, repeat=3)
     )
 
 
@@ -389,7 +243,6 @@ EXPERIMENTS = (
         title="MIMKD, Tables 4 and 5: the paired maps of two networks",
         pairs=(Pair("wrn_40_2", "wrn_16_1"), Pair("ResNet50", "ShuffleV2")),
         artefact=_pairs,
-        needs_teacher_accuracy=False,
     ),
     Experiment(
         name="mimkd-critics",
@@ -408,15 +261,23 @@ EXPERIMENTS = (
         pairs=SHALLOW_PAIRS,
         arms=SHALLOW_ARMS,
         artefact=_shallow,
-        assumed=(OWN_WEIGHTS,),
+        recipes={
+            (Pair(teacher, "conv4"), "fitnet"): {"layer": "stem"}
+            for teacher in ("resnet110", "resnet32x4")
+        },
+        assumed=(
+            OWN_WEIGHTS,
+            "FitNet's hint is stage 2; with Conv-4 and a ResNet it is the stem, as Conv-4's other"
+            " maps are too small for the teacher's.",
+        ),
     ),
     Experiment(
         name="mimkd-landscape",
         title="MIMKD, Figures 4 to 6: test accuracy over the three weights",
         pairs=LANDSCAPE_PAIR,
-        arms=_landscape_arms(),
+        arms=landscape.arms(),
         seeds=1,
-        artefact=_landscape,
+        artefact=landscape.landscape,
     ),
     Experiment(
         name="mimkd-negatives",
@@ -436,8 +297,9 @@ EXPERIMENTS = (
         title="MIMKD, Table 10: ResNet-34 to ResNet-18 on ImageNet",
         pairs=IMAGENET_PAIR,
         data="imagenet",
-        arms=(Arm("plain", "plain"), Arm("kd", "kd"), Arm("at", "at"), Arm("mimkd", "mimkd")),
+        arms=tuple(BASELINES[label] for label in ("plain", "kd", "at", "mimkd")),
         seeds=1,
         artefact=_imagenet,
+        assumed=("KD and AT have the weights of A.2.",),
     ),
 )

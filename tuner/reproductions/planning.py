@@ -3,8 +3,7 @@
 import hashlib
 import json
 import re
-import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +22,7 @@ from tuner.reports.formatting import count_text
 from tuner.reproductions.experiment import Arm, Experiment, Pair
 from tuner.request import OPERATIONAL, ReproduceRequest, RunRequest, SearchRequest
 from tuner.secrets import has_secret
-from tuner.storage import SEARCH_FILE, Storage
+from tuner.storage import Storage
 from tuner.tracking import default_tracking_uri
 from tuner.workload import Workload, resolve
 
@@ -40,6 +39,7 @@ class Reproduction:
     workloads: tuple[Workload, ...]  # one for each pair
     tasks: tuple[FixedTask, ...]  # likewise; none where nothing is trained
     labels: tuple[str, ...]  # how it differs from the paper's
+    left_out: tuple[str, ...] = ()  # what does not fit a pair of networks, and why
 
     @property
     def runs(self) -> Storage:
@@ -64,7 +64,7 @@ def plan_reproduction(experiment: Experiment, request: ReproduceRequest) -> Repr
     data = request.data or experiment.data
     if data == "imagenet" and experiment.arms:
         raise RequestError(f"{experiment.name} needs a folder; give --data imagenet:DIR")
-    seeds = request.seeds or experiment.seeds
+    seeds = (request.seeds or experiment.seeds) if experiment.arms else None
     resolved = request.model_copy(update={"data": data, "seeds": seeds, "runs_dir": runs.uri})
     workloads = [_workload(pair, resolved) for pair in chosen.pairs]
     labels = tuple(_labels(experiment, chosen, resolved, workloads))
@@ -79,29 +79,38 @@ def plan_reproduction(experiment: Experiment, request: ReproduceRequest) -> Repr
     return Reproduction(name, resolved, chosen, tuple(workloads), tasks, labels)
 
 
-def settings_of(arms: Sequence[Arm], workload: Workload, pins: dict[str, str]) -> list[Setting]:
-    """The whole setting of each arm. Raises SpaceError for a value that is no good."""
-    settings = []
-    for arm in arms:
-        space = plain.SPACE if arm.method == "plain" else load_space(arm.method)
-        space = space.for_epochs(workload.epochs)
-        names = {parameter.name for parameter in space.params}
-        preset = find_preset(workload.preset).settings.get(arm.method, {})
-        own = {name: value for name, value in (preset | pins).items() if name in names}
-        own |= {
-            name.removeprefix(f"{arm.method}."): value
-            for name, value in pins.items()
-            if name.startswith(f"{arm.method}.")
-        }
-        own = {name: value for name, value in own.items() if name not in arm.values}
-        settings.append(space.narrow(own).complete(arm.values))
-    return settings
+def setting_of(
+    arm: Arm, workload: Workload, pins: Mapping[str, str], recipe: Mapping[str, str] | None = None
+) -> Setting:
+    """The whole setting of an arm. Raises SpaceError for a value that is no good.
+
+    What the arm says wins over what a person says, that over a pair's recipe, that over the
+    published setting.
+    """
+    space = plain.SPACE if arm.method == "plain" else load_space(arm.method)
+    space = space.for_epochs(workload.epochs)
+    names = {parameter.name for parameter in space.params}
+    preset = find_preset(workload.preset).settings.get(arm.method, {})
+    own = {**(recipe or {}), **preset}
+    own |= {name: value for name, value in pins.items() if name in names}
+    own |= {
+        name.removeprefix(f"{arm.method}."): value
+        for name, value in pins.items()
+        if name.startswith(f"{arm.method}.")
+    }
+    own = {name: value for name, value in own.items() if name not in arm.values}
+    return space.narrow(own).complete(arm.values)
+
+
+def drops_of(workload: Workload) -> list[int]:
+    """After which epochs the learning rate drops, as far as another epoch follows."""
+    return [drop for drop in workload.lr_decay_epochs if drop < workload.epochs]
 
 
 def training_name(arm: Arm, number: int) -> str:
     """What the training of an arm with the seed of this number is called, in its record."""
     label = re.sub(r"\s*=\s*", "=", arm.label).replace(", ", "_").replace(" ", "-")
-    file_name = re.sub(r"[^\w+.=-]", "_", label)
+    file_name = re.sub(r"[^\w.=-]", "_", label)
     return f"{file_name}-{number}"
 
 
@@ -121,28 +130,31 @@ def _pairs(experiment: Experiment, request: ReproduceRequest) -> tuple[Pair, ...
     """Those that are asked for: of the paper's, or others in their place."""
     pairs = list(experiment.pairs)
     if request.pairs is not None:
-        pairs = [_pair(text) for text in request.pairs]
-    if request.teacher is not None or request.student is not None:
-        pairs = [
-            Pair(request.teacher or pair.teacher, request.student or pair.student) for pair in pairs
-        ]
-    canonical = (
-        Pair(_canonical(pair.teacher), models.canonical_name(pair.student)) for pair in pairs
-    )
+        pairs = [_parsed(text) for text in request.pairs]
+    if request.teacher is not None:
+        name, _, checkpoint = request.teacher.partition("@")
+        pairs = [replace(pair, teacher=name, checkpoint=checkpoint) for pair in pairs]
+    if request.student is not None:
+        pairs = [replace(pair, student=request.student) for pair in pairs]
+    given = {models.canonical_name(name): file for name, file in request.checkpoint.items()}
+    canonical = [
+        Pair(teacher, models.canonical_name(pair.student), given.get(teacher, pair.checkpoint))
+        for pair in pairs
+        for teacher in [models.canonical_name(pair.teacher)]
+    ]
+    for name in given:
+        if name not in {pair.teacher for pair in canonical}:
+            raise RequestError(f"{name} is no teacher here; leave out its --checkpoint")
     return tuple(dict.fromkeys(canonical))
 
 
-def _pair(text: str) -> Pair:
+def _parsed(text: str) -> Pair:
     words = text.replace("torchvision:", "torchvision\0").replace("timm:", "timm\0").split(":")
     if len(words) != 2 or not all(words):
         raise RequestError(f"{text!r} is no pair of networks; write teacher:student")
     teacher, student = (word.replace("\0", ":") for word in words)
-    return Pair(teacher, student)
-
-
-def _canonical(teacher: str) -> str:
-    name, mark, checkpoint = teacher.partition("@")
-    return f"{models.canonical_name(name)}{mark}{checkpoint}"
+    name, _, checkpoint = teacher.partition("@")
+    return Pair(name, student, checkpoint)
 
 
 def _arms(experiment: Experiment, request: ReproduceRequest) -> tuple[Arm, ...]:
@@ -186,6 +198,11 @@ def _check_pins(experiment: Experiment, request: ReproduceRequest) -> None:
                 f"no method of {experiment.name} has a hyperparameter {name!r}"
                 f"{suggestion(own, sorted(declared))} known: {list_of(sorted(declared))}"
             )
+        if ":" in request.set[name]:
+            raise SpaceError(
+                f"--set {name}={request.set[name]} is a range, but nothing is searched here; "
+                "give one value"
+            )
         if all(own in arm.values for arm in arms if arm.method != "plain"):
             raise RequestError(
                 f"{own} is what {experiment.name} sets itself; leave out --set {name}"
@@ -194,13 +211,8 @@ def _check_pins(experiment: Experiment, request: ReproduceRequest) -> None:
 
 def _workload(pair: Pair, request: ReproduceRequest) -> Workload:
     given = request.model_dump(include=WORKLOAD)
-    name, _, checkpoint = pair.teacher.partition("@")
-    checkpoint = checkpoint or request.checkpoint.get(name, "")
-    given |= {
-        "teacher": f"{name}@{checkpoint}" if checkpoint else name,
-        "student": pair.student,
-    }
-    return resolve(given)
+    teacher = f"{pair.teacher}@{pair.checkpoint}" if pair.checkpoint else pair.teacher
+    return resolve(given | {"teacher": teacher, "student": pair.student})
 
 
 def _task(
@@ -211,7 +223,10 @@ def _task(
     folder: Storage,
     runs: Storage,
 ) -> FixedTask:
-    settings = settings_of(experiment.arms, workload, request.set)
+    settings = [
+        setting_of(arm, workload, request.set, experiment.recipes.get((pair, arm.method)))
+        for arm in experiment.arms
+    ]
     seeds = request.seeds or experiment.seeds
     trainings = tuple(
         Training(training_name(arm, number), arm.label, arm.method, setting, workload.seed + number)
@@ -259,11 +274,9 @@ def _labels(
     if request.limit is not None:
         labels.append(f"{count_text(request.limit, 'training image')}")
     if chosen.arms and workload.epochs != full:
-        drops = ", ".join(map(str, workload.lr_decay_epochs)) or "none"
-        labels.append(
-            f"{count_text(workload.epochs, 'epoch')} instead of {full}"
-            f" (the rate drops after epochs {drops})"
-        )
+        drops = ", ".join(map(str, drops_of(workload)))
+        told = f"drops after epochs {drops}" if drops else "never drops"
+        labels.append(f"{count_text(workload.epochs, 'epoch')} instead of {full} (the rate {told})")
     if chosen.pairs != published.pairs:
         pairs = "; ".join(map(str, chosen.pairs))
         labels.append(
@@ -280,6 +293,8 @@ def _labels(
             changed.setdefault(name, value)
     labels += [f"{name} = {value}" for name, value in changed.items()]
     for option in (
+        "teacher_epochs",
+        "teacher_lr",
         "batch_size",
         "lr",
         "lr_decay_epochs",
@@ -289,19 +304,22 @@ def _labels(
         "crop_padding",
         "flip",
         "image_size",
+        "validation_fraction",
         "passes",
     ):
         value = getattr(request, option)
         if value is not None:
-            labels.append(f"{option} {text_of(value) if not isinstance(value, tuple) else value}")
+            values = value if isinstance(value, tuple) else (value,)
+            labels.append(f"{option} = {', '.join(map(text_of, values))}")
     return labels
 
 
 def _name(experiment: Experiment, request: ReproduceRequest) -> str:
     """The same request goes on in the same folder, another has its own."""
     content = _content(request)
+    seeds = experiment.seeds if experiment.arms else None
     usual = request.model_validate(
-        {"reproduction": experiment.name, "data": experiment.data, "seeds": experiment.seeds}
+        {"reproduction": experiment.name, "data": experiment.data, "seeds": seeds}
     )
     if content == _content(usual):
         return experiment.name
@@ -321,10 +339,3 @@ def request_yaml(request: ReproduceRequest) -> bytes:
         left_out.add("tracking_uri")
     content = request.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
-
-
-def resume_command(reproduction: Reproduction) -> str:
-    """What a person types to go on, or to make it again."""
-    config = reproduction.storage.path(SEARCH_FILE)
-    words = ["python", "-m", "tuner.reproduce", "--config", config]
-    return shlex.join([*words, "--name", reproduction.name, "--runs-dir", reproduction.runs.uri])

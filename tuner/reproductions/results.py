@@ -1,17 +1,21 @@
 """What came of a reproduction's trainings, as its artefact asks for it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-from tuner.orchestration.record import FINAL, Record, Trial
+from tuner.distillation import evaluate
+from tuner.orchestration.record import DONE, FINAL, TEACHER, Record, Trial
+from tuner.orchestration.task import FixedTask
 from tuner.reports.comparison import Accuracy, Difference, accuracy_of, difference
 from tuner.reproductions.experiment import Arm, Experiment, Pair
+from tuner.reproductions.measuring import Measured, Measurer, NotMeasuredError
 from tuner.reproductions.planning import Reproduction
-
-Measured = dict[str, Any]
-# Calls a function that measures something, unless it was measured before under this name.
-Measure = Callable[[str, Callable[[], Measured]], Measured]
+from tuner.storage import Storage
+from tuner.teacher import read_teacher
+from tuner.training import default_device
+from tuner.workload import Workload, open_data
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Results:
     reproduction: Reproduction
     records: Mapping[Pair, Record]
     teachers: Mapping[Pair, float]  # test accuracy in percent
-    measure: Measure
+    measure: Measurer
 
     @property
     def experiment(self) -> Experiment:
@@ -62,15 +66,6 @@ class Results:
             self.trials(label, pair), self.trials(other, pair), num_comparisons=num_comparisons
         )
 
-    def failures(self) -> list[tuple[Pair, Trial]]:
-        """Trainings that failed, with their reasons."""
-        return [
-            (pair, trial)
-            for pair, record in self.records.items()
-            for trial in record.trials.values()
-            if trial.status == "failed"
-        ]
-
     def best(self, labels: Sequence[str], pair: Pair | None = None) -> str | None:
         """Of several arms the one that validates best; None where none has finished."""
         means = {
@@ -79,3 +74,34 @@ class Results:
             if (found := self.accuracy(label, pair, "val_accuracy")) is not None
         }
         return max(means, key=lambda label: means[label], default=None)
+
+
+def results_of(
+    reproduction: Reproduction, records: Mapping[Pair, Record], measure: Measurer
+) -> Results:
+    """With the accuracy of each pair's teacher, as far as it is known or may be measured."""
+    teachers = {}
+    for pair, task in zip(reproduction.experiment.pairs, reproduction.tasks, strict=False):
+        if pair in records:
+            with suppress(NotMeasuredError):
+                teachers[pair] = _teacher_accuracy(task, records[pair], measure)
+    return Results(reproduction, records, teachers, measure)
+
+
+def _teacher_accuracy(task: FixedTask, record: Record, measure: Measurer) -> float:
+    """On the test split: as it was trained here, or evaluated once."""
+    trained = [trial for trial in record.of(TEACHER) if trial.status == DONE]
+    if trained and (accuracy := trained[-1].last("test_accuracy")) is not None:
+        return accuracy
+    found: float = measure(
+        f"teacher-{task.name}", partial(_evaluated, task.workload, task.storage.uri)
+    )["accuracy"]
+    return found
+
+
+def _evaluated(workload: Workload, folder: str) -> Measured:
+    dataset, splits = open_data(workload)
+    # The folder's own copy: another machine may not have the one that is kept for later searches.
+    teacher = read_teacher(Storage(folder), workload.teacher, dataset.num_classes)
+    device = default_device()
+    return dict(evaluate(teacher.to(device), dataset, splits.test, device))

@@ -2,33 +2,34 @@
 
 import json
 import uuid
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from losses import LOSSES, LossError
 from tuner.arguments import parse_yaml
 from tuner.data import Dataset
-from tuner.distillation import evaluate
 from tuner.errors import RequestError
 from tuner.orchestration.cluster import ray_for
 from tuner.orchestration.prepare import check_resumed
-from tuner.orchestration.record import DONE, TEACHER, Record
+from tuner.orchestration.record import TEACHER, Record
 from tuner.orchestration.run import Run, search_yaml
 from tuner.orchestration.task import FixedTask, needs_of, shapes_of_both
 from tuner.reports.comparison import accuracy_of
 from tuner.reproductions.experiment import Pair
+from tuner.reproductions.measuring import Measurer
 from tuner.reproductions.planning import Reproduction, request_yaml
-from tuner.reproductions.results import Measured, Results
+from tuner.reproductions.results import Results, results_of
+from tuner.request import OPERATIONAL
+from tuner.resuming import is_reproduction
 from tuner.session import run_watched
-from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage
-from tuner.teacher import find_teacher
+from tuner.storage import COMPARISON_FILE, SEARCH_FILE
 from tuner.tracking import Tracking
-from tuner.training import default_device
 from tuner.workload import open_data
 
-MEASURED = "measured"  # folder of what was measured beside the trainings
+LEFT_OUT_FILE = "left_out.json"  # by pair and arm, why
+LeftOut = Mapping[str, Mapping[str, str]]
 
 
 class InterruptedRunError(Exception):
@@ -39,110 +40,127 @@ class InterruptedRunError(Exception):
         self.run, self.tracking = run, tracking
 
 
-def fitting(reproduction: Reproduction) -> tuple[Reproduction, list[str]]:
+def fitting(reproduction: Reproduction) -> tuple[Reproduction, LeftOut]:
     """Without the methods that cannot join a pair of networks, and why each is left out.
 
-    Raises RequestError where of a pair none is left.
+    Raises RequestError where of a pair none is left, and what the experiment's own check raises.
     """
-    tasks, left_out = [], []
+    if reproduction.experiment.check is not None:
+        reproduction.experiment.check(reproduction)
+    left_out = {}
     for task in reproduction.tasks:
         dataset, _ = open_data(task.workload)
         refused = _refused(task, dataset)
-        kept = tuple(one for one in task.trainings if one.label not in refused)
-        if not kept:
+        if all(training.label in refused for training in task.trainings):
             raise RequestError(next(iter(refused.values())))
-        left_out += [f"{label} with {task.name}: {why}" for label, why in refused.items()]
-        tasks.append(replace(task, trainings=kept))
-    return replace(reproduction, tasks=tuple(tasks)), left_out
+        left_out[task.name] = refused
+    return without(reproduction, left_out), left_out
 
 
-def run_reproduction(reproduction: Reproduction, *, mode: str) -> tuple[Results, Tracking | None]:
-    """Trains what is missing, measures the teachers; `mode` as for `run_watched`.
+def without(reproduction: Reproduction, left_out: LeftOut) -> Reproduction:
+    """Without these arms of its pairs."""
+    tasks = tuple(
+        replace(
+            task,
+            trainings=tuple(
+                training
+                for training in task.trainings
+                if training.label not in left_out.get(task.name, {})
+            ),
+        )
+        for task in reproduction.tasks
+    )
+    told = tuple(
+        f"{label} with {name}: {why}"
+        for name, refused in left_out.items()
+        for label, why in refused.items()
+    )
+    return replace(reproduction, tasks=tasks, left_out=told)
 
-    Raises InterruptedRunError, and RequestError before anything is written where it cannot be run.
-    """
+
+def check_begun(reproduction: Reproduction) -> None:
+    """Raises RequestError where its folder is not its own, or is of another request."""
     storage = reproduction.storage
-    is_begun = storage.exists(SEARCH_FILE)
-    if is_begun:
-        check_same(reproduction)
-        for task in reproduction.tasks:
-            if task.storage.exists(SEARCH_FILE):
-                dataset, _ = open_data(task.workload)
-                check_resumed(task, Record.load(task.storage), dataset)
-    else:
-        reproduction.runs.check_writable()
-    records: dict[Pair, Record] = {}
-    tracking: Tracking | None = None
-    with ExitStack() as stack:
-        if reproduction.tasks:
-            stack.enter_context(ray_for(reproduction.tasks[0]))
-        if not is_begun:
-            storage.write(COMPARISON_FILE, uuid.uuid4().hex.encode())
-            storage.write(SEARCH_FILE, request_yaml(reproduction.request))
-        identity = (storage.read(COMPARISON_FILE).decode(), reproduction.name)
-        for pair, task in zip(reproduction.experiment.pairs, reproduction.tasks, strict=False):
-            resume = task.storage.exists(SEARCH_FILE)
-            run, tracking = run_watched(task, resume=resume, mode=mode, comparison=identity)
-            if run.interrupted:
-                raise InterruptedRunError(run, tracking)
-            _finish_task(run, tracking)
-            records[pair] = run.record
-        _check_finished(records)
-    return results_of(reproduction, records), tracking
-
-
-def results_of(reproduction: Reproduction, records: dict[Pair, Record]) -> Results:
-    """What an artefact is made of, from the records of the pairs."""
-    measure = _measurer(reproduction.storage)
-    teachers = {}
-    if reproduction.experiment.needs_teacher_accuracy:
-        for pair, task in zip(reproduction.experiment.pairs, reproduction.tasks, strict=False):
-            if pair in records:
-                accuracy = _teacher_accuracy(task, records[pair], measure)
-                if accuracy is not None:
-                    teachers[pair] = accuracy
-    return Results(reproduction, records, teachers, measure)
-
-
-def check_same(reproduction: Reproduction) -> None:
-    """Raises RequestError where the folder holds a reproduction of another request."""
-    path = reproduction.storage.path(SEARCH_FILE)
-    begun = parse_yaml(path, reproduction.storage.read(SEARCH_FILE))
+    if not storage.exists(SEARCH_FILE):
+        return
+    if not is_reproduction(storage):
+        raise RequestError(
+            f"{reproduction.name!r} is the folder of a search; choose another --name"
+        )
+    path = storage.path(SEARCH_FILE)
+    begun = parse_yaml(path, storage.read(SEARCH_FILE))
     now = parse_yaml(path, request_yaml(reproduction.request))
-    for name in {*begun, *now}:
+    for name in sorted({*begun, *now} - set(OPERATIONAL)):
         if begun.get(name) != now.get(name):
             raise RequestError(
-                f"{name} is {now.get(name)!r} but {reproduction.name} began with "
-                f"{begun.get(name)!r}; leave it out, or choose another --name"
+                f"{name} is {_told(now.get(name))} but {reproduction.name} began with "
+                f"{_told(begun.get(name))}; choose another --name, or none"
             )
+    for task in reproduction.tasks:
+        if task.storage.exists(SEARCH_FILE):
+            dataset, _ = open_data(task.workload)
+            check_resumed(task, Record.load(task.storage), dataset)
+
+
+def machines_of(reproduction: Reproduction) -> AbstractContextManager[None]:
+    """Where its trainings and what is measured after them run; nothing where nothing is trained."""
+    return ray_for(reproduction.tasks[0]) if reproduction.tasks else nullcontext()
+
+
+def run_reproduction(
+    reproduction: Reproduction, left_out: LeftOut, *, mode: str
+) -> tuple[Results, Tracking | None]:
+    """Trains what is missing, measures the teachers; `mode` as for `run_watched`.
+
+    Raises InterruptedRunError, and RequestError where no training finished.
+    """
+    storage = reproduction.storage
+    if not storage.exists(SEARCH_FILE):
+        reproduction.runs.check_writable()
+        storage.write(COMPARISON_FILE, uuid.uuid4().hex.encode())
+        storage.write(SEARCH_FILE, request_yaml(reproduction.request))
+    storage.write(LEFT_OUT_FILE, json.dumps(left_out).encode())
+    identity = (storage.read(COMPARISON_FILE).decode(), reproduction.name)
+    records: dict[Pair, Record] = {}
+    tracking: Tracking | None = None
+    for pair, task in zip(reproduction.experiment.pairs, reproduction.tasks, strict=False):
+        resume = task.storage.exists(SEARCH_FILE)
+        run, tracking = run_watched(task, resume=resume, mode=mode, comparison=identity)
+        if run.interrupted:
+            raise InterruptedRunError(run, tracking)
+        _finish_task(run, tracking)
+        records[pair] = run.record
+    _check_finished(records)
+    return results_of(reproduction, records, Measurer(reproduction)), tracking
+
+
+def _told(value: object) -> str:
+    return "not given" if value is None else repr(value)
 
 
 def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
     """Labels of the arms that do not fit the networks, and why."""
     student, teacher = shapes_of_both(task.workload, dataset)
     refused: dict[str, str] = {}
-    for training in task.trainings:
-        if training.label not in refused:
-            try:
-                needs_of(LOSSES[training.method], student, teacher, training.setting)
-            except LossError as error:
-                refused[training.label] = str(error)
+    # The seeds of an arm have one setting.
+    for training in {training.label: training for training in task.trainings}.values():
+        try:
+            needs_of(LOSSES[training.method], student, teacher, training.setting)
+        except LossError as error:
+            refused[training.label] = str(error)
     return refused
 
 
 def _finish_task(run: Run[FixedTask], tracking: Tracking) -> None:
     """Means over the seeds for MLflow, and the end of the pair's own run."""
     task, record = run.search, run.record
-    labels = dict.fromkeys(training.label for training in task.trainings)
-    metrics = {}
-    for label in labels:
+    for label in dict.fromkeys(training.label for training in task.trainings):
         trials = [t for t in record.trials.values() if t.label == label and t.is_full_length]
         summary = {"num_seeds": float(len(trials))}
         for name in ("val_accuracy", "test_accuracy"):
             accuracy = accuracy_of(trials, name)
             if accuracy is not None:
                 summary[f"{name}_mean"] = accuracy.mean
-                metrics[f"{label} {name}"] = accuracy.mean
                 if accuracy.std is not None:
                     summary[f"{name}_std"] = accuracy.std
         tracking.summarise(label, summary)
@@ -151,44 +169,9 @@ def _finish_task(run: Run[FixedTask], tracking: Tracking) -> None:
     )
 
 
-def _check_finished(records: dict[Pair, Record]) -> None:
+def _check_finished(records: Mapping[Pair, Record]) -> None:
     """Raises RequestError where no training of any pair has finished."""
     trials = [trial for record in records.values() for trial in record.trials.values()]
     if trials and not any(trial.is_full_length and trial.kind != TEACHER for trial in trials):
         reasons = sorted({trial.reason for trial in trials if trial.reason})
         raise RequestError(f"no training finished: {'; '.join(reasons[:3])}; see its journal")
-
-
-def _teacher_accuracy(
-    task: FixedTask, record: Record, measure: Callable[[str, Callable[[], Measured]], Measured]
-) -> float | None:
-    """On the test split: as it was trained here, or evaluated once."""
-    trained = [trial for trial in record.of(TEACHER) if trial.status == DONE]
-    if trained and (accuracy := trained[-1].last("test_accuracy")) is not None:
-        return accuracy
-
-    def evaluate_it() -> Measured:
-        dataset, splits = open_data(task.workload)
-        teacher = find_teacher(task.workload, dataset)
-        if teacher is None:
-            return {"accuracy": None}
-        device = default_device()
-        return dict(evaluate(teacher.to(device), dataset, splits.test, device))
-
-    found: float | None = measure(f"teacher-{task.name}", evaluate_it)["accuracy"]
-    return found
-
-
-def _measurer(storage: Storage) -> Callable[[str, Callable[[], Measured]], Measured]:
-    """Calls what measures, or reads what it has measured before."""
-
-    def measure(name: str, function: Callable[[], Measured]) -> Measured:
-        file = f"{MEASURED}/{name}.json"
-        try:
-            content: Measured = json.loads(storage.read(file))
-        except (FileNotFoundError, ValueError):
-            content = function()
-            storage.write(file, json.dumps(content).encode())
-        return content
-
-    return measure

@@ -1,6 +1,6 @@
 """The papers' tables, measured beside published."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -8,14 +8,16 @@ import pyarrow as pa
 from tuner.reports.comparison import Accuracy
 from tuner.reports.document import Table
 from tuner.reports.formatting import NOTHING, accuracy_text, difference_text
-from tuner.reproductions.experiment import Arm, Pair
+from tuner.reproductions.experiment import Arm
 from tuner.reproductions.published import Value
 from tuner.reproductions.results import Results
 
-ACCURACY_NOTE = (
-    "Accuracies in %, of the last epoch, mean ± deviation over the seeds; differences are of test"
-    " accuracy, in points, paired by seed, with 95 % intervals that hold together (Bonferroni)."
+ACCURACIES = "Accuracies are of the last epoch, mean ± deviation over the seeds."
+DIFFERENCES = (
+    " Differences are of test accuracy, paired by seed, with 95 % intervals that hold together"
+    " (Bonferroni)."
 )
+TEACHER = "teacher"  # what `published` has its accuracy under
 
 
 def arms_table(
@@ -24,55 +26,68 @@ def arms_table(
     name: str,
     title: str,
     heading: str,
-    published: Callable[[Arm], Value | None],
+    published: Mapping[str, Value | None] | None = None,
     base: str | None = None,
-    pair: Pair | None = None,
-    arms: Sequence[Arm] | None = None,
 ) -> Table:
-    """A row an arm: published, measured, and the difference from the base."""
-    arms = results.arms if arms is None else arms
-    headings = [heading, "published", "test", "validation"]
-    headings += [] if base is None else [f"− {base}"]
-    headings.append("seeds")
-    rows, data = [], []
-    best = results.best([arm.label for arm in arms], pair)
-    for arm in arms:
-        value = published(arm)
-        test = results.accuracy(arm.label, pair)
-        val = results.accuracy(arm.label, pair, "val_accuracy")
-        row = [arm.label, NOTHING if value is None else value.text]
-        row += [accuracy_text(test), accuracy_text(val)]
+    """A row an arm: published, measured, and the difference from the base.
+
+    `published` by label; the teacher has a row where it has a published value.
+    """
+    published = published or {}
+    labels = [arm.label for arm in results.arms]
+    base = base if base in labels else None
+    best = results.best(labels)
+    show = {"published (%)": bool(published), f"− {base} (points)": base is not None}
+    rows: list[dict[str, str]] = []
+    data: list[dict[str, Any]] = []
+    for label in [*labels, *([TEACHER] if TEACHER in published else [])]:
+        value, test, val = published.get(label), results.accuracy(label), None
+        if label == TEACHER:
+            accuracy = results.teachers.get(results.pair)
+            test = None if accuracy is None else Accuracy(accuracy, None)
+        else:
+            val = results.accuracy(label, metric="val_accuracy")
         found = None
-        if base is not None:
-            if arm.label != base:
-                found = results.difference(
-                    arm.label, base, pair, num_comparisons=max(1, len(arms) - 1)
-                )
-            row.append(difference_text(found))
-        num_seeds = len(results.trials(arm.label, pair))
-        rows.append([*row, str(num_seeds)])
+        if base is not None and label not in (base, TEACHER):
+            found = results.difference(label, base, num_comparisons=max(1, len(labels) - 1))
+        num_seeds = len(results.trials(label))
+        cells = {
+            heading: label,
+            "published (%)": NOTHING if value is None else value.text,
+            "test (%)": accuracy_text(test),
+            "validation (%)": accuracy_text(val),
+            f"− {base} (points)": difference_text(found),
+            "seeds": NOTHING if label == TEACHER else str(num_seeds),
+        }
+        rows.append({title: cell for title, cell in cells.items() if show.get(title, True)})
         data.append(
             {
-                heading: arm.label,
+                heading: label,
                 **numbers("published", value),
                 **numbers("test_accuracy", test),
                 **numbers("val_accuracy", val),
-                **{
-                    f"difference_{field}": getattr(found, field, None)
-                    for field in ("mean", "low", "high")
-                },
+                **{f"difference_{f}": getattr(found, f, None) for f in ("mean", "low", "high")},
                 "num_seeds": num_seeds,
             }
         )
+    note = ACCURACIES + (DIFFERENCES if base is not None else "")
     return Table(
         name=name,
         title=title,
-        headings=headings,
-        rows=rows,
+        headings=list(rows[0]),
+        rows=[list(row.values()) for row in rows],
         data=table_of(data),
-        note=ACCURACY_NOTE + (" The best by validation accuracy is bold." if best else ""),
-        emphasised=frozenset(n for n, arm in enumerate(arms) if arm.label == best),
+        note=note + (" Bold: the best by validation accuracy." if best else ""),
+        emphasised=frozenset(n for n, label in enumerate(labels) if label == best),
+        faint=frozenset({len(labels)} if TEACHER in published else ()),
     )
+
+
+def published_by_arm(
+    results: Results, find: Callable[[Arm], Value | None]
+) -> dict[str, Value | None]:
+    """What is published of each arm, by its label."""
+    return {arm.label: find(arm) for arm in results.arms}
 
 
 def numbers(name: str, value: Value | Accuracy | None) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ from rich.table import Table as Printed
 from tuner.reports.document import Document, Table
 
 MAX_ROWS = 20
-LEFT_OUT = ("settings-of-all",)  # long, and in the page
+LEFT_OUT = ("hyperparameters",)  # long, and in the page
 
 
 def print_document(document: Document, console: Console) -> None:
