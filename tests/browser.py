@@ -93,6 +93,11 @@ class Page:
             "if (!found) return false; found.click(); return true; })()"
         )
 
+    def follow(self, text: str) -> None:
+        """Goes where the link of this text leads, here even if it would open another tab."""
+        links = f"[...document.links].filter(one => one.innerText.trim() === {json.dumps(text)})"
+        self.open(self.wait_for(f"{links}.at(-1)?.href"))
+
     def picture(self, path: Path, left: int, top: int, width: int, height: int) -> None:
         """Writes a part of what is seen as PNG; in pixels."""
         clip = {"x": left, "y": top, "width": width, "height": height, "scale": 1}

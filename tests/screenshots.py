@@ -58,7 +58,7 @@ def _take(page: Page, address: str, experiment: str, run: str, name: str) -> Non
     _settle(page)
     _picture(page, "mlflow-experiment.png", 0, 0, WIDTH, 760)
     page.open(f"{address}{run}?workflowType=machine_learning")
-    page.click("Compare all trials", "a")
+    page.follow("Compare all trials")
     page.wait_for("document.querySelectorAll('.parcoords .axis-title').length > 2")
     _settle(page)
     _picture(page, "mlflow-compare.png", 0, 0, WIDTH, 640)
