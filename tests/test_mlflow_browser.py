@@ -118,11 +118,12 @@ def test_a_view_ranks_the_trials(site: Site, page: Page) -> None:
 def test_the_same_view_has_the_curves_of_the_trials(site: Site, page: Page) -> None:
     page.open(f"{site.runs_page('tuner-trials')}&compareRunsMode=CHART")
     curves = [[e["val_accuracy"] for e in trial.epochs] for trial in site.record.of(SEARCH)]
-    # The first of the charts has, as near as it draws, a line for each trial.
+    # One of the charts has, as near as it draws, a line for each trial.
     page.wait_for(
-        f"{json.dumps(curves)}.every(curve => document.querySelector('.js-plotly-plot').data.some("
-        "line => line.y.length === curve.length"
-        " && curve.every((value, epoch) => Math.abs(value - line.y[epoch]) < 0.05)))"
+        "[...document.querySelectorAll('.js-plotly-plot')].some(chart => "
+        f"{json.dumps(curves)}.every(curve => chart.data.some("
+        "line => line.y?.length === curve.length"
+        " && curve.every((value, epoch) => Math.abs(value - line.y[epoch]) < 0.05))))"
     )
 
 
