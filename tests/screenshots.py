@@ -16,7 +16,7 @@ from servers import mlflow_server
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 # Of the window: what is right of it is MLflow's assistant, or empty.
-WINDOW, WIDTH = (1720, 1000), 1300
+WINDOW, WIDTH = (1720, 1000), 1276
 UNFOLD = """(row => row && (row.querySelector('[col-id*="Run Name"] button').click(), true))
 ([...document.querySelectorAll('[role=row]')].find(row => row.innerText.includes(%r)))"""
 
