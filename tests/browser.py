@@ -83,15 +83,22 @@ class Page:
         """What can be read on the page."""
         return str(self.evaluate("document.body.innerText"))
 
-    def click(self, text: str, selector: str = "*") -> None:
-        """Clicks on the innermost element of exactly this text, once it is there."""
-        wanted = json.dumps(text)
-        self.wait_for(
-            f"(() => {{ const found = [...document.querySelectorAll({json.dumps(selector)})]"
-            f".filter(one => (one.innerText ?? one.textContent ?? '').trim() === {wanted})"
-            ".filter(one => one.getClientRects().length).at(-1);"
-            "if (!found) return false; found.click(); return true; })()"
+    def click(self, text: str) -> None:
+        """Presses the mouse on the innermost element of exactly this text, once it is there."""
+        x, y = self.wait_for(
+            "(one => { if (!one) return null; one.scrollIntoView({block: 'center'});"
+            "const box = one.getBoundingClientRect();"
+            "return [box.x + box.width / 2, box.y + box.height / 2]; })"
+            "([...document.querySelectorAll('body *')].filter(one => one.getClientRects().length"
+            f" && one.innerText?.trim() === {json.dumps(text)}).at(-1))"
         )
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def follow(self, text: str) -> None:
+        """Goes where the link of this text leads, here even if it would open another tab."""
+        links = f"[...document.links].filter(one => one.innerText.trim() === {json.dumps(text)})"
+        self.open(self.wait_for(f"{links}.at(-1)?.href"))
 
     def picture(self, path: Path, left: int, top: int, width: int, height: int) -> None:
         """Writes a part of what is seen as PNG; in pixels."""

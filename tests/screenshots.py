@@ -16,7 +16,7 @@ from servers import mlflow_server
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 # Of the window: what is right of it is MLflow's assistant, or empty.
-WINDOW, WIDTH = (1720, 1000), 1300
+WINDOW, WIDTH = (1720, 1000), 1276
 UNFOLD = """(row => row && (row.querySelector('[col-id*="Run Name"] button').click(), true))
 ([...document.querySelectorAll('[role=row]')].find(row => row.innerText.includes(%r)))"""
 
@@ -58,7 +58,7 @@ def _take(page: Page, address: str, experiment: str, run: str, name: str) -> Non
     _settle(page)
     _picture(page, "mlflow-experiment.png", 0, 0, WIDTH, 760)
     page.open(f"{address}{run}?workflowType=machine_learning")
-    page.click("Compare all trials", "a")
+    page.follow("Compare all trials")
     page.wait_for("document.querySelectorAll('.parcoords .axis-title').length > 2")
     _settle(page)
     _picture(page, "mlflow-compare.png", 0, 0, WIDTH, 640)

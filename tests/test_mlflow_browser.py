@@ -117,31 +117,32 @@ def test_a_view_ranks_the_trials(site: Site, page: Page) -> None:
 
 def test_the_same_view_has_the_curves_of_the_trials(site: Site, page: Page) -> None:
     page.open(f"{site.runs_page('tuner-trials')}&compareRunsMode=CHART")
-    # The first of the charts: a line for each trial, a point for each epoch.
-    first = "document.querySelector('.js-plotly-plot')"
-    page.wait_for(f"{first}.data.length >= {len(site.trials)}")
-    lines = page.evaluate(f"{first}.data.map(line => Array.from(line.y))")
-    expected = [[e["val_accuracy"] for e in trial.epochs] for trial in site.record.of(SEARCH)]
-    for line, accuracies in zip(sorted(lines), sorted(expected), strict=True):
-        assert line == pytest.approx(accuracies)
+    curves = [[e["val_accuracy"] for e in trial.epochs] for trial in site.record.of(SEARCH)]
+    # One of the charts has, as near as it draws, a line for each trial.
+    page.wait_for(
+        "[...document.querySelectorAll('.js-plotly-plot')].some(chart => "
+        f"{json.dumps(curves)}.every(curve => chart.data.some("
+        "line => line.y?.length === curve.length"
+        " && curve.every((value, epoch) => Math.abs(value - line.y[epoch]) < 0.05))))"
+    )
 
 
 def test_the_description_of_a_search_leads_to_everything_else(site: Site, page: Page) -> None:
     page.open(site.run_page(site.run))
     for link, arrived in (
-        ("Report", "Artifacts"),
+        ("Report", "report.html"),
         ("Compare all trials", "Parallel Coordinates Plot"),
         ("Accuracy by epoch", "Y-axis"),
         ("Model card", "model-card.md"),
     ):
         page.open(site.run_page(site.run))
-        page.click(link, "a")
+        page.follow(link)
         page.wait_for(has(arrived))
 
 
 def test_trials_are_compared_by_what_was_searched_and_the_accuracy(site: Site, page: Page) -> None:
     page.open(site.run_page(site.run))
-    page.click("Compare all trials", "a")
+    page.follow("Compare all trials")
     labels = "[...document.querySelectorAll('.parcoords .axis-title')].map(one => one.textContent)"
     axes = page.wait_for(f"(found => found.length > 3 && found)({labels})")
     assert axes == [*SEARCHED, "accuracy"]
@@ -181,7 +182,6 @@ def test_the_report_is_shown_where_it_lies(site: Site, page: Page) -> None:
 
 def test_the_registered_model_has_its_card(site: Site, page: Page) -> None:
     page.open(f"{site.address}/#/models/resnet8-itrd/versions/1")
-    page.click("Description")
     page.wait_for(has("Accuracies"))
     for heading in ("Limits", "Make it again"):
         assert page.evaluate(has(heading))

@@ -112,10 +112,11 @@ class LiveView(AbstractContextManager["LiveView"]):
         shown = "" if value is None else f"  {self._metric} {value:.2f} %"
         reason = f"  ({trial.reason})" if trial.reason else ""
         left = self._left_text()
-        self._say(
+        line = (
             f"{trial.trial:>12}  {trial.status:<13}  {len(trial.epochs):>3} epochs{shown}"
-            f"{reason}  {self._setting_text(trial)}{f'  ({left})' if left else ''}"
+            f"{reason}  {self._setting_text(trial)}"
         )
+        self._say(f"{line.rstrip()}  ({left})" if left else line)
 
     def _epoch_line(self, trial: Trial) -> None:
         """Of what takes long: the teacher, for which all wait, and trials that do not end."""

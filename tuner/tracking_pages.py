@@ -29,7 +29,7 @@ def experiment_tags() -> dict[str, str]:
     columns = [_column("metrics", name) for name in (RANKED, "test_accuracy", "num_seeds")]
     columns += [_column("tags", name) for name in ("status", "method")]
     table = {"selectedColumns": columns, "runsHiddenMode": "FIRST_20_RUNS"}
-    curves = [_chart(name, "LINE", "curves") for name in (RANKED, "val_loss", "train_loss")]
+    curves = [_curve(name) for name in (RANKED, "val_loss", "train_loss")]
     trials = {
         **table,
         "searchFilter": "tags.kind = 'search'",
@@ -41,6 +41,7 @@ def experiment_tags() -> dict[str, str]:
         "modelVersionFilter": "All Runs",
         "compareRunCharts": curves,
         "compareRunSections": [{"uuid": "curves", "name": "By epoch", "display": True}],
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0},
     }
     return {
         "mlflow.experimentKind": "custom_model_development",
@@ -95,14 +96,17 @@ def _column(kind: str, name: str) -> str:
     return f"{kind}.`{name}`"
 
 
-def _chart(metric: str, kind: str, section: str) -> dict[str, Any]:
+def _curve(metric: str) -> dict[str, Any]:
     return {
-        "uuid": f"{section}-{metric}",
-        "type": kind,
+        "uuid": f"curves-{metric}",
+        "type": "LINE",
         "runsCountToCompare": 20,
-        "metricSectionId": section,
+        "metricSectionId": "curves",
         "metricKey": metric,
+        "selectedMetricKeys": [metric],
         "displayName": metric,
+        "xAxisKey": "step",
+        "lineSmoothness": 0,
     }
 
 
