@@ -431,7 +431,7 @@ def test_the_best_beats_what_it_is_clearly_above(tmp_path) -> None:
     assert told == [
         "Of 3 settings, polynomial has the highest validation accuracy, as in the paper"
         " (71.20 ± 0.20 %; test 70.20 ± 0.20 %).",
-        "polynomial beats RBF, h = 1 (intervals corrected for 2 comparisons).",
+        "polynomial beats RBF, h = 1 (intervals corrected for 3 comparisons).",
         "Within noise of it: RBF, h = 5.",
     ]
 

@@ -129,7 +129,11 @@ def _circumstances(task: FixedTask, data: str, teacher: str) -> list[Circumstanc
     workload, code = task.workload, tuple(code_of(task.workload, ""))
     wanted = workload.precision
     precisions = ("float32", "bfloat16") if wanted == "auto" else (wanted,)
-    return [Circumstances(workload, data, teacher, precision, code) for precision in precisions]
+    cached = task.request.cache_precision
+    return [
+        Circumstances(workload, data, teacher, precision, code, cache_precision=cached)
+        for precision in precisions
+    ]
 
 
 def _print_sum(reproduction: Reproduction, forecasts: list[Forecast], console: Console) -> None:

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import kendalltau, norm
 
-from tuner.reports.comparison import Accuracy, interval, sentence
+from tuner.reports.comparison import Accuracy, interval, num_pairs, sentence
 from tuner.reports.formatting import accuracy_text, count_text
 from tuner.reproductions.experiment import Pair
 from tuner.reproductions.published import Value
@@ -42,20 +42,23 @@ def best_of_many(
         f"Of {count_text(len(labels), noun)}, {names[best]} has the highest validation accuracy"
         f"{as_there} ({accuracy_text(val)} %; test {accuracy_text(test)} %)."
     ]
-    num_others = max(1, len(labels) - 1)
+    # Any of them might have been the best, and chose itself by the same trainings.
+    num_compared = num_pairs(len(labels))
     behind: list[str] = []
     within: list[str] = []
     for other in labels:
         if other == best:
             continue
-        against = results.difference(best, other, pair, num_comparisons=num_others)
+        # The base was no choice: as many differ from it as there are others.
+        number = len(labels) - 1 if other == base else num_compared
+        against = results.difference(best, other, pair, num_comparisons=number)
         if against is None:
             continue
         if other == base or len(labels) == 2:
             found.append(sentence(names[best], names[other], against))
         else:
             (within if against.is_noise else behind).append(names[other])
-    corrected = f" (intervals corrected for {num_others} comparisons)" if num_others > 1 else ""
+    corrected = f" (intervals corrected for {num_compared} comparisons)" if num_compared > 1 else ""
     if behind:
         found.append(f"{names[best]} beats {_named(behind)}{corrected}.")
     if within:
