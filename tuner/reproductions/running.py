@@ -154,6 +154,7 @@ def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
 def _finish_task(run: Run[FixedTask], tracking: Tracking) -> None:
     """Means over the seeds for MLflow, and the end of the pair's own run."""
     task, record = run.search, run.record
+    summaries = []
     for label in dict.fromkeys(training.label for training in task.trainings):
         trials = [t for t in record.trials.values() if t.label == label and t.is_full_length]
         summary = {"num_seeds": float(len(trials))}
@@ -164,8 +165,10 @@ def _finish_task(run: Run[FixedTask], tracking: Tracking) -> None:
                 if accuracy.std is not None:
                     summary[f"{name}_std"] = accuracy.std
         tracking.summarise(label, summary)
+        summaries.append(summary)
+    best = max(summaries, key=lambda summary: summary.get("val_accuracy_mean", 0.0))
     tracking.finish(
-        files={SEARCH_FILE: search_yaml(task.request)}, metrics={}, note="", status="FINISHED"
+        files={SEARCH_FILE: search_yaml(task.request)}, metrics=best, note="", status="FINISHED"
     )
 
 
