@@ -157,11 +157,17 @@ def test_the_table_of_reproductions_agrees_with_the_code() -> None:
         assert seeds == (str(experiment.seeds) if experiment.arms else "")
 
 
-def test_the_commands_of_the_reproductions_would_run(tmp_path: Path) -> None:
+def test_the_commands_of_the_reproductions_would_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cifar10").mkdir()
     commands = [
         shlex.split(command)
         for document in (README, (ROOT / "docs" / "reproductions.md").read_text())
-        for command in re.findall(r"^    python -m tuner.reproduce (.+)$", document, re.MULTILINE)
+        for command in re.findall(
+            r"^    python -m tuner.reproduce (.+)$", document.replace("\\\n", ""), re.MULTILINE
+        )
     ]
     assert len(commands) >= 7
     for arguments in commands:
