@@ -208,6 +208,7 @@ def test_what_a_process_says_arrives_in_one_sentence(monkeypatch, answer, status
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_what_a_method_refuses_in_the_process_arrives_in_one_sentence():
     with pytest.raises(RequestError, match=r"itrd with 32 images a step: .*alpha") as refused:
         measure_cost(workload(), "itrd", published("itrd") | {"alpha": "x"}, batch_size=32, **SMALL)
@@ -244,6 +245,7 @@ def test_a_process_tells_a_lack_of_memory_from_other_errors(monkeypatch, capsys,
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+@pytest.mark.slow
 def test_a_process_ends_with_the_one_that_asked(tmp_path):
     asks = tmp_path / "asks.py"  # and measures for ever, until it is killed
     asks.write_text(

@@ -441,6 +441,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
         yield Searches(tmp_path_factory.mktemp("imagenet-search"), data_dir)
 
 
+@pytest.mark.slow
 def test_a_whole_search_ends_and_resumes(searches, folder):
     options = SMALL | {"data": f"imagenet:{folder}", "space": "kd", "limit": 30}
     options |= {"trials": 2, "epochs": 2, "teacher_epochs": 1, "scheduler": "none"}

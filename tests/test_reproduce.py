@@ -97,6 +97,7 @@ def test_the_same_command_again_changes_nothing(reproductions: Reproductions, ke
     assert (reproductions.folder(kernel) / "report.html").read_bytes() == page
 
 
+@pytest.mark.slow
 def test_two_tables_compute_their_shared_setting_once(
     reproductions: Reproductions, kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +121,7 @@ def test_two_tables_compute_their_shared_setting_once(
     assert "4 of them there already; 0 trainings to make" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_weights_that_are_needed_come_from_where_they_were_made(
     reproductions: Reproductions, kernel: str
 ) -> None:
@@ -139,6 +141,7 @@ def test_weights_that_are_needed_come_from_where_they_were_made(
     assert table["method"].tolist() == ["plain", "itrd", "teacher"]
 
 
+@pytest.mark.slow
 def test_a_searchs_final_trainings_are_found(
     reproductions: Reproductions, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,6 +157,7 @@ def test_a_searchs_final_trainings_are_found(
     assert times(found, "kd") == times(search, "published")
 
 
+@pytest.mark.slow
 def test_mlflow_has_it_above_its_pairs(reproductions: Reproductions, kernel: str) -> None:
     client = reproductions.client()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -210,6 +214,7 @@ def test_the_folder_of_a_reproduction_is_no_place_for_a_search(
     assert "exists" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_it_prints_for_programs_ends_with_the_result(
     reproductions: Reproductions, kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

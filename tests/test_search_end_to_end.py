@@ -59,6 +59,7 @@ def test_it_ends_well_and_leaves_its_files(searches: Searches, status: int) -> N
         "trials.parquet",
         "epochs.parquet",
         "best.yaml",
+        "model-card.md",
         "report.html",
         "figures",
         "tables",

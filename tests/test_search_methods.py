@@ -84,6 +84,7 @@ def test_pbt_changes_settings_and_copies_better_trials(searches: Searches) -> No
     assert record.trials[changes[-1]["trial"]].setting == changes[-1]["setting"]
 
 
+@pytest.mark.slow
 def test_a_time_budget_ends_the_search_early(searches: Searches) -> None:
     options = {"time_budget": "12s", "trials": 400, "epochs": 3}
     assert searches.run("budget", "--quiet", **options) == 0
