@@ -9,7 +9,7 @@ import pytest
 from by_hand import new_record
 from rich.console import Console
 
-from tuner.orchestration.record import DONE, FINAL, SEARCH, Record
+from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, Record
 from tuner.reports.methods import compare_methods, methods_verdict
 from tuner.reports.methods_page import METHODS_FILE, write_methods_report
 from tuner.reports.methods_table import print_methods, row_as_dict, row_texts
@@ -213,6 +213,12 @@ def test_the_more_methods_the_wider_the_intervals_of_the_best(tmp_path):
     assert four.to_best.num_comparisons == 6  # pairs: each might have been the best
     margins = [row.to_best.high - row.to_best.mean for row in (two, four)]
     assert margins[1] / margins[0] == pytest.approx(10.8859 / 4.3027, rel=1e-4)
+
+
+def test_a_plain_training_that_failed_is_another_searchs(records):
+    records["kd"].trials["plain-2"].status = FAILED
+    kd, *_ = compare_methods(records)
+    assert kd.to_plain.num_seeds == 3
 
 
 def test_the_figure_has_plain_training_once(records, tmp_path):

@@ -15,13 +15,8 @@ from tuner.orchestration.task import Task
 from tuner.storage import Storage
 from tuner.workload import Workload, open_data
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "pillow",
-    "pyarrow",
-)  # what a trial's numbers depend on
+# What a trial's numbers depend on.
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pyarrow")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def compare_methods(records: Mapping[str, Record]) -> list[MethodRow]:
     methods where each is compared with plain, for all pairs of them where the best is.
     """
     trainings = {method: chosen(record) for method, record in records.items()}
-    plain = next((found for r in records.values() if (found := _finals(r, PLAIN))), [])
+    plain = plain_trainings(records)
     ranked = sorted(trainings, key=lambda method: -_validation(trainings[method]))
     best = trainings[ranked[0]]
     num_methods = sum(any(t.is_full_length for t in trials) for trials in trainings.values())
@@ -124,6 +124,17 @@ def _row(
 
 def _finals(record: Record, label: str) -> list[Trial]:
     return [trial for trial in record.of(FINAL) if trial.label == label]
+
+
+def plain_trainings(records: Mapping[str, Record]) -> list[Trial]:
+    """One for each seed, of the first search that finished it: the others have taken it over."""
+    by_seed: dict[int, Trial] = {}
+    for record in records.values():
+        for trial in _finals(record, PLAIN):
+            known = by_seed.get(trial.seed)
+            if known is None or not known.is_full_length:
+                by_seed[trial.seed] = trial
+    return list(by_seed.values())
 
 
 def chosen(record: Record) -> list[Trial]:

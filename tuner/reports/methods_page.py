@@ -7,11 +7,18 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tuner.orchestration.record import FINAL, Record
+from tuner.orchestration.record import Record
 from tuner.reports.document import Document, Facts, Table
 from tuner.reports.figures import final_accuracies
 from tuner.reports.formatting import count_text, setting_text
-from tuner.reports.methods import PLAIN, MethodRow, chosen, compare_methods, methods_findings
+from tuner.reports.methods import (
+    PLAIN,
+    MethodRow,
+    chosen,
+    compare_methods,
+    methods_findings,
+    plain_trainings,
+)
 from tuner.reports.methods_table import COLUMNS, row_texts
 from tuner.reports.page import REPORT_FILE, write_document
 from tuner.reports.search_page import SELECTED_ON_TEST, numbers_of
@@ -32,8 +39,7 @@ def write_methods_report(
     pq.write_table(data, content)
     storage.write(METHODS_FILE, content.getvalue())
     groups = {method: chosen(records[method]) for method in (r.method for r in rows[:-1])}
-    plain = (t for record in records.values() for t in record.of(FINAL) if t.label == PLAIN)
-    groups[PLAIN] = list({trial.seed: trial for trial in plain}.values())
+    groups[PLAIN] = plain_trainings(records)
     document = Document(
         title=str(request.name),
         labels=[SELECTED_ON_TEST] if request.select_on == "test" else [],
@@ -68,10 +74,10 @@ def _note(request: SearchRequest) -> str:
         f" {count_text(request.trials or 0, 'trial')} at most, then final trainings with"
         f" {count_text(request.seeds, 'seed')} that no search has used. Mean ± deviation over the"
         " seeds; differences are of test accuracy, in points, paired by seed, with 95 % intervals"
-        " that are corrected for the number of methods, as the trainings that are compared also"
-        " chose the best of them; cost is the time of an epoch relative to plain training, an"
-        " initial stage and the teacher's share where its outputs are kept already included."
-        + (f" Set by hand: {pinned}." if pinned else "")
+        " that are corrected for the number of methods, or of their pairs, as the trainings that"
+        " are compared also chose the best of them; cost is the time of an epoch relative to"
+        " plain training, an initial stage and the teacher's share where its outputs are kept"
+        " already included." + (f" Set by hand: {pinned}." if pinned else "")
     )
 
 
