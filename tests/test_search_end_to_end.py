@@ -171,6 +171,7 @@ def test_mlflow_has_the_searchs_files(searches: Searches, runs: SimpleNamespace)
     assert files >= {
         "search.yaml",
         "best.yaml",
+        "model-card.md",
         "report.html",
         "trials.parquet",
         "epochs.parquet",
