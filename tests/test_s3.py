@@ -172,11 +172,15 @@ def test_a_whole_search_in_a_bucket_leaves_whole_objects(
     searches: BucketSearches, straight: str, bucket: Bucket
 ) -> None:
     storage, record = searches.storage(straight), searches.record(straight)
-    kept = {key.removeprefix(f"runs/{straight}/") for key in bucket.names() if key[-1] != "/"}
+    keys = [key for key in bucket.names() if key[-1] != "/"]
+    kept = {key.removeprefix(f"runs/{straight}/") for key in keys if "/ledger/" not in key}
+    assert sum("/ledger/" in key for key in keys) == len(record.of("final"))
     finals = {f"checkpoints/{trial.trial}.pt" for trial in record.of("final")}
     files = {"search.yaml", "journal.jsonl", "teacher.pt", "best.yaml", "report.html"}
-    files.add("driver.json")
-    assert kept == files | finals | {"trials.parquet", "epochs.parquet"}
+    files |= {"driver.json", "model-card.md", "trials.parquet", "epochs.parquet"}
+    beside_report = {name for name in kept if name.startswith(("figures/", "tables/"))}
+    assert {name.rpartition(".")[2] for name in beside_report} == {"png", "svg", "csv", "parquet"}
+    assert kept - beside_report == files | finals
     for name in (*finals, "teacher.pt"):
         assert torch.load(io.BytesIO(storage.read(name)), weights_only=True)["model"]
     assert pq.read_table(io.BytesIO(storage.read("trials.parquet"))).num_rows == len(record.trials)
