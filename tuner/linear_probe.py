@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from tuner.data import Dataset, Splits, epoch_order, evaluation_batches
 from tuner.distillation import EVALUATION_BATCH_SIZE, Metrics, seeded
+from tuner.presets import compressed
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,9 @@ class ProbeRecipe:
     weight_decay: float
 
     def for_epochs(self, epochs: int) -> "ProbeRecipe":
-        """The same in another number of epochs, with drops at the same fractions.
-
-        Drops that fall on one epoch of a short training are one drop.
-        """
-        drops = (round(drop * epochs / self.epochs) for drop in self.lr_decay_epochs)
-        kept = tuple(dict.fromkeys(drop for drop in drops if 0 < drop < epochs))
+        """The same in another number of epochs, with drops at the same fractions."""
+        drops = compressed(self.lr_decay_epochs, self.epochs, epochs)
+        kept = tuple(drop for drop in drops if drop < epochs)
         return replace(self, epochs=epochs, lr_decay_epochs=kept)
 
     def lr_of(self, epoch: int) -> float:

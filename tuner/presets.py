@@ -30,12 +30,17 @@ class Preset:
         return self.light_lr if network in LIGHT_NETWORKS else self.lr
 
     def lr_decay_epochs(self, epochs: int) -> tuple[int, ...]:
-        """The drops, at the same fractions of another number of epochs.
+        """The drops, at the same fractions of another number of epochs."""
+        return compressed(self.drops, self.full_epochs, epochs)
 
-        Drops that fall on one epoch of a short training are one drop.
-        """
-        drops = (round(drop * epochs / self.full_epochs) for drop in self.drops)
-        return tuple(dict.fromkeys(drop for drop in drops if drop))
+
+def compressed(drops: tuple[int, ...], full_epochs: int, epochs: int) -> tuple[int, ...]:
+    """Drops that are given for full_epochs, at the same fractions of another number of epochs.
+
+    Drops that fall on one epoch of a short training are one drop.
+    """
+    moved = (round(drop * epochs / full_epochs) for drop in drops)
+    return tuple(dict.fromkeys(drop for drop in moved if drop))
 
 
 _CRD_CIFAR100 = Preset(
