@@ -3,7 +3,6 @@
 import difflib
 import json
 import sys
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,9 +12,6 @@ from tuner.arguments import parser_for, read_request
 from tuner.commands import run_command
 from tuner.errors import RequestError
 from tuner.request import ReproduceRequest
-
-if TYPE_CHECKING:
-    from tuner.reproductions.planning import Reproduction
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.reproduce") -> int:
@@ -72,7 +68,7 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
         machines_of,
         run_reproduction,
     )
-    from tuner.reproductions.terminal import print_document
+    from tuner.reproductions.terminal import print_document, print_limits
     from tuner.resuming import reproduce_command
     from tuner.storage import SEARCH_FILE
 
@@ -82,8 +78,10 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     if dry_run:
         print_plan(reproduction)
         return 0
+    console = Console(highlight=False)
     if mode == "auto":
-        _print_heading(reproduction)
+        console.print(f"[bold]{escape(reproduction.experiment.title)}[/]", soft_wrap=True)
+        print_limits(reproduction, console)
     command = reproduce_command(reproduction.storage)
     try:
         with machines_of(reproduction):
@@ -108,22 +106,12 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
         }
         print(json.dumps(content))  # noqa: T201
         return 0
-    console = Console(highlight=False)
     console.print()
     print_document(document, console)
     console.print(f"\nreport:  {escape(report)}", soft_wrap=True)
     if tracking is not None:
         print_hint(tracking, run_id, console)
     return 0
-
-
-def _print_heading(reproduction: "Reproduction") -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{escape(reproduction.experiment.title)}[/]")
-    if reproduction.labels:
-        console.print(f"[yellow]scaled down:[/] {escape('; '.join(reproduction.labels))}")
-    for text in reproduction.left_out:
-        console.print(f"[dim]left out: {escape(text)}[/]")
 
 
 def _print_list() -> int:

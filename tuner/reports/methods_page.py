@@ -21,7 +21,7 @@ from tuner.reports.methods import (
 )
 from tuner.reports.methods_table import COLUMNS, row_texts
 from tuner.reports.page import REPORT_FILE, write_document
-from tuner.reports.search_page import SELECTED_ON_TEST, numbers_of
+from tuner.reports.search_page import ON_TEST_LABEL, numbers_of
 from tuner.reports.summary import workload_text
 from tuner.request import SearchRequest
 from tuner.storage import Storage
@@ -42,7 +42,7 @@ def write_methods_report(
     groups[PLAIN] = plain_trainings(records)
     document = Document(
         title=str(request.name),
-        labels=[SELECTED_ON_TEST] if request.select_on == "test" else [],
+        labels=[ON_TEST_LABEL] if request.select_on == "test" else [],
         findings=methods_findings(rows, request.select_on),
         parts=[
             Table(

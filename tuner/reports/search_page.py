@@ -32,7 +32,7 @@ from tuner.reports.tables import read_tables, seconds_of, trials_table
 from tuner.secrets import without_secrets
 from tuner.storage import SEARCH_FILE, Storage
 
-SELECTED_ON_TEST = (
+ON_TEST_LABEL = (
     "Settings were selected on the test set (the papers' protocol). Accuracies on it are"
     " optimistic and not comparable with those of a search that holds the test set back."
 )
@@ -69,7 +69,7 @@ def _document(storage: Storage, record: Record, text: str, request: dict[str, An
     what = "Continue" if is_interrupted(record, request) else "Repeat"
     return Document(
         title=str(request.get("name") or storage.base.rpartition("/")[2]),
-        labels=[SELECTED_ON_TEST] if request.get("select_on") == "test" else [],
+        labels=[ON_TEST_LABEL] if request.get("select_on") == "test" else [],
         findings=findings(record, request, rows, best),
         parts=[
             Facts("Workload", workload_text(request)),

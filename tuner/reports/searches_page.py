@@ -17,7 +17,7 @@ from tuner.reports.formatting import (
     value_text,
 )
 from tuner.reports.page import REPORT_FILE, write_document
-from tuner.reports.search_page import SELECTED_ON_TEST, numbers_of
+from tuner.reports.search_page import ON_TEST_LABEL, numbers_of
 from tuner.reports.searches import Searched, SearchRow, compare_searches, searches_findings
 from tuner.reports.summary import axis_of, metric_of, workload_text
 from tuner.secrets import without_secrets
@@ -35,7 +35,7 @@ def write_searches_report(storage: Storage, name: str, searches: Sequence[Search
     axis = axis_of(searches[0].request) if len(metrics) == 1 else "accuracy that trials ranked on"
     document = Document(
         title=name,
-        labels=[SELECTED_ON_TEST] if optimistic else [],
+        labels=[ON_TEST_LABEL] if optimistic else [],
         findings=searches_findings(searches, rows),
         parts=[
             _table(rows),

@@ -22,6 +22,7 @@ from tuner.orchestration.prepare import check_resources, machine_resources
 from tuner.orchestration.task import FixedTask
 from tuner.reports.formatting import count_text, duration_text
 from tuner.reproductions.planning import Reproduction
+from tuner.reproductions.terminal import print_limits
 from tuner.teacher import find_teacher, weights_digest
 from tuner.teacher_cache.sizes import bytes_per_image
 from tuner.workload import open_data
@@ -43,10 +44,7 @@ def print_plan(reproduction: Reproduction) -> None:
     """A line for each pair and method, then the time and the disk that the rest takes."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(reproduction.name)}[/]: {escape(reproduction.experiment.title)}")
-    if reproduction.labels:
-        console.print(f"[yellow]scaled down:[/] {escape('; '.join(reproduction.labels))}")
-    for text in reproduction.left_out:
-        console.print(f"[dim]left out: {escape(text)}[/]")
+    print_limits(reproduction, console)
     if not reproduction.tasks:
         console.print("nothing is trained")
         return

@@ -5,9 +5,19 @@ from rich.markup import escape
 from rich.table import Table as Printed
 
 from tuner.reports.document import Document, Table
+from tuner.reproductions.planning import Reproduction
 
 MAX_ROWS = 20
 LEFT_OUT = ("hyperparameters",)  # long, and in the page
+
+
+def print_limits(reproduction: Reproduction, console: Console) -> None:
+    """How it differs from the paper's own experiment, and what does not fit the networks."""
+    if reproduction.labels:
+        labels = escape("; ".join(reproduction.labels))
+        console.print(f"[yellow]scaled down:[/] {labels}", soft_wrap=True)
+    for text in reproduction.left_out:
+        console.print(f"[dim]left out: {escape(text)}[/]", soft_wrap=True)
 
 
 def print_document(document: Document, console: Console) -> None:
