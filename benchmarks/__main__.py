@@ -10,9 +10,9 @@ from rich.console import Console
 from benchmarks import loader, losses, memory, overhead, search, sharing, trial
 from benchmarks.tables import RESULTS, print_table, write_json
 from benchmarks.timing import Row
-from tuner.errors import RequestError
-from tuner.orchestration.environment import prepare
-from tuner.request import default_data_dir
+from tuner.config.environment import prepare
+from tuner.config.options import default_data_dir
+from tuner.text.errors import RequestError
 
 BENCHMARKS = {
     "trial": trial,

@@ -15,12 +15,12 @@ from unittest.mock import patch
 
 import models
 from tuner import search
-from tuner.distillation import seeded
-from tuner.orchestration.record import SEARCH, Record
-from tuner.orchestration.run import Run
-from tuner.storage import Storage
-from tuner.teacher import TEACHER_FILE, write_teacher
-from tuner.tracking import Tracking
+from tuner.driver.run import Run
+from tuner.results.record import SEARCH, Record
+from tuner.storage.folder import Storage
+from tuner.tracking.mirror import Tracking
+from tuner.training.distillation import seeded
+from tuner.training.teachers import TEACHER_FILE, write_teacher
 
 NETWORK, NUM_CLASSES = "resnet8", 10  # of the digits, for teacher and student
 NAME = "empty"
@@ -80,7 +80,7 @@ def measure(num_trials: int, data: str, data_dir: str, folder: Path) -> dict[str
 
     with (
         patch("tuner.orchestration.trainable.train", report_only),
-        patch("tuner.conclusion.conclude", conclude),
+        patch("tuner.driver.conclusion.conclude", conclude),
     ):
         begin = time.perf_counter()
         status = search.main([*flags, "--quiet"])

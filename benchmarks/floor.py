@@ -10,9 +10,9 @@ from benchmarks.methods import AnyTeacher, ask, images_for, student_and_objectiv
 from losses import Batch
 from models import Shapes
 from models.outputs import in_float32
+from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits
-from tuner.execution import Execution, autocast
-from tuner.workload import Workload
+from tuner.training.precision import Execution, autocast
 
 
 class Floor:

@@ -24,7 +24,7 @@ from benchmarks.pairs import PAIRS, first_batches, untrained_teacher
 from benchmarks.timing import Row, compare_all, measure
 from losses import Batch, LossError, Objective
 from models import Outputs, shapes_of
-from tuner.workload import open_data, resolve
+from tuner.config.workload import open_data, resolve
 
 ROUNDS, MIN_ROUNDS = 15, 3
 MEASURING_SECONDS = 20.0  # a loss gets so long, or its fewest rounds

@@ -13,10 +13,10 @@ from losses import LOSSES, LossError, Objective, build_objective
 from models import Outputs, Shapes, shapes_of
 from models.outputs import rotations
 from search_spaces import SPACES, Setting, Space, plain
+from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits
-from tuner.distillation import seeded, training_of
 from tuner.teacher_cache.named_outputs import assemble, of_images, select
-from tuner.workload import Workload
+from tuner.training.distillation import seeded, training_of
 
 METHODS: dict[str, Space] = {"plain": plain.SPACE, **SPACES}
 ALL = "all"

@@ -8,11 +8,11 @@ from torch import nn
 
 import models
 from losses import Batch
+from tuner.config.workload import Workload, open_data, resolve
 from tuner.data import Dataset, Splits, evaluation_batches
-from tuner.distillation import frozen, seeded
-from tuner.storage import Storage
-from tuner.teacher import TEACHER_FILE, write_teacher
-from tuner.workload import Workload, open_data, resolve
+from tuner.storage.folder import Storage
+from tuner.training.distillation import frozen, seeded
+from tuner.training.teachers import TEACHER_FILE, write_teacher
 
 
 class Pair(NamedTuple):

@@ -20,8 +20,8 @@ from torchvision import transforms
 from benchmarks.methods import AnyTeacher, ask, images_for, student_and_objective
 from losses import Batch
 from models import Shapes
+from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits
-from tuner.workload import Workload
 
 
 class PilImages(torch.utils.data.Dataset):

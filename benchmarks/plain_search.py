@@ -23,8 +23,8 @@ from ray import tune
 import models
 from benchmarks.plain_loop import PlainLoop
 from models import shapes_of
-from tuner.distillation import frozen
-from tuner.workload import Workload, open_data, resolve
+from tuner.config.workload import Workload, open_data, resolve
+from tuner.training.distillation import frozen
 
 
 def train(config: dict[str, Any]) -> None:

@@ -14,12 +14,12 @@ from benchmarks.pairs import PAIRS, untrained_teacher
 from benchmarks.timing import Row, compare_all
 from losses import LOSSES
 from search_spaces import SPACES
+from tuner.config.workload import Workload, open_data, resolve
 from tuner.data import Dataset, Splits
-from tuner.distillation import Distillation
-from tuner.execution import FLOAT32
-from tuner.teacher import teacher_of, weights_digest
 from tuner.teacher_cache import OutputsPlan
-from tuner.workload import Workload, open_data, resolve
+from tuner.training.distillation import Distillation
+from tuner.training.precision import FLOAT32
+from tuner.training.teachers import teacher_of, weights_digest
 
 ROUNDS = 3
 NUM_PROCESSES = 2

@@ -25,16 +25,16 @@ from benchmarks.timing import Row, compare, compare_all, measure
 from losses import LOSSES, Batch, LossError, Plain
 from models import Shapes, shapes_of
 from search_spaces import Setting
+from tuner.config.workload import Workload, open_data, resolve
 from tuner.data import Dataset, Splits
-from tuner.distillation import Distillation, seeded
-from tuner.distillation import Step as DistillationStep
-from tuner.execution import Execution, StepTimer, WantedPrecision, choose_precision
-from tuner.teacher import teacher_of, weights_digest
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.teacher_cache.named_outputs import of_images
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.stored_pass import StoredPass
-from tuner.workload import Workload, open_data, resolve
+from tuner.training.distillation import Distillation, seeded
+from tuner.training.distillation import Step as DistillationStep
+from tuner.training.precision import Execution, StepTimer, WantedPrecision, choose_precision
+from tuner.training.teachers import teacher_of, weights_digest
 
 ROUNDS, WARMUP_ROUNDS = 15, 2
 # MIMKD's published critics see every location of every map: 15 seconds a step on one core.

@@ -22,9 +22,9 @@ from losses.loss import (
     require_not_negative,
     require_positive,
 )
-from losses.pre_activation import pre_activation_stages
-from losses.regressor import connector
-from losses.stages import described
+from losses.parts.pre_activation import pre_activation_stages
+from losses.parts.regressor import connector
+from losses.parts.stages import described
 from models.outputs import Outputs, Shape, Shapes
 
 SCALE = 3 / 1000

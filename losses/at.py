@@ -12,8 +12,8 @@ from torch import Tensor
 
 from losses.batch import Batch
 from losses.loss import DistillationLoss, LossError, require_positive
-from losses.pooling import matched_size, pool_to, pool_to_match
-from losses.stages import paired_stages
+from losses.parts.pooling import matched_size, pool_to, pool_to_match
+from losses.parts.stages import paired_stages
 from models.outputs import Outputs, Shapes, attention_map
 
 

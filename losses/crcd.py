@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from losses.batch import Batch, Training
 from losses.loss import DistillationLoss, LossError, require_not_negative, require_positive
-from losses.memory_bank import MemoryBanks, UnitEmbedding, row_products
-from losses.nce import NCE
-from losses.negatives import Negatives
+from losses.parts.memory_bank import MemoryBanks, UnitEmbedding, row_products
+from losses.parts.nce import NCE
+from losses.parts.negatives import Negatives
 from models.outputs import Outputs, Shapes
 
 SHIFT = 1e-6  # of the repository: added to every number of a difference

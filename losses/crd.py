@@ -9,9 +9,9 @@ from torch import Tensor
 
 from losses.batch import Batch, Training
 from losses.loss import DistillationLoss, require_positive
-from losses.memory_bank import MemoryBanks, UnitEmbedding, at_once, row_products
-from losses.nce import NCE
-from losses.negatives import Negatives
+from losses.parts.memory_bank import MemoryBanks, UnitEmbedding, at_once, row_products
+from losses.parts.nce import NCE
+from losses.parts.negatives import Negatives
 from models.outputs import Outputs, Shapes
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from losses.batch import Batch
-from losses.logits import require_same_classes
 from losses.loss import DistillationLoss, require_not_negative, require_positive
+from losses.parts.logits import require_same_classes
 from models.outputs import Outputs, Shapes
 
 EPSILON = 1e-8

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from losses.batch import Batch, ramp
 from losses.kd import kd_divergence
-from losses.logits import require_same_classes
 from losses.loss import DistillationLoss, require_not_negative, require_positive
+from losses.parts.logits import require_same_classes
 from models.outputs import Outputs, Shapes
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from losses.batch import Batch
 from losses.loss import DistillationLoss, LossError, require_positive
-from losses.regressor import connectable, connector
-from losses.stages import described
+from losses.parts.regressor import connectable, connector
+from losses.parts.stages import described
 from models.outputs import Outputs, Shapes
 
 

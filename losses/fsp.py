@@ -16,8 +16,8 @@ from torch import Tensor
 
 from losses.batch import Batch
 from losses.loss import DistillationLoss, InitialStage, LossError, require_not_negative
-from losses.pooling import pool_to_match
-from losses.stages import described
+from losses.parts.pooling import pool_to_match
+from losses.parts.stages import described
 from models.outputs import Outputs, Shapes
 
 

@@ -20,8 +20,8 @@ from losses.loss import (
     require_choice,
     require_positive,
 )
-from losses.pooling import pool_to_match
-from losses.stages import last_stages
+from losses.parts.pooling import pool_to_match
+from losses.parts.stages import last_stages
 from models.outputs import Outputs, Shapes
 
 FORMS = ("attention", "full")

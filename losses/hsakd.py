@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from losses.batch import Batch
 from losses.kd import kd_divergence
-from losses.logits import require_same_classes
 from losses.loss import (
     DistillationLoss,
     InitialStage,
@@ -24,6 +23,7 @@ from losses.loss import (
     require_not_negative,
     require_positive,
 )
+from losses.parts.logits import require_same_classes
 from models import UnknownModel
 from models.auxiliary import auxiliary_classifier, branch_points
 from models.outputs import NUM_ROTATIONS, Outputs, Shapes

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from losses.batch import Batch
-from losses.critics import Convolve, Critic, ProjectAndDot, jsd_bound
 from losses.loss import (
     DistillationLoss,
     LossError,
@@ -24,7 +23,8 @@ from losses.loss import (
     require_not_negative,
     require_positive,
 )
-from losses.stages import described
+from losses.parts.critics import Convolve, Critic, ProjectAndDot, jsd_bound
+from losses.parts.stages import described
 from models.outputs import Outputs, Shapes
 
 CRITICS = ("convolve", "project_and_dot")

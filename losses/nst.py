@@ -10,8 +10,8 @@ from torch import Tensor
 
 from losses.batch import Batch
 from losses.loss import DistillationLoss, require_positive
-from losses.pooling import pool_to_match
-from losses.stages import paired_stages
+from losses.parts.pooling import pool_to_match
+from losses.parts.stages import paired_stages
 from models.outputs import Outputs, Shapes
 
 

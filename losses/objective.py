@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from losses.batch import Batch, Training
 from losses.kd import kd_divergence
-from losses.logits import require_same_classes
 from losses.loss import DistillationLoss, LossError, require_not_negative, require_positive
+from losses.parts.logits import require_same_classes
 from models.outputs import NUM_ROTATIONS, Outputs, Shapes
 
 # Hyperparameters of every method, beside its own.

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from losses.batch import Batch, ramp
 from losses.loss import DistillationLoss, LossError, require_not_negative, require_positive
-from losses.pooling import Size, pool_to
-from losses.pre_activation import pre_activation_stages
-from losses.stages import described, stages
+from losses.parts.pooling import Size, pool_to
+from losses.parts.pre_activation import pre_activation_stages
+from losses.parts.stages import described, stages
 from models.outputs import Outputs, Shapes
 
 MAX_WIDTH = 512

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from losses.batch import Batch
 from losses.loss import DistillationLoss, require_positive
-from losses.stages import last_stages
+from losses.parts.stages import last_stages
 from models.outputs import Outputs, Shapes
 
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from losses.batch import Batch
 from losses.loss import DistillationLoss, LossError, require_positive
-from losses.pooling import pool_to_match
-from losses.stages import paired_stages
+from losses.parts.pooling import pool_to_match
+from losses.parts.stages import paired_stages
 from models.outputs import Outputs, Shapes
 
 EPSILON = 1e-5  # the smallest variance

@@ -26,8 +26,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from losses.batch import Batch, Training
 from losses.loss import DistillationLoss, require_choice, require_not_negative, require_positive
-from losses.memory_bank import MemoryBanks, UnitEmbedding
-from losses.negatives import Negatives
+from losses.parts.memory_bank import MemoryBanks, UnitEmbedding
+from losses.parts.negatives import Negatives
 from models.outputs import Outputs, Shapes
 
 PLANS = ("constant", "unrolled")

@@ -9,10 +9,10 @@ is global where the framework's is tied to 32x32. One file per family; the table
 """
 
 from models.checkpoint import CheckpointError, load_checkpoint
+from models.custom.name import identity, short_name, without_layers
 from models.errors import UnknownModel
 from models.outputs import Outputs, Shapes, shapes_of
-from models.own_name import identity, short_name, without_layers
-from models.published import is_published, load_published
+from models.pretrained import is_published, load_published
 from models.registry import MODELS, build, build_untrained, canonical_name
 
 __all__ = [

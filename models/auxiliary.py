@@ -10,8 +10,8 @@ its branches (it draws ShuffleV1's from He's distribution, vgg's from PyTorch's)
 import torch
 from torch import nn
 
+from models.custom.name import is_own
 from models.errors import UnknownModel
-from models.own_name import is_own
 from models.registry import build
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.own_name import is_own
+from models.custom.name import is_own
 from models.registry import MODELS, build, canonical_name
 
 # Plain data that training scripts store beside the weights. NumPy 1 and 2 keep the function

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import torch
 
 from models.conv4 import conv4, conv4_mp
+from models.custom.build import build_own
+from models.custom.name import canonical_own, is_own
 from models.errors import UnknownModel
 from models.mobilenet import MobileNetV2
 from models.network import Network
-from models.own import build_own
-from models.own_name import canonical_own, is_own
 from models.resnet import (
     resnet8,
     resnet8x4,
@@ -102,7 +102,7 @@ def canonical_name(name: str) -> str:
     """The name in `MODELS` that `name` means, or wrn_<depth>_<width>; raises UnknownModel.
 
     Case, "-", "_" and spaces do not count, as long as only one network can be meant. A
-    network of a person's own has the name that `models.own_name` gives it.
+    network of a person's own has the name that `models.custom.name` gives it.
     """
     if name in MODELS:
         return name

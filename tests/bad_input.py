@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-import tuner.comparison
-import tuner.distillation
+import tuner.driver.comparison
+import tuner.driver.run
 import tuner.orchestration.fill
-import tuner.orchestration.run
-import tuner.training
-from tuner.arguments import ENVIRONMENT
-from tuner.execution import FLOAT32
+import tuner.training.distillation
+import tuner.training.in_process
+from tuner.config.command_line import ENVIRONMENT
+from tuner.training.precision import FLOAT32
 
 RUNS, REFUSED = "runs", "is refused"
 
@@ -40,12 +40,12 @@ def nothing_trains(folder: Path) -> Iterator[None]:
         patch.chdir(folder)
         for variable in ENVIRONMENT.values():
             patch.delenv(variable, raising=False)
-        for module in (tuner.comparison, tuner.orchestration.fill, tuner.orchestration.run):
+        for module in (tuner.driver.comparison, tuner.orchestration.fill, tuner.driver.run):
             patch.setattr(module, "ray_for", no_ray)
         # The end of `teach` and of `distill`: the first epoch, or the first accuracy.
-        patch.setattr(tuner.training, "_run", would_run)
-        patch.setattr(tuner.training, "choose_execution", lambda *_, **__: (FLOAT32, ""))
-        patch.setattr(tuner.distillation, "evaluate", would_run)
+        patch.setattr(tuner.training.in_process, "_run", would_run)
+        patch.setattr(tuner.training.in_process, "choose_execution", lambda *_, **__: (FLOAT32, ""))
+        patch.setattr(tuner.training.distillation, "evaluate", would_run)
         yield
 
 

@@ -11,7 +11,7 @@ import tuner.distill
 import tuner.report
 import tuner.search
 import tuner.teach
-from tuner.request import (
+from tuner.config.options import (
     CacheRequest,
     DistillRequest,
     FillRequest,

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from search_spaces import Choice, Float, Int, Space
-from tuner.orchestration.plan import Budget, SearchPlan
-from tuner.orchestration.record import DONE, SEARCH, STOPPED, Record, Setting, Trial
-from tuner.orchestration.sampler import Sampler
-from tuner.storage import Storage
+from tuner.planning.plan import Budget, SearchPlan
+from tuner.planning.sampler import Sampler
+from tuner.results.record import DONE, SEARCH, STOPPED, Record, Setting, Trial
+from tuner.storage.folder import Storage
 
 METRIC = "val_accuracy"
 SPACE = Space(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tuner.orchestration.environment import prepare
+from tuner.config.environment import prepare
 
 prepare()  # before any test imports ray or mlflow
 torch.set_num_threads(1)  # more would only wait for each other on networks this small

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from searching import Driver, Searches, same_mlflow_runs, same_results
 
-from tuner.orchestration.record import Record
+from tuner.results.record import Record
 
 # One at a time, so that what happens is a function of the request: 8 trials of which ASHA
 # stops some, then 3 final trainings.

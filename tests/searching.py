@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tuner.orchestration.environment import prepare
-from tuner.orchestration.record import Record
+from tuner.config.environment import prepare
+from tuner.results.record import Record
 from tuner.search import main
-from tuner.storage import Storage
+from tuner.storage.folder import Storage
 
 SMALL = {
     "space": "itrd",

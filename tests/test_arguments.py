@@ -4,9 +4,9 @@ import argparse
 
 import pytest
 
-from tuner.arguments import ENVIRONMENT, parser_for, read_request
-from tuner.errors import RequestError
-from tuner.request import DistillRequest, SearchRequest, TeachRequest
+from tuner.config.command_line import ENVIRONMENT, parser_for, read_request
+from tuner.config.options import DistillRequest, SearchRequest, TeachRequest
+from tuner.text.errors import RequestError
 
 
 @pytest.fixture(autouse=True)

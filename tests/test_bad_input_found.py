@@ -18,10 +18,10 @@ import tuner.report
 import tuner.search
 import tuner.teach
 from tuner.data.sources import decoding
-from tuner.errors import RequestError, printable
-from tuner.orchestration.record import Record
-from tuner.reports.tables import write_tables
-from tuner.storage import Storage
+from tuner.results.record import Record
+from tuner.results.tables import write_tables
+from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError, printable
 
 
 def parquet_of(columns: dict[str, list]) -> bytes:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import models
-from tuner import checkpoint
-from tuner.checkpoint import DamagedCheckpointError
+from tuner.storage import checkpoint
+from tuner.storage.checkpoint import DamagedCheckpointError
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import yaml
 from kuberay_schema import KINDS
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tuner.arguments import parser_for
-from tuner.request import SearchRequest
+from tuner.config.command_line import parser_for
+from tuner.config.options import SearchRequest
 
 ROOT = Path(__file__).parent.parent
 RAY_FILES = ("cluster.yaml", "deploy/aws.yaml")

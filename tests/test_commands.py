@@ -11,9 +11,9 @@ import yaml
 
 import models
 from tuner import __version__, cli
-from tuner.orchestration.record import DONE
-from tuner.reports.tables import read_tables
-from tuner.storage import Storage
+from tuner.results.record import DONE
+from tuner.results.tables import read_tables
+from tuner.storage.folder import Storage
 
 TEACHER = ["--limit", "100", "--teacher", "resnet8", "--teacher-epochs", "1"]
 SMALL = [*TEACHER, "--student", "resnet8", "--epochs", "1"]
@@ -178,10 +178,10 @@ def without_seconds(lines: list[str]) -> list[str]:
 
 
 def test_a_report_is_rebuilt_from_the_journal(run, data_dir):
-    from tuner.orchestration.prepare import plan_search
-    from tuner.orchestration.record import SEARCH, Record
-    from tuner.orchestration.run import search_yaml
-    from tuner.request import SearchRequest
+    from tuner.config.options import SearchRequest
+    from tuner.driver.run import search_yaml
+    from tuner.planning.search import plan_search
+    from tuner.results.record import SEARCH, Record
 
     search = plan_search(SearchRequest(space="itrd", name="mine", data_dir=data_dir))
     search.storage.write("search.yaml", search_yaml(search.request))

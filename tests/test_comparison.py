@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from tuner.orchestration.record import DONE, FAILED, FINAL, TEACHER, Record
-from tuner.reports.comparison import (
+from tuner.reports.settings import (
     Accuracy,
     compare,
     difference,
@@ -14,7 +13,8 @@ from tuner.reports.comparison import (
     sentence,
     verdict,
 )
-from tuner.storage import Storage
+from tuner.results.record import DONE, FAILED, FINAL, TEACHER, Record
+from tuner.storage.folder import Storage
 
 
 @pytest.fixture

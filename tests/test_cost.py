@@ -14,8 +14,13 @@ import torch
 from losses import LOSSES, LossError, Training, build_objective
 from models import build_untrained, shapes_of
 from search_spaces import SPACES
-from tuner import cost, cost_process
-from tuner.cost import (
+from tuner.config.workload import resolve
+from tuner.data.synthetic import noise_dataset
+from tuner.data.views import _Pixels
+from tuner.text.errors import RequestError
+from tuner.training import step_cost as cost
+from tuner.training import step_cost_process as cost_process
+from tuner.training.step_cost import (
     Added,
     Cost,
     TooLargeError,
@@ -25,10 +30,6 @@ from tuner.cost import (
     largest_batch,
     measure_cost,
 )
-from tuner.data.synthetic import noise_dataset
-from tuner.data.views import _Pixels
-from tuner.errors import RequestError
-from tuner.workload import resolve
 
 IMAGENET = {"num_images": 1_281_167, "num_classes": 1000}
 SMALL = {"num_images": 512, "num_classes": 10}
@@ -250,7 +251,7 @@ def test_a_process_ends_with_the_one_that_asked(tmp_path):
     asks = tmp_path / "asks.py"  # and measures for ever, until it is killed
     asks.write_text(
         "import os, subprocess, sys\n"
-        "measures = 'import os, time; from tuner.cost_process import _end_with;'\n"
+        "measures = 'import os, time; from tuner.training.step_cost_process import _end_with;'\n"
         "measures += f'_end_with({os.getpid()}); print(os.getpid(), flush=True); time.sleep(60)'\n"
         "subprocess.run([sys.executable, '-c', measures])\n"
     )

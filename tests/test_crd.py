@@ -7,9 +7,9 @@ from torch import Tensor
 
 from losses import CRCD, CRD, LossError, Training
 from losses.crcd import embedding_gradient, relation_cosines
-from losses.memory_bank import at_once, product_with_all, product_with_gathered, row_products
-from losses.nce import NCE
-from losses.negatives import Negatives
+from losses.parts.memory_bank import at_once, product_with_all, product_with_gathered, row_products
+from losses.parts.nce import NCE
+from losses.parts.negatives import Negatives
 
 STUDENT, TEACHER = shapes(6), shapes(9)
 SETTING = {
@@ -297,7 +297,8 @@ def test_a_bank_of_very_many_rows_is_gathered_from(num_rows, road, monkeypatch):
     taken = []
     for name in ("all", "gathered"):
         monkeypatch.setattr(
-            f"losses.memory_bank.product_with_{name}", lambda *_, name=name: taken.append(name)
+            f"losses.parts.memory_bank.product_with_{name}",
+            lambda *_, name=name: taken.append(name),
         )
     row_products(torch.zeros(2, 4), torch.zeros(num_rows, 4), torch.zeros(2, 10, dtype=torch.long))
     assert taken == [road]

@@ -13,7 +13,7 @@ from tuner.data import open_dataset, read_dataset
 from tuner.data.arrow_file import write_dataset
 from tuner.data.sources.digits import Digits
 from tuner.data.sources.raw_data import RawData
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 
 def raw_data(seed: int = 0, **changes: object) -> RawData:

@@ -14,7 +14,7 @@ from PIL import Image
 from tuner.data import open_dataset, split
 from tuner.data.sources import FOLDER_SOURCES, NAMED_SOURCES
 from tuner.data.sources.decoding import resize_images
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 CIFAR10 = Path(__file__).parents[2] / "shared" / "data" / "cifar10"
 

@@ -10,9 +10,9 @@ import models
 from losses import LOSSES
 from search_spaces import SPACES
 from tuner.data import open_dataset, split
-from tuner.distillation import Distillation, DivergedError, evaluate, frozen, seeded
-from tuner.execution import FLOAT32
-from tuner.teacher import read_teacher, teacher_of, write_teacher
+from tuner.training.distillation import Distillation, DivergedError, evaluate, frozen, seeded
+from tuner.training.precision import FLOAT32
+from tuner.training.teachers import read_teacher, teacher_of, write_teacher
 
 CPU = torch.device("cpu")
 PINS = {
@@ -248,7 +248,7 @@ def test_evaluation_leaves_the_student_as_it_was(data):
 
 
 def test_a_teacher_is_kept_as_plain_weights(tmp_path):
-    from tuner.storage import Storage
+    from tuner.storage.folder import Storage
 
     storage, network = Storage(str(tmp_path)), frozen(teacher())
     write_teacher(storage, network)

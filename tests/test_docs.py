@@ -15,10 +15,10 @@ from models.outputs import Shapes
 from search_spaces import SPACES, Choice, Epochs, Fixed, load_space
 from search_spaces.parameters import Value, list_of, text_of
 from tuner import search
-from tuner.arguments import parser_for, read_request
+from tuner.config.command_line import parser_for, read_request
+from tuner.config.options import ReproduceRequest, SearchRequest
 from tuner.reproductions import EXPERIMENTS
 from tuner.reproductions.planning import plan_reproduction
-from tuner.request import ReproduceRequest, SearchRequest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -7,7 +7,7 @@ import optuna.visualization  # noqa: F401  # its first import writes into the ho
 import pytest
 
 from search_spaces import SPACES
-from tuner.arguments import ENVIRONMENT
+from tuner.config.command_line import ENVIRONMENT
 from tuner.search import main
 
 GRID = ["--space", "mimkd", "--algo", "grid"]

@@ -11,10 +11,10 @@ from losses import LOSSES, LossError, build_objective
 from models import shapes_of
 from search_spaces import SPACES
 from tuner.data import Dataset, Splits, open_dataset, split
-from tuner.distillation import Distillation, frozen
-from tuner.execution import FLOAT32
-from tuner.teacher import teacher_of
 from tuner.teacher_cache import Teacher
+from tuner.training.distillation import Distillation, frozen
+from tuner.training.precision import FLOAT32
+from tuner.training.teachers import teacher_of
 
 CPU = torch.device("cpu")
 TEACHER = "resnet20"

@@ -10,11 +10,11 @@ import torch
 import models
 from losses import LOSSES
 from search_spaces import SPACES
-from tuner import execution
 from tuner.data import open_dataset, split
-from tuner.distillation import Distillation, frozen, seeded
-from tuner.execution import BFLOAT16, FLOAT32, Execution, StepTimer, choose_execution
-from tuner.teacher import teacher_of
+from tuner.training import precision as execution
+from tuner.training.distillation import Distillation, frozen, seeded
+from tuner.training.precision import BFLOAT16, FLOAT32, Execution, StepTimer, choose_execution
+from tuner.training.teachers import teacher_of
 
 CPU = torch.device("cpu")
 COMPILED, COMPILED_BFLOAT16 = Execution("float32", True), Execution("bfloat16", True)

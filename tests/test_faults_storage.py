@@ -26,7 +26,7 @@ from faults import (
 from searching import Driver, Searches, local_ray
 
 import tuner.teach
-from tuner.orchestration.record import Record
+from tuner.results.record import Record
 from tuner.teacher_cache.store import cache_folder
 
 pytestmark = pytest.mark.slow
@@ -117,7 +117,7 @@ def test_a_disk_that_is_full_is_waited_for_or_ends_the_search_which_then_resumes
         small = Searches(tmp_path / "disk" / "runs", searches.data_dir)
         watch = Watch(small, name)
         arguments = small.arguments(name, "--quiet", **OPTIONS, tracking_uri=searches.tracking_uri)
-        impatient = "import tuner.patient_storage as p; p.PATIENCE_SECONDS = 3.0"
+        impatient = "import tuner.storage.retrying as p; p.PATIENCE_SECONDS = 3.0"
         driver = Driver(arguments, tmp_path)
         try:
             for trial in ("0000", "0002"):  # for a while: it waits

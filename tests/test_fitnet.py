@@ -6,7 +6,7 @@ from torch import nn
 
 from losses import LossError
 from losses.fitnet import FitNet
-from losses.regressor import connector
+from losses.parts.regressor import connector
 
 TEACHER = shapes(9, stem=(5, 32, 32), stage1=(7, 32, 32), stage2=(9, 16, 16))
 

@@ -18,6 +18,8 @@ import tuner.distill
 from losses import LOSSES
 from models import build_untrained, shapes_of
 from search_spaces import SPACES
+from tuner.config.options import WorkloadRequest
+from tuner.config.workload import resolve
 from tuner.data import (
     Dataset,
     ImageFiles,
@@ -30,17 +32,15 @@ from tuner.data import (
 )
 from tuner.data.random_crops import RandomCrop, draw_crops
 from tuner.data.streaming import stream
-from tuner.distillation import Distillation, frozen, seeded
-from tuner.errors import RequestError
-from tuner.execution import FLOAT32
-from tuner.orchestration.record import DONE
-from tuner.request import WorkloadRequest
-from tuner.teacher import teacher_of
+from tuner.results.record import DONE
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.named_outputs import assemble, of_images, select
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.planner import Demand, Room, Speeds, plan_outputs
-from tuner.workload import resolve
+from tuner.text.errors import RequestError
+from tuner.training.distillation import Distillation, frozen, seeded
+from tuner.training.precision import FLOAT32
+from tuner.training.teachers import teacher_of
 
 CPU = torch.device("cpu")
 CLASSES = ("n01440764", "n02105855", "n03000684")

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from tuner.errors import RequestError
-from tuner.orchestration import journal as journal_module
-from tuner.orchestration.journal import COPY_FILE, JOURNAL_FILE, Journal
-from tuner.storage import Storage
+from tuner.results import journal as journal_module
+from tuner.results.journal import COPY_FILE, JOURNAL_FILE, Journal
+from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError
 
 EVENTS = [{"event": "epoch", "trial": f"{n:04d}", "val_accuracy": n / 7} for n in range(40)]
 

@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tuner.ledger import SCHEMA, Circumstances, Ledger, run_hash
-from tuner.orchestration.record import DONE, FINAL, Trial
-from tuner.request import WorkloadRequest
-from tuner.storage import Storage
-from tuner.workload import resolve
+from tuner.config.options import WorkloadRequest
+from tuner.config.workload import resolve
+from tuner.results.ledger import SCHEMA, Circumstances, Ledger, run_hash
+from tuner.results.record import DONE, FINAL, Trial
+from tuner.storage.folder import Storage
 
 WORKLOAD = resolve(WorkloadRequest(epochs=2, limit=200).model_dump(exclude_none=True))
 HERE = Circumstances(WORKLOAD, "data", "teacher", "float32", ("code",))

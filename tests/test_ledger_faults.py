@@ -7,18 +7,18 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tuner import checkpoint
-from tuner.execution import FLOAT32
-from tuner.ledger import Circumstances, Ledger
-from tuner.orchestration.plan import Training
-from tuner.orchestration.prepare import plan_search
-from tuner.orchestration.record import DONE, FINAL, Record, Trial
-from tuner.orchestration.run import _Keeper
-from tuner.orchestration.task import FixedTask
-from tuner.patient_storage import PatientStorage
-from tuner.request import SearchRequest, WorkloadRequest
-from tuner.storage import COMPARISON_FILE, Storage
-from tuner.workload import resolve
+from tuner.config.options import SearchRequest, WorkloadRequest
+from tuner.config.workload import resolve
+from tuner.driver.run import _Keeper
+from tuner.planning.plan import Training
+from tuner.planning.search import plan_search
+from tuner.planning.task import FixedTask
+from tuner.results.ledger import Circumstances, Ledger
+from tuner.results.record import DONE, FINAL, Record, Trial
+from tuner.storage import checkpoint
+from tuner.storage.folder import COMPARISON_FILE, Storage
+from tuner.storage.retrying import PatientStorage
+from tuner.training.precision import FLOAT32
 
 WORKLOAD = resolve(WorkloadRequest().model_dump())
 HERE = Circumstances(WORKLOAD, "data", "teacher", "float32", ())

@@ -8,9 +8,9 @@ import pytest
 from by_hand import METRIC, begin, make_plan, make_sampler, new_record, run
 from rich.console import Console
 
-from tuner.live import LiveView
-from tuner.orchestration.plan import FixedPlan, Training
-from tuner.orchestration.record import DONE, FAILED, FINAL, STOPPED, TEACHER, Record
+from tuner.planning.plan import FixedPlan, Training
+from tuner.results.record import DONE, FAILED, FINAL, STOPPED, TEACHER, Record
+from tuner.terminal.live import LiveView
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def record(tmp_path) -> Record:
 def set_clock(monkeypatch, now: float) -> list[float]:
     """A clock that stands still until it is set."""
     clock = [now]
-    monkeypatch.setattr("tuner.live.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("tuner.terminal.live.time.monotonic", lambda: clock[0])
     return clock
 
 

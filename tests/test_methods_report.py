@@ -9,12 +9,12 @@ import pytest
 from by_hand import new_record
 from rich.console import Console
 
-from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, Record
+from tuner.config.options import SearchRequest
 from tuner.reports.methods import compare_methods, methods_verdict
 from tuner.reports.methods_page import METHODS_FILE, write_methods_report
 from tuner.reports.methods_table import print_methods, row_as_dict, row_texts
-from tuner.request import SearchRequest
-from tuner.storage import Storage
+from tuner.results.record import DONE, FAILED, FINAL, SEARCH, Record
+from tuner.storage.folder import Storage
 
 SEEDS = (1, 2, 3)
 

@@ -7,8 +7,8 @@ from golden_cases import Case, case_names, load_weights, make_batch, random_outp
 from torch import Tensor
 
 from losses import MIMKD, LossError, Objective
-from losses.critics import Convolve, Critic, ProjectAndDot, jsd_bound
 from losses.mimkd import Memory, in_batch_bound, rows_of, same_sized_pairs, shifted
+from losses.parts.critics import Convolve, Critic, ProjectAndDot, jsd_bound
 
 STUDENT = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
 TEACHER = shapes(9, stem=(5, 8, 8), stage1=(7, 8, 8), stage2=(9, 4, 4))

@@ -13,8 +13,8 @@ from browser import Page, browser, chromium
 from mlflow import MlflowClient
 from servers import mlflow_server
 
-from tuner.orchestration.record import SEARCH, Record
-from tuner.storage import Storage
+from tuner.results.record import SEARCH, Record
+from tuner.storage.folder import Storage
 
 pytestmark = [
     pytest.mark.browser,

@@ -14,10 +14,10 @@ from searching import Searches, local_ray, runs_of
 from servers import Proxy, Server, mlflow_server, postgresql, wait_until
 
 import tuner.teach
-from tuner import tracking as tracking_module
-from tuner.orchestration.record import DONE, SEARCH, Record
-from tuner.storage import Storage
-from tuner.tracking import Tracking
+from tuner.results.record import DONE, SEARCH, Record
+from tuner.storage.folder import Storage
+from tuner.tracking import mirror as tracking_module
+from tuner.tracking.mirror import Tracking
 
 pytestmark = pytest.mark.slow
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tuner.model_card import model_card
-from tuner.orchestration.record import DONE, FINAL, SEARCH, TEACHER, Record
-from tuner.reports.comparison import compare
-from tuner.storage import Storage
+from tuner.reports.model_card import model_card
+from tuner.reports.settings import compare
+from tuner.results.record import DONE, FINAL, SEARCH, TEACHER, Record
+from tuner.storage.folder import Storage
 
 REQUEST = {
     "data": "digits",

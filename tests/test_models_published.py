@@ -12,7 +12,7 @@ from PIL import Image
 import models
 import tuner.teach
 from models import CheckpointError, UnknownModel, is_published, load_published
-from tuner.workload import resolve
+from tuner.config.workload import resolve
 
 NAME = "torchvision:resnet34"
 FILE = "resnet34-b627a593.pth"  # torchvision's own name of it

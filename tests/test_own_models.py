@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 import models
 from models import CheckpointError, UnknownModel, shapes_of
+from tuner.config.workload import open_data, resolve
 from tuner.data import open_dataset
-from tuner.teacher import kept_teacher
 from tuner.teacher_cache.store import describe_entry, entry_key
-from tuner.workload import open_data, resolve
+from tuner.training.teachers import kept_teacher
 
 NET = """
 from torch import nn
@@ -497,7 +497,7 @@ def test_the_state_dict_is_the_networks_own(network):
 
 
 def test_a_part_called_network_keeps_its_name():
-    from models.own_network import OwnNetwork
+    from models.custom.hooked_network import OwnNetwork
 
     part = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     both = nn.Sequential()

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tuner.pace import Milestones, left_text, seconds_left
+from tuner.text.time_left import Milestones, left_text, seconds_left
 
 
 @pytest.mark.parametrize(

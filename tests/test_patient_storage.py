@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from tuner import patient_storage
-from tuner.orchestration.record import SEARCH, Record
-from tuner.patient_storage import LostStorageError, PatientStorage
-from tuner.storage import Storage
+from tuner.results.record import SEARCH, Record
+from tuner.storage import retrying as patient_storage
+from tuner.storage.folder import Storage
+from tuner.storage.retrying import LostStorageError, PatientStorage
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@
 import pytest
 from by_hand import METRIC, SPACE, begin, make_plan, make_sampler, new_record, reloaded, run
 
-from tuner.orchestration.plan import Budget, FixedPlan, Training, winner
-from tuner.orchestration.record import (
+from tuner.planning.plan import Budget, FixedPlan, Training, winner
+from tuner.results.record import (
     DONE,
     FAILED,
     FINAL,

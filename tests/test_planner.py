@@ -9,7 +9,6 @@ import torch
 
 import models
 from models import Shapes
-from tuner.distillation import frozen
 from tuner.teacher_cache import OutputsPlan, planner
 from tuner.teacher_cache.plan import LIVE, CachedOutput
 from tuner.teacher_cache.planner import (
@@ -21,6 +20,7 @@ from tuner.teacher_cache.planner import (
     plan_outputs,
 )
 from tuner.teacher_cache.sizes import bytes_per_image
+from tuner.training.distillation import frozen
 
 SHAPES = Shapes((100,), (64,), {"stage1": (16, 32, 32), "stage2": (32, 16, 16)})
 SMALL, ATTENTION, MAP = ("logits", "embedding"), "attention_maps.stage1", "feature_maps.stage1"

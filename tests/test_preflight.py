@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tuner.config.options import SearchRequest
+from tuner.config.workload import open_data
 from tuner.data import Dataset
-from tuner.errors import RequestError
 from tuner.orchestration import preflight
 from tuner.orchestration.cluster import _refusal
 from tuner.orchestration.preflight import Answer, Question, answer, check_machines, versions
-from tuner.orchestration.prepare import Search, plan_search
-from tuner.request import SearchRequest
-from tuner.workload import open_data
+from tuner.planning.search import Search, plan_search
+from tuner.text.errors import RequestError
 
 NODE = {"Resources": {"CPU": 2.0}, "NodeID": "1", "NodeManagerHostname": "gpu1"}
 

@@ -8,9 +8,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from tuner.errors import RequestError
-from tuner.orchestration import presence
-from tuner.orchestration.presence import (
+from tuner.results import heartbeat as presence
+from tuner.results.heartbeat import (
     DRIVER_FILE,
     STOP_FILE,
     Driver,
@@ -19,7 +18,8 @@ from tuner.orchestration.presence import (
     is_alive,
     read_driver,
 )
-from tuner.storage import Storage
+from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError
 
 WRONG = json.dumps(asdict(Driver("", "", "", 1, "", 1, "yesterday", ""))).encode()
 
@@ -77,8 +77,8 @@ def test_it_hears_that_it_is_told_to_stop_and_not_what_an_earlier_one_was_told(s
 
 def test_a_killed_driver_of_this_machine_is_known_at_once(storage):
     code = (
-        "import sys, time; from tuner.orchestration.presence import Presence;"
-        "from tuner.storage import Storage; Presence(Storage(sys.argv[1])).__enter__();"
+        "import sys, time; from tuner.results.heartbeat import Presence;"
+        "from tuner.storage.folder import Storage; Presence(Storage(sys.argv[1])).__enter__();"
         "time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, storage.uri])

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tuner.errors import RequestError
-from tuner.orchestration.record import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Record
-from tuner.storage import Storage
+from tuner.results.record import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Record
+from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError
 
 
 def begin(record: Record, trial: str, kind: str = SEARCH, num_epochs: int = 2) -> None:

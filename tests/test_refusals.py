@@ -15,15 +15,16 @@ import tuner.report
 import tuner.search
 import tuner.teach
 from models import Shapes, shapes_of
-from tuner.arguments import ENVIRONMENT
-from tuner.errors import RequestError
-from tuner.orchestration import prepare, task
-from tuner.orchestration.prepare import plan_search
-from tuner.orchestration.record import Record
-from tuner.orchestration.run import search_yaml
-from tuner.orchestration.sampler import space_hash
-from tuner.request import SearchRequest
-from tuner.workload import open_data
+from tuner.config.command_line import ENVIRONMENT
+from tuner.config.options import SearchRequest
+from tuner.config.workload import open_data
+from tuner.driver.run import search_yaml
+from tuner.planning import search as prepare
+from tuner.planning import task
+from tuner.planning.sampler import space_hash
+from tuner.planning.search import plan_search
+from tuner.results.record import Record
+from tuner.text.errors import RequestError
 
 SPACE_FILE = """
 from search_spaces import Choice, Fixed, Float, Int, Space

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from tuner.reports.document import Document, Facts, Figure, Table, Text
-from tuner.reports.drawing import BLUE, INK, PAPER, drawing, legend_above, literal, log_scale
+from tuner.reports.figure_style import BLUE, INK, PAPER, drawing, legend_above, literal, log_scale
 from tuner.reports.page import report_files, write_document
-from tuner.storage import Storage
+from tuner.storage.folder import Storage
 
 
 def drawn(title: str = ""):
@@ -198,7 +198,7 @@ def test_what_a_person_set_matplotlib_to_neither_shows_nor_changes(storage, page
 def test_pyplot_and_its_state_are_not_used():
     code = (
         "import sys, tuner.reports.search_page, tuner.reports.searches_page\n"
-        "from tuner.reports.drawing import drawing\n"
+        "from tuner.reports.figure_style import drawing\n"
         "with drawing(): pass\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
@@ -207,7 +207,7 @@ def test_pyplot_and_its_state_are_not_used():
 
 def test_matplotlib_is_imported_only_where_a_report_is_written():
     code = (
-        "import sys, tuner.search, tuner.comparison, tuner.conclusion, tuner.report\n"
+        "import sys, tuner.search, tuner.driver.comparison, tuner.driver.conclusion, tuner.report\n"
         "sys.exit(any(name.partition('.')[0] == 'matplotlib' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

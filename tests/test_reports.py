@@ -12,9 +12,7 @@ import yaml
 from optuna.trial import TrialState
 
 from search_spaces import Choice, Float, Space, load_space
-from tuner.errors import RequestError
-from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Record
-from tuner.reports.figures import (
+from tuner.reports.hyperparameter_figures import (
     compared_params,
     contour,
     importance_of,
@@ -24,8 +22,10 @@ from tuner.reports.figures import (
 )
 from tuner.reports.search_page import write_report
 from tuner.reports.study import study_of
-from tuner.reports.tables import write_tables
-from tuner.storage import Storage
+from tuner.results.record import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Record
+from tuner.results.tables import write_tables
+from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError
 
 EPOCHS = 3
 SPACE = Space(

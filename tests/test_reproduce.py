@@ -16,7 +16,7 @@ import tuner.search
 import tuner.status
 import tuner.stop
 import tuner.teach
-from tuner.orchestration.record import DONE, FINAL, Record
+from tuner.results.record import DONE, FINAL, Record
 
 SMALL = {
     "data": "digits",

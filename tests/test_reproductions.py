@@ -17,16 +17,17 @@ from models import shapes_of
 from models.outputs import Shapes
 from search_spaces import SpaceError, load_space
 from tuner import reproduce
-from tuner.arguments import read_request, read_yaml
-from tuner.errors import RequestError
-from tuner.orchestration.record import DONE, FINAL, TEACHER, Record
-from tuner.reports.comparison import Difference, sentence
+from tuner.config.command_line import read_request, read_yaml
+from tuner.config.options import ReproduceRequest
 from tuner.reports.document import Document, Table
-from tuner.reports.formatting import difference_text
-from tuner.reproductions import EXPERIMENTS, crd, figures, landscape, words
+from tuner.reports.settings import Difference, sentence
+from tuner.reproductions import EXPERIMENTS
+from tuner.reproductions.artefacts import figures, landscape
+from tuner.reproductions.artefacts import findings as words
 from tuner.reproductions.experiment import Artefact, Pair
 from tuner.reproductions.measuring import Measurer, NotMeasuredError
 from tuner.reproductions.page import document_of
+from tuner.reproductions.papers import crd
 from tuner.reproductions.planning import (
     Reproduction,
     plan_reproduction,
@@ -37,8 +38,10 @@ from tuner.reproductions.planning import (
 from tuner.reproductions.published import Value, all_published
 from tuner.reproductions.results import Results
 from tuner.reproductions.running import check_begun, without
-from tuner.request import ReproduceRequest
-from tuner.storage import COMPARISON_FILE, SEARCH_FILE, Storage
+from tuner.results.record import DONE, FINAL, TEACHER, Record
+from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage
+from tuner.text.errors import RequestError
+from tuner.text.formatting import difference_text
 
 every_experiment = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda e: e.name)
 SMALL = {"data": "digits", "teacher": "resnet20", "student": "resnet8", "epochs": 4, "seeds": 2}
@@ -622,7 +625,7 @@ def test_hyperparameters_are_listed_once_where_they_are_shared(tmp_path) -> None
 )
 @pytest.mark.parametrize("num_seeds", [0, 1])
 def test_every_artefact_is_made_of_few_trainings(name, num_seeds, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("tuner.reproductions.costs.negatives_cost", lambda *_: ([], []))
+    monkeypatch.setattr("tuner.reproductions.artefacts.costs.negatives_cost", lambda *_: ([], []))
     arms = EXPERIMENTS[name].arms
     # One training has not finished, as it may be where one failed.
     accuracies = {arm.label: [40.0 + n % 9][:num_seeds] for n, arm in enumerate(arms[:-1])}

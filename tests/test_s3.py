@@ -16,10 +16,10 @@ from servers import Bucket, free_port, s3_bucket
 
 import tuner.report
 import tuner.teach
-from tuner.errors import RequestError
-from tuner.object_store import check_no_credentials
 from tuner.search import main
-from tuner.storage import Storage, read_file
+from tuner.storage.folder import Storage, read_file
+from tuner.storage.object_store import check_no_credentials
+from tuner.text.errors import RequestError
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "a key",

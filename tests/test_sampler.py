@@ -6,8 +6,8 @@ from by_hand import METRIC, NUMBERS, SPACE, begin, make_sampler, new_record, rel
 from optuna.trial import TrialState
 
 from search_spaces import SPACES, Float, Space
-from tuner.orchestration.record import DONE, FAILED, STOPPED, Record
-from tuner.orchestration.sampler import Sampler, space_hash
+from tuner.planning.sampler import Sampler, space_hash
+from tuner.results.record import DONE, FAILED, STOPPED, Record
 
 SPACE_OF = {"gp": NUMBERS, "cmaes": NUMBERS}
 ALGORITHMS = ("tpe", "random", "qmc", "cmaes", "gp", "grid")

@@ -9,15 +9,6 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces import SPACES
-from tuner.orchestration.record import (
-    DONE,
-    FAILED,
-    FINAL,
-    RUNNING,
-    STOPPED,
-    TEACHER,
-    Record,
-)
 from tuner.orchestration.schedulers import (
     FAILURE,
     MAX_LOST,
@@ -27,6 +18,15 @@ from tuner.orchestration.schedulers import (
     build_scheduler,
     perturbation_interval,
     record_name,
+)
+from tuner.results.record import (
+    DONE,
+    FAILED,
+    FINAL,
+    RUNNING,
+    STOPPED,
+    TEACHER,
+    Record,
 )
 
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
@@ -362,7 +362,7 @@ def test_a_trial_with_a_gpu_of_its_own_fails_when_it_runs_out_of_memory(record):
 def test_only_a_fraction_of_a_gpu_is_worth_another_attempt(record, gpus, again):
     from by_hand import make_plan
 
-    from tuner.orchestration.search_algorithm import PlannedSearch
+    from tuner.orchestration.planned_search import PlannedSearch
 
     planned = PlannedSearch(make_plan(record), cpus=1, gpus=gpus, max_failures=3)
     assert planned.run_alone(begin(record, "0000")) is again

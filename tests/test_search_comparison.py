@@ -11,12 +11,12 @@ import pytest
 from searching import Searches, local_ray
 
 from search_spaces import SpaceError
-from tuner.arguments import read_request
-from tuner.comparison import fitting, plan_comparison
-from tuner.errors import RequestError
-from tuner.orchestration.record import DONE, FINAL, SEARCH, TEACHER
+from tuner.config.command_line import read_request
+from tuner.config.options import SearchRequest
+from tuner.driver.comparison import fitting, plan_comparison
 from tuner.report import main as report
-from tuner.request import SearchRequest
+from tuner.results.record import DONE, FINAL, SEARCH, TEACHER
+from tuner.text.errors import RequestError
 
 NAME = "several"
 SPACES = "kd,ft,fsp"
@@ -88,7 +88,7 @@ def test_the_comparison_has_its_own_folder_page_and_table(searches: Searches, re
 def test_mlflow_has_the_comparison_above_its_searches(searches: Searches, result: dict) -> None:
     client = searches.client()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    (above,) = client.search_runs(experiments, "tags.`tuner.comparison` != ''")
+    (above,) = client.search_runs(experiments, "tags.`tuner.driver.comparison` != ''")
     assert above.info.run_name == NAME
     assert above.info.status == "FINISHED"
     assert above.data.metrics["kd_test_accuracy"] > 0
@@ -106,7 +106,7 @@ def test_a_finished_comparison_resumes_to_the_same_table(
     assert json.loads(last)["methods"] == result["methods"]
     client = searches.client()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    assert len(client.search_runs(experiments, "tags.`tuner.comparison` != ''")) == 1
+    assert len(client.search_runs(experiments, "tags.`tuner.driver.comparison` != ''")) == 1
 
 
 @pytest.mark.slow

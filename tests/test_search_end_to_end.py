@@ -16,9 +16,9 @@ from searching import Driver, Searches, local_ray
 import tuner.distill
 import tuner.search
 from search_spaces import SPACES
-from tuner.classifier import load_classifier
 from tuner.data import open_dataset
-from tuner.orchestration.record import DONE, FINAL, SEARCH, STOPPED, TEACHER
+from tuner.results.record import DONE, FINAL, SEARCH, STOPPED, TEACHER
+from tuner.tracking.registered_model import load_classifier
 
 NAME = "whole"
 

@@ -19,7 +19,7 @@ from searching import (
 )
 
 import tuner.teach
-from tuner.orchestration.record import DONE, FAILED, RUNNING, SEARCH, STOPPED, Record
+from tuner.results.record import DONE, FAILED, RUNNING, SEARCH, STOPPED, Record
 
 STRAIGHT = "straight"
 # ASHA has rungs after epochs 1 and 3, and stops about half of the trials.

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from searching import Driver, Searches, local_ray
 
+from tuner.config.options import SearchRequest
 from tuner.orchestration.cluster import on_every_machine
-from tuner.orchestration.prepare import plan_search
-from tuner.request import SearchRequest
+from tuner.planning.search import plan_search
 from tuner.teacher_cache.piece import read_piece
 from tuner.teacher_cache.store import cache_folder, window_folder
 

@@ -11,10 +11,10 @@ import pytest
 from searching import Driver, Searches, runs_of
 from servers import Proxy, mlflow_server
 
-from tuner.conclusion import resume_command_of
-from tuner.request import SearchRequest
-from tuner.secrets import has_secret, shown, without_secrets
-from tuner.storage import Storage
+from tuner.config.options import SearchRequest
+from tuner.driver.conclusion import resume_command_of
+from tuner.storage.folder import Storage
+from tuner.text.secrets import has_secret, shown, without_secrets
 
 
 @pytest.mark.parametrize(

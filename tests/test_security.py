@@ -18,10 +18,10 @@ SOURCES = [
 # Where something of the kind is right, and why.
 ALLOWED = {
     ("models/checkpoint.py", "pickle"): "for the name of the error that torch.load raises",
-    ("tuner/checkpoint.py", "pickle"): "the same",
+    ("tuner/storage/checkpoint.py", "pickle"): "the same",
     ("search_spaces/space_file.py", "exec"): "a space that a person names as a Python file",
     ("search_spaces/space_file.py", "compile"): "the same",
-    ("tuner/arguments.py", "yaml.load"): "with a loader derived from SafeLoader",
+    ("tuner/config/command_line.py", "yaml.load"): "with a loader derived from SafeLoader",
 }
 RUNS_CODE = ("pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve")
 UNSAFE_CALLS = ("eval", "exec", "compile", "__import__", "os.system", "os.popen")
@@ -91,9 +91,9 @@ DRIVER = """
     from pathlib import Path
 
     from tuner.orchestration.cluster import ray_for
-    from tuner.orchestration.environment import prepare
-    from tuner.orchestration.prepare import plan_search
-    from tuner.request import SearchRequest
+    from tuner.config.environment import prepare
+    from tuner.planning.search import plan_search
+    from tuner.config.options import SearchRequest
 
     prepare()
     import ray

@@ -7,7 +7,7 @@ import pytest
 
 from tuner.data import Dataset, split
 from tuner.data.stratification import stratified_order
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 
 def dataset(train_sizes: list[int], num_test: int = 7) -> Dataset:

@@ -15,11 +15,11 @@ from searching import Searches
 
 import tuner.status
 import tuner.stop
-from tuner.orchestration import presence
-from tuner.orchestration.presence import Driver
-from tuner.orchestration.record import DONE, FINAL, SEARCH, STOPPED, Record
-from tuner.progress import read_progress
-from tuner.storage import Storage
+from tuner.results import heartbeat as presence
+from tuner.results.heartbeat import Driver
+from tuner.results.record import DONE, FINAL, SEARCH, STOPPED, Record
+from tuner.storage.folder import Storage
+from tuner.terminal.progress import read_progress
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import os
 import pytest
 from pyarrow import fs
 
-from tuner.errors import RequestError
-from tuner.storage import Storage, read_file
+from tuner.storage.folder import Storage, read_file
+from tuner.text.errors import RequestError
 
 
 def test_a_folder_is_the_same_by_path_and_by_uri(tmp_path, monkeypatch):

@@ -4,10 +4,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tuner.errors import RequestError
-from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, Record
-from tuner.reports.tables import epochs_table, read_tables, trials_table, write_tables
-from tuner.storage import Storage
+from tuner.results.record import DONE, FAILED, FINAL, SEARCH, Record
+from tuner.results.tables import epochs_table, read_tables, trials_table, write_tables
+from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError
 
 
 @pytest.fixture

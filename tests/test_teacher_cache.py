@@ -16,13 +16,13 @@ import models
 from losses import LOSSES
 from search_spaces import SPACES
 from tuner.data import Views, open_dataset, split
-from tuner.distillation import Distillation, frozen, seeded
-from tuner.execution import FLOAT32
-from tuner.teacher import teacher_of, weights_digest
 from tuner.teacher_cache import OutputsPlan, stored_pass, teacher
 from tuner.teacher_cache.piece import DamagedPieceError, read_piece
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.sizes import bytes_per_image, cached_piece_rows
+from tuner.training.distillation import Distillation, frozen, seeded
+from tuner.training.precision import FLOAT32
+from tuner.training.teachers import teacher_of, weights_digest
 
 CPU = torch.device("cpu")
 NAMES = ("logits", "embedding", "attention_maps.stage2", "feature_maps.stage1")

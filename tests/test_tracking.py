@@ -17,10 +17,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from searching import next_session, runs_of
 
-from tuner import tracking as tracking_module
-from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Record
-from tuner.storage import Storage
-from tuner.tracking import Tracking, artifact_folder, ui_command
+from tuner.results.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Record
+from tuner.storage.folder import Storage
+from tuner.tracking import mirror as tracking_module
+from tuner.tracking.mirror import Tracking, artifact_folder, ui_command
 
 SEARCH_ID = "an id that no other search has"
 NOBODY = "http://127.0.0.1:9"

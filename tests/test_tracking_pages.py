@@ -5,8 +5,8 @@ import json
 from mlflow import MlflowClient
 from test_tracking import begin, record, store, track, train, trial_runs
 
-from tuner.orchestration.record import DONE, Record
-from tuner.tracking_pages import RANKED, experiment_tags, links, with_ranked
+from tuner.results.record import DONE, Record
+from tuner.tracking.views import RANKED, experiment_tags, links, with_ranked
 
 __all__ = ["record", "store"]  # fixtures
 

@@ -30,21 +30,21 @@ from ray.tune.search.optuna import OptunaSearch
 from searching import Searches, TrialProcesses, local_ray, next_session, runs_of
 
 from search_spaces import SPACES, Float, Space
-from tuner import tracking as tracking_module
-from tuner.arguments import yaml_text
+from tuner.config.command_line import yaml_text
 from tuner.orchestration.gpu_share import gpu_fraction
-from tuner.orchestration.plan import Budget, SearchPlan, winner
-from tuner.orchestration.record import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Record
-from tuner.orchestration.sampler import Sampler
+from tuner.orchestration.planned_search import PlannedSearch
 from tuner.orchestration.schedulers import (
     FAILURE,
     OUT_OF_MEMORY,
     RecordedScheduler,
     build_scheduler,
 )
-from tuner.orchestration.search_algorithm import PlannedSearch
-from tuner.storage import Storage
-from tuner.tracking import Tracking
+from tuner.planning.plan import Budget, SearchPlan, winner
+from tuner.planning.sampler import Sampler
+from tuner.results.record import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Record
+from tuner.storage.folder import Storage
+from tuner.tracking import mirror as tracking_module
+from tuner.tracking.mirror import Tracking
 
 METRIC = "val_accuracy"
 WEIGHT = Space(method="itrd", params=(Float("weight", 0.0, 1.0, grid=(0.0, 1.0), published=0.5),))
@@ -491,12 +491,12 @@ def test_trap_09_processes_that_open_a_fresh_store_together_all_succeed(tmp_path
     code = f"""
 import sys, time
 from pathlib import Path
-from tuner.orchestration.environment import prepare
+from tuner.config.environment import prepare
 prepare()
 import mlflow
-from tuner.orchestration.record import DONE, Record
-from tuner.storage import Storage
-from tuner.tracking import Tracking
+from tuner.results.record import DONE, Record
+from tuner.storage.folder import Storage
+from tuner.tracking.mirror import Tracking
 
 name, folder = sys.argv[1], Path({str(tmp_path)!r})
 (folder / f"{{name}}.ready").touch()

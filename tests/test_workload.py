@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from models import UnknownModel
-from tuner.errors import RequestError
-from tuner.presets import PRESETS
-from tuner.request import SearchRequest, WorkloadRequest
-from tuner.workload import Workload, resolve
+from tuner.config.options import SearchRequest, WorkloadRequest
+from tuner.config.presets import PRESETS
+from tuner.config.workload import Workload, resolve
+from tuner.text.errors import RequestError
 
 
 def workload(**given) -> Workload:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tuner.arguments import Parser, Request, parser_for, read_request
-from tuner.commands import run_command
-from tuner.errors import RequestError
-from tuner.pace import Milestones, left_text, seconds_left
-from tuner.request import CacheRequest, FillRequest, PruneRequest, SearchRequest
+from tuner.config.command import run_command
+from tuner.config.command_line import Parser, Request, parser_for, read_request
+from tuner.config.options import CacheRequest, FillRequest, PruneRequest, SearchRequest
+from tuner.text.errors import RequestError
+from tuner.text.time_left import Milestones, left_text, seconds_left
 
 if TYPE_CHECKING:
     from tuner.teacher_cache.maintenance import KeptEntry, KeptOutput
@@ -53,9 +53,9 @@ def _list(arguments: list[str], prog: str, description: str) -> int:
     from rich.markup import escape
     from rich.table import Table
 
+    from tuner.config.workload import absolute
     from tuner.teacher_cache.maintenance import read_entries
     from tuner.teacher_cache.store import cache_folder
-    from tuner.workload import absolute
 
     root = cache_folder(absolute(request.data_dir))
     entries = read_entries(root)
@@ -112,10 +112,10 @@ def _check(arguments: list[str], prog: str, description: str) -> int:
 
     from rich.filesize import decimal
 
-    from tuner.reports.formatting import count_text
+    from tuner.config.workload import absolute
     from tuner.teacher_cache.maintenance import check_pieces, read_entries, remove_stale
     from tuner.teacher_cache.store import cache_folder
-    from tuner.workload import absolute
+    from tuner.text.formatting import count_text
 
     root = cache_folder(absolute(request.data_dir))
     total = sum(entry.num_bytes for entry in read_entries(root))
@@ -149,9 +149,9 @@ def _prune(arguments: list[str], prog: str, description: str) -> int:
 
     from rich.filesize import decimal
 
+    from tuner.config.workload import absolute
     from tuner.teacher_cache.maintenance import prune
     from tuner.teacher_cache.store import cache_folder, window_folder
-    from tuner.workload import absolute
 
     roots = [cache_folder(absolute(request.data_dir))]
     if request.all:
@@ -179,10 +179,10 @@ def _fill(arguments: list[str], prog: str, description: str) -> int:
     parser = parser_for(FillRequest, prog, description)
     request = read_request(FillRequest, vars(parser.parse_args(arguments)))
 
-    from tuner.dry_run import print_outputs
     from tuner.orchestration.fill import fill
-    from tuner.orchestration.prepare import plan_search
+    from tuner.planning.search import plan_search
     from tuner.teacher_cache.store import cache_folder
+    from tuner.terminal.dry_run import print_outputs
 
     search = plan_search(SearchRequest(**request.model_dump()))
     with _progress("filling") as tell:

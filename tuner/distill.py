@@ -3,10 +3,10 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tuner.arguments import parser_for, read_request
-from tuner.commands import output_file, print_epoch, run_command
-from tuner.errors import RequestError
-from tuner.request import DistillRequest
+from tuner.config.command import output_file, print_epoch, run_command
+from tuner.config.command_line import parser_for, read_request
+from tuner.config.options import DistillRequest
+from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
     from losses import DistillationLoss
@@ -21,11 +21,11 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
     parser = parser_for(DistillRequest, prog, "Trains a student with one setting.")
     request = read_request(DistillRequest, vars(parser.parse_args(arguments)))
 
-    from tuner.distillation import DivergedError
-    from tuner.storage import Storage
-    from tuner.teacher import write_teacher
-    from tuner.training import distill
-    from tuner.workload import Workload, resolve
+    from tuner.config.workload import Workload, resolve
+    from tuner.storage.folder import Storage
+    from tuner.training.distillation import DivergedError
+    from tuner.training.in_process import distill
+    from tuner.training.teachers import write_teacher
 
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     method, setting = _method(request, workload.epochs)
@@ -50,7 +50,7 @@ def _method(
     from losses import Plain
     from search_spaces import SPACES, load_space
     from search_spaces.parameters import suggestion
-    from tuner.method import method_of
+    from tuner.config.method import method_of
 
     if request.method == "plain" and request.space is None:
         if request.set:

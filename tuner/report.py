@@ -6,13 +6,13 @@
 import sys
 from typing import TYPE_CHECKING
 
-from tuner.arguments import Parser
-from tuner.commands import run_command
-from tuner.errors import RequestError
+from tuner.config.command import run_command
+from tuner.config.command_line import Parser
+from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
     from tuner.reports.searches import Searched
-    from tuner.storage import Storage
+    from tuner.storage.folder import Storage
 
 LONGEST_NAME = 100  # characters; of a folder
 
@@ -37,7 +37,7 @@ def _report(arguments: list[str] | None, prog: str) -> int:
     parser.add_argument("--name", dest="own_name", help="folder of a comparison of several names")
     options = parser.parse_args(arguments)
 
-    from tuner.storage import Storage
+    from tuner.storage.folder import Storage
 
     runs = Storage(options.runs_dir)
     if len(options.name) > 1:
@@ -50,8 +50,8 @@ def _report(arguments: list[str] | None, prog: str) -> int:
 
 
 def _rebuild(runs: "Storage", name: str) -> str:
-    from tuner.resuming import is_reproduction
-    from tuner.storage import COMPARISON_FILE, existing
+    from tuner.config.run_folder import is_reproduction
+    from tuner.storage.folder import COMPARISON_FILE, existing
 
     storage = existing(runs, name)
     if is_reproduction(storage):
@@ -59,12 +59,12 @@ def _rebuild(runs: "Storage", name: str) -> str:
 
         return rebuild_artefact(name, runs)
     if storage.exists(COMPARISON_FILE):
-        from tuner.comparison import rebuild_report
+        from tuner.driver.comparison import rebuild_report
 
         return rebuild_report(name, runs)
-    from tuner.orchestration.record import Record
     from tuner.reports.search_page import write_report
-    from tuner.reports.tables import write_tables
+    from tuner.results.record import Record
+    from tuner.results.tables import write_tables
 
     # The journal may know more than the tables of a search that was killed.
     if storage.exists("journal.jsonl"):
@@ -73,10 +73,10 @@ def _rebuild(runs: "Storage", name: str) -> str:
 
 
 def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
-    from tuner.orchestration.prepare import check_name
+    from tuner.planning.search import check_name
     from tuner.reports.page import REPORT_FILE
     from tuner.reports.searches_page import write_searches_report
-    from tuner.storage import SEARCH_FILE
+    from tuner.storage.folder import SEARCH_FILE
 
     searches = [search for name in names for search in _searches(runs, name)]
     for search in searches:
@@ -98,12 +98,12 @@ def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
 
 def _searches(runs: "Storage", name: str) -> list["Searched"]:
     """The search of this name; of a comparison of methods, all its searches that have begun."""
-    from tuner.orchestration.record import Record
-    from tuner.progress import begun_searches
+    from tuner.config.run_folder import is_reproduction
     from tuner.reports.search_page import read_request_of
     from tuner.reports.searches import Searched
-    from tuner.reports.tables import read_tables
-    from tuner.resuming import is_reproduction
+    from tuner.results.record import Record
+    from tuner.results.tables import read_tables
+    from tuner.terminal.progress import begun_searches
 
     if is_reproduction(runs.sub(name.partition("/")[0])):
         raise RequestError(

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Printed
 
-from tuner.arguments import parser_for, read_request
-from tuner.commands import run_command
-from tuner.errors import RequestError
-from tuner.request import ReproduceRequest
+from tuner.config.command import run_command
+from tuner.config.command_line import parser_for, read_request
+from tuner.config.options import ReproduceRequest
+from tuner.text.errors import RequestError
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.reproduce") -> int:
@@ -55,9 +55,10 @@ def _command(arguments: list[str] | None, prog: str) -> int:
 
 
 def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
-    from tuner.conclusion import print_interrupted
+    from tuner.config.run_folder import reproduce_command
+    from tuner.driver.conclusion import print_interrupted
     from tuner.reproductions import EXPERIMENTS
-    from tuner.reproductions.dry_run import print_plan
+    from tuner.reproductions.forecast import print_plan
     from tuner.reproductions.page import write_report
     from tuner.reproductions.planning import plan_reproduction
     from tuner.reproductions.publishing import print_hint, publish
@@ -69,8 +70,7 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
         run_reproduction,
     )
     from tuner.reproductions.terminal import print_document, print_limits
-    from tuner.resuming import reproduce_command
-    from tuner.storage import SEARCH_FILE
+    from tuner.storage.folder import SEARCH_FILE
 
     reproduction = plan_reproduction(EXPERIMENTS[request.reproduction], request)
     reproduction, left_out = fitting(reproduction)

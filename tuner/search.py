@@ -4,14 +4,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tuner.arguments import parse_yaml, parser_for, read_request, read_yaml
-from tuner.commands import run_command
-from tuner.errors import RequestError
-from tuner.request import OPERATIONAL, SearchRequest
+from tuner.config.command import run_command
+from tuner.config.command_line import parse_yaml, parser_for, read_request, read_yaml
+from tuner.config.options import OPERATIONAL, SearchRequest
+from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
-    from tuner.orchestration.prepare import Search
-    from tuner.storage import Storage
+    from tuner.planning.search import Search
+    from tuner.storage.folder import Storage
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.search") -> int:
@@ -39,11 +39,11 @@ def _search(given: dict[str, Any], mode: str) -> int:
     resume, dry_run = given.pop("resume", None), given.pop("dry_run", False)
     request = _resumed_request(resume, given) if resume else read_request(SearchRequest, given)
 
-    from tuner.comparison import is_comparison, plan_comparison, run_comparison
-    from tuner.conclusion import conclude, print_interrupted, resume_command
-    from tuner.dry_run import print_plan, print_searches
-    from tuner.orchestration.prepare import plan_search
-    from tuner.session import run_watched
+    from tuner.driver.comparison import is_comparison, plan_comparison, run_comparison
+    from tuner.driver.conclusion import conclude, print_interrupted, resume_command
+    from tuner.driver.session import run_watched
+    from tuner.planning.search import plan_search
+    from tuner.terminal.dry_run import print_plan, print_searches
 
     if is_comparison(request):
         comparison = plan_comparison(request)
@@ -68,9 +68,9 @@ def _print_estimates(searches: "Sequence[Search]") -> None:
     """How long searches would take on the cluster that they name, if they name one."""
     if searches[0].request.address is None:
         return
-    from tuner.dry_run import print_estimate
     from tuner.orchestration.cluster import ray_for
     from tuner.orchestration.estimate import estimate
+    from tuner.terminal.dry_run import print_estimate
 
     with ray_for(searches[0]):
         for search in searches:
@@ -79,7 +79,7 @@ def _print_estimates(searches: "Sequence[Search]") -> None:
 
 def _refuse_reproduction(runs: "Storage", name: str) -> None:
     """Raises RequestError for a reproduction, and for one of its pairs: its plan is fixed."""
-    from tuner.resuming import is_reproduction, reproduce_command
+    from tuner.config.run_folder import is_reproduction, reproduce_command
 
     storage = runs.sub(name.partition("/")[0])
     if is_reproduction(storage):
@@ -90,7 +90,7 @@ def _refuse_reproduction(runs: "Storage", name: str) -> None:
 
 def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     """The request that the search began with. Raises RequestError where `given` differs."""
-    from tuner.storage import SEARCH_FILE, Storage, existing
+    from tuner.storage.folder import SEARCH_FILE, Storage, existing
 
     config = given.get("config")
     options = (read_yaml(config) if config else {}) | given
@@ -99,8 +99,8 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     storage = existing(runs, name)
     _refuse_reproduction(runs, name)
     from search_spaces import SpaceError
-    from tuner.comparison import is_comparison, plan_comparison
-    from tuner.orchestration.prepare import plan_search
+    from tuner.driver.comparison import is_comparison, plan_comparison
+    from tuner.planning.search import plan_search
 
     def resolve(request: SearchRequest) -> SearchRequest:
         return (plan_comparison if is_comparison(request) else plan_search)(request).request

@@ -4,11 +4,11 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from tuner.arguments import Parser
-from tuner.commands import run_command
+from tuner.config.command import run_command
+from tuner.config.command_line import Parser
 
 if TYPE_CHECKING:
-    from tuner.progress import Progress
+    from tuner.terminal.progress import Progress
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.status") -> int:
@@ -23,7 +23,7 @@ def _status(arguments: list[str] | None, prog: str) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a search")
     options = parser.parse_args(arguments)
 
-    from tuner.progress import begun_searches, read_progress
+    from tuner.terminal.progress import begun_searches, read_progress
 
     searches = begun_searches(options.name, options.runs_dir)
     if not searches and not options.json:

@@ -4,15 +4,15 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tuner.arguments import Parser
-from tuner.commands import run_command
-from tuner.errors import RequestError
+from tuner.config.command import run_command
+from tuner.config.command_line import Parser
+from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from tuner.orchestration.presence import Driver
-    from tuner.storage import Storage
+    from tuner.results.heartbeat import Driver
+    from tuner.storage.folder import Storage
 
 PATIENCE_SECONDS = 120.0  # of a driver that waits for the end of its trials' epochs
 NEXT_SECONDS = 60.0  # between two searches of a comparison
@@ -31,8 +31,8 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
     parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
     options = parser.parse_args(arguments)
 
-    from tuner.orchestration.presence import STOP_FILE, is_alive, read_driver
-    from tuner.progress import begun_searches
+    from tuner.results.heartbeat import STOP_FILE, is_alive, read_driver
+    from tuner.terminal.progress import begun_searches
 
     drivers = ((sub, read_driver(sub)) for sub in begun_searches(options.name, options.runs_dir))
     running = ((sub, d) for sub, d in drivers if d is not None and is_alive(sub, d, tell=_tell))
@@ -64,8 +64,8 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
 
 def _going_on(options: "Namespace") -> str:
     """What a person types."""
-    from tuner.resuming import is_reproduction, reproduce_command
-    from tuner.storage import Storage
+    from tuner.config.run_folder import is_reproduction, reproduce_command
+    from tuner.storage.folder import Storage
 
     storage = Storage(options.runs_dir).sub(options.name)
     if is_reproduction(storage):
@@ -75,7 +75,7 @@ def _going_on(options: "Namespace") -> str:
 
 def _wait_for_outcome(storage: "Storage") -> str:
     """How a driver that was told to stop ended; "" if it has not in time."""
-    from tuner.orchestration.presence import read_driver
+    from tuner.results.heartbeat import read_driver
 
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -88,9 +88,9 @@ def _wait_for_outcome(storage: "Storage") -> str:
 
 def _next_search(name: str, runs_dir: str, last: "Driver") -> "tuple[Storage, Driver] | None":
     """What a comparison's driver goes on with, some time after the end of one of its searches."""
-    from tuner.orchestration.presence import read_driver
-    from tuner.progress import begun_searches
-    from tuner.storage import COMPARISON_FILE, Storage
+    from tuner.results.heartbeat import read_driver
+    from tuner.storage.folder import COMPARISON_FILE, Storage
+    from tuner.terminal.progress import begun_searches
 
     if not Storage(runs_dir).sub(name).exists(COMPARISON_FILE):
         return None

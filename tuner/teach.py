@@ -4,9 +4,9 @@ import hashlib
 import sys
 from pathlib import Path
 
-from tuner.arguments import parser_for, read_request
-from tuner.commands import output_file, print_epoch, run_command
-from tuner.request import TeachRequest
+from tuner.config.command import output_file, print_epoch, run_command
+from tuner.config.command_line import parser_for, read_request
+from tuner.config.options import TeachRequest
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.teach") -> int:
@@ -19,11 +19,11 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     request = read_request(TeachRequest, vars(parser.parse_args(arguments)))
 
     import models
-    from tuner.distillation import DivergedError, evaluate
-    from tuner.storage import Storage
-    from tuner.teacher import find_teacher, kept_teacher, write_teacher
-    from tuner.training import default_device, train_teacher
-    from tuner.workload import Workload, open_data, resolve
+    from tuner.config.workload import Workload, open_data, resolve
+    from tuner.storage.folder import Storage
+    from tuner.training.distillation import DivergedError, evaluate
+    from tuner.training.in_process import default_device, train_teacher
+    from tuner.training.teachers import find_teacher, kept_teacher, write_teacher
 
     output = output_file(request.output) if request.output else None
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))

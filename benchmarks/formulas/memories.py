@@ -10,8 +10,8 @@ from torch import Tensor
 from losses import Batch
 from losses.crcd import CRCD
 from losses.crd import CRD
-from losses.memory_bank import MemoryBanks
-from losses.nce import NCE
+from losses.parts.memory_bank import MemoryBanks
+from losses.parts.nce import NCE
 from losses.wcord import WCoRD
 from models import Outputs
 

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from losses import Batch
-from losses.critics import Convolve
 from losses.mimkd import MIMKD, shifted
+from losses.parts.critics import Convolve
 from models import Outputs
 
 

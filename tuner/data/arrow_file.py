@@ -17,7 +17,7 @@ import pyarrow as pa
 from tuner.data.dataset import Channels, Dataset
 from tuner.data.image_files import ImageFiles
 from tuner.data.sources.raw_data import RawData
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 FORMAT_VERSION = 1
 _METADATA_KEY = b"tuner.data"

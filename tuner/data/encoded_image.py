@@ -4,7 +4,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

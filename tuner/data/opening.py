@@ -12,7 +12,7 @@ from pathlib import Path
 from tuner.data.arrow_file import FORMAT_VERSION, read_dataset, write_dataset
 from tuner.data.dataset import Dataset
 from tuner.data.sources import Source, find_source
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 logger = logging.getLogger(__name__)
 

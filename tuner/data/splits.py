@@ -6,7 +6,7 @@ import numpy as np
 
 from tuner.data.dataset import Dataset
 from tuner.data.stratification import stratified_order
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 _VALIDATION_STREAM, _LIMIT_STREAM = 1, 2  # independent draws from one seed
 _MIN_VALIDATION_PER_CLASS = 10  # with a limit; fewer would rank trials by noise

@@ -12,11 +12,11 @@ import losses
 import models
 import search_spaces
 import tuner
-from tuner.errors import RequestError
-from tuner.orchestration.environment import settings_of_workers
-from tuner.orchestration.prepare import machine_resources
-from tuner.orchestration.task import Task
-from tuner.request import SearchRequest
+from tuner.config.environment import settings_of_workers
+from tuner.config.options import SearchRequest
+from tuner.planning.search import machine_resources
+from tuner.planning.task import Task
+from tuner.text.errors import RequestError
 
 Result = TypeVar("Result")
 Measuring = Callable[[Callable[[], Any]], Any]  # calls a function on a machine that trains

@@ -10,17 +10,17 @@ import torch
 
 import models
 from losses import DistillationLoss, Plain
+from tuner.config.workload import Workload, open_data
 from tuner.data import num_batches
-from tuner.distillation import EVALUATION_BATCH_SIZE, Distillation, frozen
-from tuner.execution import FLOAT32, device_for
 from tuner.orchestration.cluster import ray_for, where_trials_run, with_gpu_share
 from tuner.orchestration.measurements import plan_for, with_threads
 from tuner.orchestration.preflight import check_machines
-from tuner.orchestration.prepare import Search, check_resources, fit
 from tuner.orchestration.schedulers import REDUCTION_FACTOR, grace_period
-from tuner.teacher import find_teacher, teacher_of, weights_digest
+from tuner.planning.search import Search, check_resources, fit
 from tuner.teacher_cache import OutputsPlan
-from tuner.workload import Workload, open_data
+from tuner.training.distillation import EVALUATION_BATCH_SIZE, Distillation, frozen
+from tuner.training.precision import FLOAT32, device_for
+from tuner.training.teachers import find_teacher, teacher_of, weights_digest
 
 PROBED_STEPS = 5
 

@@ -9,17 +9,17 @@ import torch
 from torch import nn
 
 import models
+from tuner.config.workload import Workload, open_data
 from tuner.data import Dataset
-from tuner.distillation import frozen
-from tuner.errors import RequestError
-from tuner.execution import device_for
 from tuner.orchestration.cluster import ray_for, where_trials_run
 from tuner.orchestration.measurements import plan_for
-from tuner.orchestration.prepare import Search, check_resources, fit
-from tuner.teacher import find_teacher, teacher_of, weights_digest
+from tuner.planning.search import Search, check_resources, fit
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.stored_pass import StoredPass
-from tuner.workload import Workload, open_data
+from tuner.text.errors import RequestError
+from tuner.training.distillation import frozen
+from tuner.training.precision import device_for
+from tuner.training.teachers import find_teacher, teacher_of, weights_digest
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import torch
 import models
 from losses import DistillationLoss
 from search_spaces import Setting
-from tuner.distillation import Distillation, frozen
-from tuner.execution import FLOAT32
-from tuner.teacher import teacher_of
-from tuner.workload import Workload, open_data
+from tuner.config.workload import Workload, open_data
+from tuner.training.distillation import Distillation, frozen
+from tuner.training.precision import FLOAT32
+from tuner.training.teachers import teacher_of
 
 # What the CUDA context of another process takes, which no allocator sees.
 CONTEXT_BYTES = 600 * 2**20

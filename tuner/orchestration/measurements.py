@@ -7,11 +7,10 @@ import torch
 
 import models
 from models import shapes_of
+from tuner.config.workload import open_data
 from tuner.data import Dataset, num_batches
-from tuner.distillation import seeded
-from tuner.execution import Execution, choose_execution, device_for
 from tuner.orchestration.cluster import Measuring
-from tuner.orchestration.task import Needs, Task
+from tuner.planning.task import Needs, Task
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.planner import (
     Demand,
@@ -22,7 +21,8 @@ from tuner.teacher_cache.planner import (
     plan_outputs,
 )
 from tuner.teacher_cache.store import cache_folder, describe_entry, entry_key
-from tuner.workload import open_data
+from tuner.training.distillation import seeded
+from tuner.training.precision import Execution, choose_execution, device_for
 
 
 def plan_for(

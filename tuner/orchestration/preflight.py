@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from tuner.config.method import code_of
+from tuner.config.workload import Workload, open_data
 from tuner.data import Dataset
-from tuner.errors import RequestError
-from tuner.method import code_of
 from tuner.orchestration.cluster import on_machines
-from tuner.orchestration.prepare import fit
-from tuner.orchestration.task import Task
-from tuner.storage import Storage
-from tuner.workload import Workload, open_data
+from tuner.planning.search import fit
+from tuner.planning.task import Task
+from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError
 
 # What a trial's numbers depend on.
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pyarrow")

@@ -19,8 +19,8 @@ from ray.tune.schedulers import (
 
 from search_spaces import Choice, Fixed, Space
 from search_spaces.parameters import Parameter, Value
-from tuner.orchestration.record import DONE, FAILED, SEARCH, STOPPED, Record, Setting, Trial
-from tuner.patient_storage import LostStorageError
+from tuner.results.record import DONE, FAILED, SEARCH, STOPPED, Record, Setting, Trial
+from tuner.storage.retrying import LostStorageError
 
 FAILURE = "failed"  # in a result: why the trial cannot go on
 NOTES = "notes"  # in a result: what a person should know

@@ -19,18 +19,24 @@ from ray import tune
 from torch import nn
 
 from losses import LossError
-from tuner.checkpoint import DamagedCheckpointError
+from tuner.config.method import code_of, method_named
+from tuner.config.workload import Workload, open_data
 from tuner.data import Dataset, Splits, UnreadableImageError
-from tuner.distillation import Distillation, DivergedError, Metrics
-from tuner.execution import FLOAT32, Execution, device_for
-from tuner.method import code_of, method_named
-from tuner.orchestration.record import FINAL, SEARCH, TEACHER
 from tuner.orchestration.schedulers import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
-from tuner.patient_storage import LostStorageError, PatientStorage
-from tuner.storage import Storage
-from tuner.teacher import TEACHER_FILE, read_digest, read_teacher, teacher_of, write_teacher
+from tuner.results.record import FINAL, SEARCH, TEACHER
+from tuner.storage.checkpoint import DamagedCheckpointError
+from tuner.storage.folder import Storage
+from tuner.storage.retrying import LostStorageError, PatientStorage
 from tuner.teacher_cache import OutputsPlan, Teacher
-from tuner.workload import Workload, open_data
+from tuner.training.distillation import Distillation, DivergedError, Metrics
+from tuner.training.precision import FLOAT32, Execution, device_for
+from tuner.training.teachers import (
+    TEACHER_FILE,
+    read_digest,
+    read_teacher,
+    teacher_of,
+    write_teacher,
+)
 
 Result = TypeVar("Result")
 

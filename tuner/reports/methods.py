@@ -8,8 +8,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tuner.orchestration.record import FINAL, SEARCH, Record, Setting, Trial
-from tuner.reports.comparison import (
+from tuner.reports.settings import (
     SELECTED_ON_TEST,
     Accuracy,
     Difference,
@@ -18,7 +17,8 @@ from tuner.reports.comparison import (
     num_pairs,
     sentence,
 )
-from tuner.reports.tables import seconds_of
+from tuner.results.record import FINAL, SEARCH, Record, Setting, Trial
+from tuner.results.tables import seconds_of
 
 PLAIN = "plain"
 

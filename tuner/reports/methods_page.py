@@ -7,10 +7,9 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tuner.orchestration.record import Record
+from tuner.config.options import SearchRequest
 from tuner.reports.document import Document, Facts, Table
-from tuner.reports.figures import final_accuracies
-from tuner.reports.formatting import count_text, setting_text
+from tuner.reports.hyperparameter_figures import final_accuracies
 from tuner.reports.methods import (
     PLAIN,
     MethodRow,
@@ -23,8 +22,9 @@ from tuner.reports.methods_table import COLUMNS, row_texts
 from tuner.reports.page import REPORT_FILE, write_document
 from tuner.reports.search_page import ON_TEST_LABEL, numbers_of
 from tuner.reports.summary import workload_text
-from tuner.request import SearchRequest
-from tuner.storage import Storage
+from tuner.results.record import Record
+from tuner.storage.folder import Storage
+from tuner.text.formatting import count_text, setting_text
 
 METHODS_FILE = "methods.parquet"
 

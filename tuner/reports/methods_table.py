@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tuner.reports.formatting import NOTHING, accuracy_text, difference_text, setting_text
 from tuner.reports.methods import MethodRow
+from tuner.text.formatting import NOTHING, accuracy_text, difference_text, setting_text
 
 COLUMNS = ("method", "setting", "validation (%)", "test (%)", "− plain", "− best", "cost")
 WIDE = 118  # characters that the table takes with its settings

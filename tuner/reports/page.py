@@ -17,8 +17,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
 from tuner.reports.document import Document, Facts, Figure, Table
-from tuner.reports.drawing import FAINT, GRID, INK, PAPER, style
-from tuner.storage import Storage
+from tuner.reports.figure_style import FAINT, GRID, INK, PAPER, style
+from tuner.storage.folder import Storage
 
 REPORT_FILE = "report.html"
 FIGURES, TABLES = "figures", "tables"  # folders beside it

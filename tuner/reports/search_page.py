@@ -9,14 +9,19 @@ from typing import Any
 import pyarrow as pa
 
 from search_spaces import Space, SpaceError, load_space
-from tuner.arguments import parse_yaml
-from tuner.errors import RequestError
-from tuner.orchestration.plan import winner
-from tuner.orchestration.record import FAILED, FINAL, SEARCH, Record, Setting, Trial
-from tuner.reports import figures
-from tuner.reports.comparison import Row, compare
+from tuner.config.command_line import parse_yaml
+from tuner.planning.plan import winner
+from tuner.reports import hyperparameter_figures as figures
 from tuner.reports.document import Document, Facts, Figure, Table, Text
-from tuner.reports.formatting import (
+from tuner.reports.page import write_document
+from tuner.reports.settings import Row, compare
+from tuner.reports.study import study_of
+from tuner.reports.summary import axis_of, findings, is_interrupted, metric_of, workload_text
+from tuner.results.record import FAILED, FINAL, SEARCH, Record, Setting, Trial
+from tuner.results.tables import read_tables, seconds_of, trials_table
+from tuner.storage.folder import SEARCH_FILE, Storage
+from tuner.text.errors import RequestError
+from tuner.text.formatting import (
     NOTHING,
     accuracy_text,
     difference_text,
@@ -25,12 +30,7 @@ from tuner.reports.formatting import (
     setting_text,
     value_text,
 )
-from tuner.reports.page import write_document
-from tuner.reports.study import study_of
-from tuner.reports.summary import axis_of, findings, is_interrupted, metric_of, workload_text
-from tuner.reports.tables import read_tables, seconds_of, trials_table
-from tuner.secrets import without_secrets
-from tuner.storage import SEARCH_FILE, Storage
+from tuner.text.secrets import without_secrets
 
 ON_TEST_LABEL = (
     "Settings were selected on the test set (the papers' protocol). Accuracies on it are"

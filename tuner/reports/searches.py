@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.orchestration.record import FINAL, Record, Setting, Trial
-from tuner.reports.comparison import (
+from tuner.reports.methods import PLAIN, chosen, shown_setting
+from tuner.reports.settings import (
     SELECTED_ON_TEST,
     Accuracy,
     Difference,
@@ -18,7 +18,7 @@ from tuner.reports.comparison import (
     num_pairs,
     sentence,
 )
-from tuner.reports.methods import PLAIN, chosen, shown_setting
+from tuner.results.record import FINAL, Record, Setting, Trial
 
 # What has to be the same for trainings of equal seed to be pairs, and what it is called.
 PAIRED_BY = {

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Setting, Space
 from search_spaces.parameters import text_of
-from tuner.orchestration.record import FAILED, RUNNING, SEARCH, Record, Trial
+from tuner.results.record import FAILED, RUNNING, SEARCH, Record, Trial
 
 
 def study_of(record: Record, space: Space, metric: str) -> optuna.Study:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tuner.orchestration.record import FAILED, FINAL, RUNNING, SEARCH, STOPPED, Record, Trial
-from tuner.reports.comparison import Row, verdict
-from tuner.reports.formatting import count_text, duration_text, setting_text, value_text
-from tuner.reports.tables import seconds_of
+from tuner.reports.settings import Row, verdict
+from tuner.results.record import FAILED, FINAL, RUNNING, SEARCH, STOPPED, Record, Trial
+from tuner.results.tables import seconds_of
+from tuner.text.formatting import count_text, duration_text, setting_text, value_text
 
 
 def metric_of(request: dict[str, Any]) -> str:

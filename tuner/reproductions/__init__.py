@@ -1,7 +1,7 @@
 """The papers' tables and figures: `tuner reproduce NAME`. A declaration each, found by name."""
 
-from tuner.reproductions import crd, itrd, mimkd
 from tuner.reproductions.experiment import Experiment
+from tuner.reproductions.papers import crd, itrd, mimkd
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment

@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tuner.errors import RequestError
+from tuner.config.run_folder import reproduce_command
 from tuner.orchestration.cluster import where_trials_run
 from tuner.reproductions.planning import Reproduction
-from tuner.resuming import reproduce_command
+from tuner.text.errors import RequestError
 
 FOLDER = "measured"
 Measured = dict[str, Any]  # as JSON has it

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from search_spaces import Setting
-from tuner.orchestration.record import FAILED
+from tuner.config.run_folder import reproduce_command
+from tuner.config.workload import Workload
 from tuner.reports.document import Document, Facts, Table, Text
-from tuner.reports.formatting import count_text, duration_text, setting_text
 from tuner.reports.page import write_document
-from tuner.reports.tables import seconds_of
 from tuner.reproductions.planning import drops_of
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
-from tuner.resuming import reproduce_command
-from tuner.workload import Workload
+from tuner.results.record import FAILED
+from tuner.results.tables import seconds_of
+from tuner.text.formatting import count_text, duration_text, setting_text
 
 MOST_SETTINGS = 40  # that a page lists
 

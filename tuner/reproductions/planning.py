@@ -13,18 +13,18 @@ import models
 from losses import LOSSES
 from search_spaces import Setting, SpaceError, load_space, plain
 from search_spaces.parameters import list_of, suggestion, text_of
-from tuner.errors import RequestError
-from tuner.orchestration.plan import Training
-from tuner.orchestration.prepare import check_name
-from tuner.orchestration.task import FixedTask
-from tuner.presets import find_preset, preset_for
-from tuner.reports.formatting import count_text
+from tuner.config.options import OPERATIONAL, ReproduceRequest, RunRequest, SearchRequest
+from tuner.config.presets import find_preset, preset_for
+from tuner.config.workload import Workload, resolve
+from tuner.planning.plan import Training
+from tuner.planning.search import check_name
+from tuner.planning.task import FixedTask
 from tuner.reproductions.experiment import Arm, Experiment, Pair
-from tuner.request import OPERATIONAL, ReproduceRequest, RunRequest, SearchRequest
-from tuner.secrets import has_secret
-from tuner.storage import Storage
-from tuner.tracking import default_tracking_uri
-from tuner.workload import Workload, resolve
+from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError
+from tuner.text.formatting import count_text
+from tuner.text.secrets import has_secret
+from tuner.tracking.mirror import default_tracking_uri
 
 WORKLOAD = set(Workload.__dataclass_fields__)
 

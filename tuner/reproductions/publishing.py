@@ -3,12 +3,12 @@
 from rich.console import Console
 from rich.markup import escape
 
-from tuner.conclusion import mlflow_hint
+from tuner.driver.conclusion import mlflow_hint
 from tuner.reports.document import Document
 from tuner.reports.page import report_files
 from tuner.reproductions.results import Results
-from tuner.storage import SEARCH_FILE
-from tuner.tracking import Tracking
+from tuner.storage.folder import SEARCH_FILE
+from tuner.tracking.mirror import Tracking
 
 
 def publish(results: Results, tracking: Tracking, document: Document) -> str:

@@ -2,18 +2,18 @@
 
 import json
 
-from tuner.arguments import parse_yaml, read_request
-from tuner.errors import RequestError
-from tuner.orchestration.record import Record
+from tuner.config.command_line import parse_yaml, read_request
+from tuner.config.options import ReproduceRequest
+from tuner.config.run_folder import reproduce_command
 from tuner.reproductions import EXPERIMENTS
 from tuner.reproductions.measuring import Measurer
 from tuner.reproductions.page import write_report
 from tuner.reproductions.planning import plan_reproduction
 from tuner.reproductions.results import results_of
 from tuner.reproductions.running import LEFT_OUT_FILE, without
-from tuner.request import ReproduceRequest
-from tuner.resuming import reproduce_command
-from tuner.storage import SEARCH_FILE, Storage
+from tuner.results.record import Record
+from tuner.storage.folder import SEARCH_FILE, Storage
+from tuner.text.errors import RequestError
 
 
 def rebuild_report(name: str, runs: Storage) -> str:

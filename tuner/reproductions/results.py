@@ -5,17 +5,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from tuner.distillation import evaluate
-from tuner.orchestration.record import DONE, FINAL, TEACHER, Record, Trial
-from tuner.orchestration.task import FixedTask
-from tuner.reports.comparison import Accuracy, Difference, accuracy_of, difference
+from tuner.config.workload import Workload, open_data
+from tuner.planning.task import FixedTask
+from tuner.reports.settings import Accuracy, Difference, accuracy_of, difference
 from tuner.reproductions.experiment import Arm, Experiment, Pair
 from tuner.reproductions.measuring import Measured, Measurer, NotMeasuredError
 from tuner.reproductions.planning import Reproduction
-from tuner.storage import Storage
-from tuner.teacher import read_teacher
-from tuner.training import default_device
-from tuner.workload import Workload, open_data
+from tuner.results.record import DONE, FINAL, TEACHER, Record, Trial
+from tuner.storage.folder import Storage
+from tuner.training.distillation import evaluate
+from tuner.training.in_process import default_device
+from tuner.training.teachers import read_teacher
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from models import identity
 from tuner.data import Views
-from tuner.storage import Storage
+from tuner.storage.folder import Storage
 from tuner.teacher_cache.claim import claimed
 from tuner.teacher_cache.piece import (
     FORMAT_VERSION,

@@ -12,7 +12,7 @@ from tuner.data.sources.parquet import ParquetFolder
 from tuner.data.sources.raw_data import RawData, Source
 from tuner.data.sources.stl10 import Stl10
 from tuner.data.sources.tiny_imagenet import TinyImageNet
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 NAMED_SOURCES = ("cifar10", "cifar100", "digits")
 FOLDER_SOURCES: dict[str, Callable[[Path], Source]] = {

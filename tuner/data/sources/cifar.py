@@ -7,7 +7,7 @@ import numpy as np
 
 from tuner.data.sources.decoding import resize_images
 from tuner.data.sources.raw_data import RawData
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 # The CRD framework's constants, so that its published teachers see what they learnt on.
 _MEAN_AND_STD = {"cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))}

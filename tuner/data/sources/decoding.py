@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tuner.data.encoded_image import decoded
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

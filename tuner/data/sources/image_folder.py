@@ -6,7 +6,7 @@ import numpy as np
 
 from tuner.data.sources.decoding import decode_images
 from tuner.data.sources.raw_data import RawData, describe_files
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 

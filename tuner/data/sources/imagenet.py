@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tuner.data.image_files import ImageFiles
 from tuner.data.sources.raw_data import RawData, describe_files
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 DEFAULT_SIZE = 224
 _SUFFIXES = (".jpeg", ".jpg", ".png")

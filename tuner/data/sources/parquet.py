@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tuner.data.sources.decoding import decode_images
 from tuner.data.sources.raw_data import RawData, describe_files
-from tuner.errors import RequestError, printable
+from tuner.text.errors import RequestError, printable
 
 _IMAGE_COLUMNS = ("image", "img")
 _LABEL_COLUMNS = ("label", "fine_label")

@@ -8,7 +8,7 @@ import numpy as np
 
 from tuner.data.dataset import Channels
 from tuner.data.image_files import ImageFiles
-from tuner.errors import RequestError
+from tuner.text.errors import RequestError
 
 
 class RawData(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 
 from tuner.data.sources.decoding import decode_images
 from tuner.data.sources.raw_data import RawData, describe_files
-from tuner.errors import RequestError, printable
+from tuner.text.errors import RequestError, printable
 
 
 class TinyImageNet:

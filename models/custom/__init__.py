@@ -1,0 +1,1 @@
+"""Networks that the user brings: a Python file's, torchvision's, timm's."""

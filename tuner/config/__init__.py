@@ -1,0 +1,1 @@
+"""Options, command line, YAML files and presets, resolved into one frozen workload."""

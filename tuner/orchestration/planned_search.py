@@ -1,0 +1,104 @@
+"""The plan of a search as Ray Tune's search algorithm."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.execution.placement_groups import PlacementGroupFactory
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import SearchAlgorithm
+
+from tuner.orchestration.schedulers import record_name
+from tuner.planning.plan import Plan
+from tuner.results.record import FINAL, SEARCH, Trial
+
+
+class PlannedSearch(SearchAlgorithm):
+    """Hands Tune the trials of a plan, under the plan's names.
+
+    Trials of an earlier session keep their names, so that a scheduler that is rebuilt
+    from the record knows them again.
+    """
+
+    def __init__(self, plan: Plan, *, cpus: float, gpus: float, max_failures: int) -> None:
+        self._plan = plan
+        self._cpus, self._gpus, self._max_failures = cpus, gpus, max_failures
+        self._experiment: Any = None
+        self._alone: list[Trial] = []  # ran out of memory beside others
+        self._given: dict[str, TuneTrial] = {}  # by the record's name, the latest of each
+        self.recalled: dict[str, TuneTrial] = {}
+        self.on_ready: Callable[[], None] = lambda: None
+
+    def add_configurations(self, experiments: Any) -> None:
+        """Tune says what the experiment is; trials can be made from now on."""
+        (self._experiment,) = experiments
+        self.recalled = {
+            name: self._tune_trial(trial)
+            for name, trial in self._plan.record.trials.items()
+            if trial.kind == SEARCH
+        }
+        self.on_ready()
+
+    def next_trial(self) -> TuneTrial | None:
+        """The next trial, or None while all that may run is running.
+
+        Raises what kept the record from being written: the search cannot go on without it.
+        """
+        if self._plan.record.failure is not None:
+            raise self._plan.record.failure
+        tune_trial = self._next()
+        if tune_trial is not None:
+            self._given[record_name(tune_trial.trial_id)] = tune_trial
+        return tune_trial
+
+    def _next(self) -> TuneTrial | None:
+        if self._alone:
+            return self._tune_trial(self._alone.pop(), gpus=1, suffix="+alone")
+        for live in self._plan.live:
+            if self._given[live.trial].status == TuneTrial.ERROR:
+                # Tune gives a trial up, and tells nobody, if the process that it chose for it
+                # is not done with the one before. Other failures end in the record.
+                return self._tune_trial(live, suffix=f"+{uuid.uuid4().hex[:8]}")
+        trial = self._plan.next()
+        if trial is None:
+            return None
+        return self.recalled.get(trial.trial) or self._tune_trial(trial)
+
+    def is_finished(self) -> bool:
+        """Whether no trial will follow."""
+        return self._finished or (not self._alone and self._plan.is_finished)
+
+    def run_alone(self, trial: Trial) -> bool:
+        """Begins again, with a GPU of its own, a trial that ran out of memory; once."""
+        if not 0 < self._gpus < 1:
+            return False
+        self._alone.append(trial)
+        return True
+
+    def _tune_trial(
+        self, trial: Trial, *, gpus: float | None = None, suffix: str = ""
+    ) -> TuneTrial:
+        spec = self._experiment.spec
+        gpus = self._gpus if gpus is None else gpus
+        resources = {"CPU": self._cpus} | ({"GPU": gpus} if gpus else {})
+        is_final = trial.kind == FINAL
+        return TuneTrial(
+            spec["run"],
+            trial_id=f"{trial.trial}{suffix}",
+            config={
+                "kind": trial.kind,
+                "method": trial.method,
+                "setting": trial.setting,
+                "seed": trial.seed,
+                # Final trainings vary all that a seed decides; trials of the search see
+                # the same images in the same order, which makes them comparable.
+                "data_seed": trial.seed if is_final else self._plan.budget.seed,
+                "gpus": gpus,
+            },
+            storage=self._experiment.storage,
+            placement_group_factory=PlacementGroupFactory([resources]),
+            max_failures=self._max_failures,
+            checkpoint_config=spec.get("checkpoint_config"),
+            trial_dirname_creator=lambda tune_trial: tune_trial.trial_id,
+            trial_name_creator=lambda tune_trial: tune_trial.trial_id,
+        )

@@ -1,0 +1,1 @@
+"""What a search trains and when. No Ray here."""

@@ -1,0 +1,286 @@
+"""What a search trains, in which order: the teacher, the trials, the final trainings.
+
+Plain Python over the record: no Ray here, so every rule can be tested alone.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from search_spaces import Space
+from tuner.planning.sampler import Sampler
+from tuner.results.record import (
+    FAILED,
+    FINAL,
+    RUNNING,
+    SEARCH,
+    TEACHER,
+    Event,
+    Record,
+    Setting,
+    Trial,
+)
+
+TEACHER_TRIAL = "teacher"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a search may train."""
+
+    num_trials: int
+    num_epochs: int
+    num_teacher_epochs: int  # 0: the teacher is there already
+    num_seeds: int
+    max_concurrent: int
+    time_seconds: float | None
+    seed: int
+    batch: int | None  # settings asked for together, whatever finishes first; None: one by one
+
+
+@dataclass(frozen=True)
+class Training:
+    """One final training, before it begins; see `Trial` for the fields."""
+
+    trial: str
+    label: str
+    method: str
+    setting: Setting
+    seed: int
+
+
+class Plan(ABC):
+    """Says what to train next, and learns what came of it."""
+
+    def __init__(self, record: Record, budget: Budget) -> None:
+        self.record, self.budget = record, budget
+        self._began = time.monotonic()
+        self._unfinished = list(record.trials.values())
+        self._live: set[str] = set()
+        record.listeners.append(self._on_event)
+
+    @property
+    @abstractmethod
+    def num_finals(self) -> int:
+        """Final trainings that there will be, at most."""
+
+    @abstractmethod
+    def _new(self) -> Trial | None:
+        """Begins the next training, now that there is a teacher; None: there is none for now."""
+
+    @property
+    @abstractmethod
+    def _is_complete(self) -> bool:
+        """Whether all trainings have begun."""
+
+    def next(self) -> Trial | None:
+        """The next trial to train, or None while there is nothing to do but wait."""
+        if len(self._live) >= self.budget.max_concurrent:
+            return None
+        trial = self._next()
+        if trial is not None:
+            self._live.add(trial.trial)
+        return trial
+
+    @property
+    def live(self) -> list[Trial]:
+        """The trials that were handed out and have not ended."""
+        return [self.record.trials[name] for name in self._live]
+
+    @property
+    def is_over_time(self) -> bool:
+        """Whether this session has searched for longer than its time budget."""
+        limit = self.budget.time_seconds
+        return limit is not None and time.monotonic() - self._began > limit
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to begin."""
+        if self._live or self._resumed() or self._needs_teacher():
+            return False
+        return self._has_no_teacher() or self._is_complete
+
+    def _on_event(self, event: Event, trial: Trial) -> None:
+        if event["event"] == "end":
+            self._live.discard(trial.trial)
+
+    def _next(self) -> Trial | None:
+        resumed = self._resumed()
+        if resumed:
+            return resumed[0]
+        if self._needs_teacher():
+            return self.record.begin(
+                trial=TEACHER_TRIAL,
+                kind=TEACHER,
+                label="teacher",
+                method="plain",
+                setting={},
+                seed=self.budget.seed,
+                num_epochs=self.budget.num_teacher_epochs,
+            )
+        if TEACHER_TRIAL in self._live or self._has_no_teacher():
+            return None
+        return self._new()
+
+    def _resumed(self) -> list[Trial]:
+        """Trials of an earlier session that go on from where they were saved."""
+        self._unfinished = [
+            trial
+            for trial in self._unfinished
+            if trial.status == RUNNING and trial.trial not in self._live
+        ]
+        return self._unfinished
+
+    def _begin_final(self, training: Training) -> Trial:
+        return self.record.begin(
+            trial=training.trial,
+            kind=FINAL,
+            label=training.label,
+            method=training.method,
+            setting=training.setting,
+            seed=training.seed,
+            num_epochs=self.budget.num_epochs,
+        )
+
+    def _needs_teacher(self) -> bool:
+        return self.budget.num_teacher_epochs > 0 and TEACHER_TRIAL not in self.record.trials
+
+    def _has_no_teacher(self) -> bool:
+        """Whether the teacher's training failed: nothing can be distilled then."""
+        teacher = self.record.trials.get(TEACHER_TRIAL)
+        return teacher is not None and teacher.status == FAILED
+
+
+class SearchPlan(Plan):
+    """Trials of a sampler's choice, then final trainings of tuned, published and plain."""
+
+    def __init__(
+        self,
+        record: Record,
+        sampler: Sampler,
+        space: Space,
+        budget: Budget,
+        *,
+        metric: str,
+        published: Setting,
+        published_is_first: bool,
+        known: Mapping[str, Trial] = MappingProxyType({}),
+    ) -> None:
+        """`known` are final trainings that another search has made already, by name."""
+        super().__init__(record, budget)
+        self._sampler, self._space, self._metric = sampler, space, metric
+        self._published, self._published_is_first = published, published_is_first
+        self._known = known
+
+    @property
+    def num_finals(self) -> int:
+        return 3 * self.budget.num_seeds
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether trials are still to be begun; not when the time is over.
+
+        Nor once final trainings have begun, which a later winner would belie.
+        """
+        if self.is_over_time or self.record.of(FINAL):
+            return False
+        return len(self.record.of(SEARCH)) < self.budget.num_trials
+
+    @property
+    def _is_complete(self) -> bool:
+        return not self.is_searching and all(
+            final.trial in self.record.trials for final in self._finals()
+        )
+
+    def _on_event(self, event: Event, trial: Trial) -> None:
+        super()._on_event(event, trial)
+        if event["event"] == "end" and trial.kind == SEARCH:
+            self._sampler.tell(trial)
+
+    def _new(self) -> Trial | None:
+        if self.is_searching:
+            return self._new_trial()
+        if any(self.record.trials[trial].kind == SEARCH for trial in self._live):
+            return None
+        for final in self._finals():
+            if final.trial in self.record.trials:
+                continue
+            if final.trial in self._known:
+                self.record.adopt(self._known[final.trial])
+                continue
+            return self._begin_final(final)
+        return None
+
+    def _new_trial(self) -> Trial | None:
+        number = len(self.record.of(SEARCH))
+        if self.budget.batch and self._live and number % self.budget.batch == 0:
+            return None  # the batch before must end first
+        name = f"{number:04d}"
+        return self.record.begin(
+            trial=name,
+            kind=SEARCH,
+            label="published" if number == 0 and self._published_is_first else "",
+            method=self._space.method,
+            setting=self._sampler.ask(name),
+            seed=self.budget.seed,
+            num_epochs=self.budget.num_epochs,
+        )
+
+    def _finals(self) -> list[Training]:
+        best = winner(self.record, self._metric)
+        if best is None:
+            return []
+        compared = [("published", self._space.method, self._published), ("plain", "plain", {})]
+        if best.setting != self._published:
+            compared.insert(0, ("tuned", self._space.method, best.setting))
+        # Fresh seeds: the search's own seed has helped to choose the winner.
+        return [
+            Training(f"{label}-{number}", label, method, setting, self.budget.seed + number)
+            for number in range(1, self.budget.num_seeds + 1)
+            for label, method, setting in compared
+        ]
+
+
+class FixedPlan(Plan):
+    """Trainings that were decided on before: a search without a choice, as of a paper's table."""
+
+    def __init__(
+        self,
+        record: Record,
+        trainings: Sequence[Training],
+        budget: Budget,
+        *,
+        find: Callable[[Training], Trial | None],
+    ) -> None:
+        """`find` gives a training that was made before, by whatever search."""
+        super().__init__(record, budget)
+        self._trainings, self._find = trainings, find
+
+    @property
+    def num_finals(self) -> int:
+        return len(self._trainings)
+
+    @property
+    def _is_complete(self) -> bool:
+        return all(training.trial in self.record.trials for training in self._trainings)
+
+    def _new(self) -> Trial | None:
+        for training in self._trainings:
+            if training.trial in self.record.trials:
+                continue
+            made = self._find(training)
+            if made is None:
+                return self._begin_final(training)
+            self.record.adopt(made)
+        return None
+
+
+def winner(record: Record, metric: str) -> Trial | None:
+    """The best trial of the search among those that ran to the end; of equals, the earlier.
+
+    A trial that was stopped early never wins, however good it looked.
+    """
+    trials = [trial for trial in record.of(SEARCH) if trial.is_full_length]
+    return max(trials, key=lambda trial: trial.last(metric) or 0.0, default=None)

@@ -1,0 +1,178 @@
+"""Which setting to try next: Optuna's samplers through ask and tell, or the grid.
+
+Not Tune's OptunaSearch, which tells early-stopped trials as complete, leaves failed
+ones running for ever, and joins whatever study has the same name.
+"""
+
+import hashlib
+import json
+import logging
+import warnings
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from search_spaces import Space
+from tuner.results.record import DONE, STOPPED, Record, Setting, Trial
+
+optuna.logging.set_verbosity(logging.ERROR)
+
+
+class Sampler:
+    """Proposes settings of a space and learns from the trials' results.
+
+    The study lives in memory: the journal of the search is its storage, and `recall`
+    builds it again, random state included, by asking again what was asked before.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        algo: str,
+        seed: int,
+        num_trials: int,
+        metric: str,
+        first: Setting | None,
+        name: str,
+        batch: int | None = None,
+    ) -> None:
+        """`first` is proposed before all others, where the sampler chooses for itself.
+
+        With `batch`, settings are proposed in batches of so many: what came of one is
+        learnt as a whole, in the order of its trials, before the next begins, so that
+        the order in which trials finish changes nothing.
+        """
+        self._space, self._metric, self._batch = space, metric, batch
+        self._num_asked = 0
+        self._untold: list[Trial] = []
+        self._grid: list[Setting] | None = None
+        self._asked: dict[str, Any] = {}  # trial -> Optuna's trial
+        if algo == "grid":
+            settings = space.grid()
+            if first is not None:
+                settings = [first, *(setting for setting in settings if setting != first)]
+            self._grid = settings[:num_trials]
+            self._next = iter(self._grid)
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study = optuna.create_study(
+                study_name=f"{name}-{space_hash(space)}",
+                direction="maximize",
+                sampler=_optuna_sampler(algo, seed, num_trials),
+            )
+        if first is not None:
+            self._study.enqueue_trial(_active(first))
+
+    def ask(self, trial: str) -> Setting:
+        """The setting of a new trial."""
+        if self._batch and self._num_asked % self._batch == 0:
+            self._tell_all()
+        self._num_asked += 1
+        return self._propose(trial)
+
+    def _propose(self, trial: str) -> Setting:
+        if self._grid is not None:
+            return next(self._next)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            optuna_trial = self._asked[trial] = self._study.ask()
+            return self._space.suggest(optuna_trial)
+
+    def tell(self, trial: Trial) -> None:
+        """The result of a trial that was asked for: its curve, and whether it ran to the end.
+
+        A trial that was stopped early is told as pruned, never as complete with the value
+        of its last epoch, and a failed one as failed: neither passes for a full training.
+        """
+        self._untold.append(trial)
+        if not self._batch:
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        for trial in sorted(self._untold, key=lambda untold: untold.trial):
+            if self._grid is None:
+                self._tell(trial)
+        self._untold.clear()
+
+    def _tell(self, trial: Trial) -> None:
+        optuna_trial = self._asked.pop(trial.trial)
+        if trial.status not in (DONE, STOPPED) or not trial.epochs:
+            self._study.tell(optuna_trial, state=TrialState.FAIL)
+            return
+        for metrics in trial.epochs:
+            optuna_trial.report(metrics[self._metric], int(metrics["epoch"]))
+        if trial.status == DONE:
+            self._study.tell(optuna_trial, trial.last(self._metric))
+        else:
+            self._study.tell(optuna_trial, state=TrialState.PRUNED)
+
+    def recall(self, record: Record) -> None:
+        """Goes through an earlier session's asking and telling again, in its order."""
+        begun: dict[str, Setting] = {
+            event["trial"]: event["setting"]
+            for event in record.events
+            if event["event"] == "begin" and event["kind"] == "search"
+        }
+        for event in record.events:
+            trial = event["trial"]
+            if trial not in begun:
+                continue
+            if event["event"] == "begin":
+                self._ask_again(trial, begun[trial])
+            elif event["event"] == "end":
+                self.tell(record.trials[trial])
+
+    def _ask_again(self, trial: str, setting: Setting) -> None:
+        if self.ask(trial) == setting or self._grid is not None:
+            return
+        # Another version of a library proposes otherwise: what was tried stands.
+        self._study.tell(self._asked.pop(trial), state=TrialState.FAIL)
+        self._study.enqueue_trial(_active(setting))
+        self._propose(trial)
+
+    @property
+    def study(self) -> optuna.Study:
+        """Optuna's study; a grid has none."""
+        return self._study
+
+
+def space_hash(space: Space) -> str:
+    """Eight characters that differ where two spaces do."""
+    text = json.dumps([space.method, *space.table()], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _active(setting: Setting) -> dict[str, Any]:
+    return {name: value for name, value in setting.items() if value is not None}
+
+
+def _optuna_sampler(algo: str, seed: int, num_trials: int) -> optuna.samplers.BaseSampler:
+    # Optuna's ten random trials first would leave a short search nothing to learn from.
+    num_startup = max(4, min(10, num_trials // 3))
+    if algo == "tpe":
+        return optuna.samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=num_startup,
+            multivariate=True,
+            group=True,
+            # Changes nothing where trials run one at a time; but how many do may change on
+            # resuming, and the sampler must not.
+            constant_liar=True,
+        )
+    if algo == "gp":
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=num_startup)
+    if algo == "cmaes":
+        return optuna.samplers.CmaEsSampler(
+            seed=seed, n_startup_trials=num_startup, warn_independent_sampling=False
+        )
+    if algo == "qmc":
+        return optuna.samplers.QMCSampler(
+            seed=seed,
+            scramble=True,
+            warn_independent_sampling=False,
+            warn_asynchronous_seeding=False,
+        )
+    return optuna.samplers.RandomSampler(seed=seed)

@@ -1,0 +1,1 @@
+"""What a search found: trials, journal, record, tables, ledger, heartbeat."""

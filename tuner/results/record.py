@@ -1,0 +1,209 @@
+"""The record of a search: what was tried, what came of it, in the order it happened.
+
+Every event is a line of `journal.jsonl`, written before anything acts on it. All
+state of a search (sampler, scheduler, tables, the live view) is a function of
+these lines, so a search that was killed anywhere goes on as if it had not been.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from tuner.results.journal import JOURNAL_FILE, Event, Journal
+from tuner.storage.folder import Storage
+from tuner.storage.retrying import PatientStorage
+from tuner.text.errors import RequestError, printable
+
+RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
+TEACHER, SEARCH, FINAL = "teacher", "search", "final"
+
+Setting = dict[str, Any]
+
+
+@dataclass
+class Trial:
+    """One training: a trial of the search, one of the final trainings, or the teacher's."""
+
+    trial: str  # "0000", "0001", ...; "tuned-1", "published-2"; "teacher"
+    kind: str  # "search", "final" or "teacher"
+    label: str  # "published", "tuned", "plain", ... or "" for what the sampler chose
+    method: str
+    setting: Setting
+    seed: int
+    num_epochs: int  # planned
+    started: float  # seconds since 1970
+    status: str = RUNNING
+    reason: str = ""  # why it failed or was stopped
+    ended: float | None = None
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    # Of the method's stage before the student's first epoch, where it has one.
+    initial_epochs: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def is_full_length(self) -> bool:
+        """Whether it ran to its last epoch: only such trials are ranked against each other."""
+        return self.status == DONE and len(self.epochs) >= self.num_epochs
+
+    def last(self, metric: str) -> float | None:
+        """The metric at the last reported epoch."""
+        return self.epochs[-1].get(metric) if self.epochs else None
+
+
+class Record:
+    """All trials of a search, and the journal they are written to."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.header: dict[str, Any] = {}  # what the search was begun with
+        self.trials: dict[str, Trial] = {}
+        self.events: list[Event] = []
+        self.notes: list[str] = []  # what trials said that a person should know
+        self.listeners: list[Callable[[Event, Trial], None]] = []
+        self.failure: Exception | None = None  # of writing it: a disk that is full, and the like
+        self._storage = storage
+        self._journal = Journal(storage)
+        self._writing = threading.RLock()  # a listener may write too
+
+    @classmethod
+    def load(cls, storage: Storage, *, lock: bool = False) -> "Record":
+        """Reads the journal of an earlier session, without its torn last line if it has one.
+
+        With `lock`, this process becomes the one that writes it: RequestError if another is.
+        """
+        record = cls(storage)
+        if lock:
+            record._journal.open()
+        for number, event in enumerate(record._journal.read(), start=1):
+            try:
+                if event["event"] == "open":
+                    record.header = event
+                else:
+                    record._apply(event)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise RequestError(
+                    f"{storage.path(JOURNAL_FILE)} line {number} is no event of a search; "
+                    "restore the file from a copy, or start a new search"
+                ) from error
+        return record
+
+    def claim(self) -> None:
+        """Takes a new search's journal before anything else is written.
+
+        Raises RequestError where another process has it, or had it.
+        """
+        self._journal.open()
+        if self._journal.read():
+            raise RequestError(
+                f"{self._storage.uri} holds the journal of a search; choose another --name"
+            )
+
+    def close(self) -> None:
+        """Leaves the journal to a later session, which may be one of this process."""
+        self._journal.close()
+
+    def abandon(self) -> None:
+        """Leaves the journal as it is: it is another process's now."""
+        self._journal.abandon()
+
+    def open(self, **header: Any) -> None:
+        """The first line of a new search's journal."""
+        event = {"event": "open", **header}
+        self._journal.append(event, sync=True)
+        self.header = event
+
+    def begin(self, **fields: Any) -> Trial:
+        """A trial begins; see `Trial` for the fields."""
+        return self._write({"event": "begin", **fields, "started": time.time()})
+
+    def adopt(self, trial: Trial) -> None:
+        """Takes over a training that another search has made and ended, with its times."""
+        fields = ("trial", "kind", "label", "method", "setting", "seed", "num_epochs", "started")
+        self._write({"event": "begin"} | {name: getattr(trial, name) for name in fields})
+        for metrics in trial.initial_epochs:
+            self.initial_epoch(trial.trial, metrics)
+        for metrics in trial.epochs:
+            self.epoch(trial.trial, metrics)
+        ended = {name: getattr(trial, name) for name in ("trial", "status", "reason", "ended")}
+        self._write({"event": "end", **ended})
+
+    def epoch(self, trial: str, metrics: dict[str, float]) -> Trial:
+        """A trial has finished an epoch; `metrics` holds "epoch", counted from 1."""
+        return self._write({"event": "epoch", "trial": trial, "metrics": metrics})
+
+    def initial_epoch(self, trial: str, metrics: dict[str, float]) -> Trial:
+        """A trial has finished an epoch of its initial stage; `metrics` holds "initial_epoch"."""
+        return self._write({"event": "initial epoch", "trial": trial, "metrics": metrics})
+
+    def change(self, trial: str, setting: Setting) -> Trial:
+        """Population-based training gave a running trial another setting."""
+        return self._write({"event": "change", "trial": trial, "setting": setting})
+
+    def teacher(self, trial: str, digest: str) -> Trial:
+        """The teacher that was trained here, identified by its weights."""
+        return self._write({"event": "teacher", "trial": trial, "digest": digest})
+
+    def note(self, trial: str, text: str) -> Trial:
+        """Something that a person should know, and that changes no result."""
+        return self._write({"event": "note", "trial": trial, "text": printable(text)})
+
+    def end(self, trial: str, status: str, reason: str = "") -> Trial:
+        """A trial has ended; it is never run again."""
+        return self._write(
+            {
+                "event": "end",
+                "trial": trial,
+                "status": status,
+                "reason": printable(reason),
+                "ended": time.time(),
+            }
+        )
+
+    def of(self, kind: str) -> list[Trial]:
+        """The trials of one kind, in the order they began."""
+        # Other threads ask too, while trials begin.
+        return [trial for trial in list(self.trials.values()) if trial.kind == kind]
+
+    def _write(self, event: Event) -> Trial:
+        with self._writing:  # one line after the other, whichever thread it comes from
+            try:
+                self._append(event)
+                trial = self._apply(event)
+                for listener in self.listeners:
+                    listener(event, trial)
+            except Exception as error:
+                self.failure = error  # Tune only logs what its scheduler raises, and waits for ever
+                raise
+        return trial
+
+    def _append(self, event: Event) -> None:
+        append = partial(self._journal.append, event, sync=event["event"] in ("begin", "end"))
+        if isinstance(self._storage, PatientStorage):
+            self._storage.patiently(append)
+        else:
+            append()
+
+    def _apply(self, event: Event) -> Trial:
+        self.events.append(event)
+        kind = event["event"]
+        if kind == "begin":
+            fields = {name: value for name, value in event.items() if name != "event"}
+            trial = self.trials[event["trial"]] = Trial(**fields)
+            return trial
+        trial = self.trials[event["trial"]]
+        if kind == "epoch":
+            trial.epochs.append(event["metrics"])
+        elif kind == "initial epoch":
+            trial.initial_epochs.append(event["metrics"])
+        elif kind == "change":
+            trial.setting = event["setting"]
+        elif kind == "teacher":
+            self.header["teacher"] = event["digest"]
+        elif kind == "note":
+            if event["text"] not in self.notes:
+                self.notes.append(event["text"])
+        else:
+            trial.status, trial.reason = event["status"], event["reason"]
+            trial.ended = event["ended"]
+        return trial

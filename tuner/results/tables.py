@@ -1,0 +1,190 @@
+"""The tables of a search: one row a trial, and one row per trial and epoch, as Parquet.
+
+They can be read without this code, and hold all that the report needs.
+"""
+
+import io
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from search_spaces.parameters import text_of
+from tuner.results.record import Record, Trial
+from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError, said
+
+TRIALS_FILE, EPOCHS_FILE = "trials.parquet", "epochs.parquet"
+CONFIG = "config."  # in front of a hyperparameter's name
+
+_TIME = pa.timestamp("us", tz="UTC")
+_BOOKKEEPING = ("epoch", "seconds")  # columns of their own, not metrics of the last epoch
+
+
+def trials_table(record: Record) -> pa.Table:
+    """One row a trial, in the order they began; accuracies in percent, times in UTC.
+
+    A hyperparameter's column is null where a trial does not have it or it is None.
+    """
+    trials = list(record.trials.values())
+    columns: dict[str, pa.Array] = {
+        name: pa.array([getattr(trial, name) for trial in trials], kind)
+        for name, kind in {
+            "trial": pa.string(),
+            "kind": pa.string(),
+            "label": pa.string(),
+            "method": pa.string(),
+            "status": pa.string(),
+            "reason": pa.string(),
+            "seed": pa.int64(),
+            "num_epochs": pa.int64(),
+        }.items()
+    }
+    columns["epochs"] = pa.array([len(trial.epochs) for trial in trials], pa.int64())
+    for name in _names(trial.setting for trial in trials):
+        columns[CONFIG + name] = _setting_column([trial.setting.get(name) for trial in trials])
+
+    best = [_best_epoch(trial) for trial in trials]
+    columns["best_val_accuracy"] = pa.array(
+        [epoch and epoch["val_accuracy"] for epoch in best], pa.float64()
+    )
+    columns["best_epoch"] = pa.array([epoch and int(epoch["epoch"]) for epoch in best], pa.int64())
+    for name in _names(epoch for trial in trials for epoch in trial.epochs):
+        if name not in _BOOKKEEPING:
+            columns[f"last_{name}"] = pa.array([trial.last(name) for trial in trials], pa.float64())
+    columns["seconds"] = pa.array([seconds_of(trial) for trial in trials], pa.float64())
+    for name in ("started", "ended"):
+        columns[name] = pa.array([_moment(getattr(trial, name)) for trial in trials], _TIME)
+    return pa.table(columns)
+
+
+def epochs_table(record: Record) -> pa.Table:
+    """One row per trial and epoch, with every metric as a float (null where it has none).
+
+    Epochs of an initial stage come before a trial's others; their "epoch" is null, and
+    "initial_epoch" counts them.
+    """
+    rows = [
+        (trial, epoch)
+        for trial in record.trials.values()
+        for epoch in (*trial.initial_epochs, *trial.epochs)
+    ]
+    columns: dict[str, pa.Array] = {
+        name: pa.array([getattr(trial, name) for trial, _ in rows], pa.string())
+        for name in ("trial", "kind", "label")
+    }
+    numbers = [int(epoch["epoch"]) if "epoch" in epoch else None for _, epoch in rows]
+    columns["epoch"] = pa.array(numbers, pa.int64())
+    for name in _names(epoch for _, epoch in rows):
+        if name != "epoch":
+            columns[name] = pa.array([epoch.get(name) for _, epoch in rows], pa.float64())
+    return pa.table(columns)
+
+
+def write_tables(storage: Storage, record: Record) -> None:
+    """Writes both tables into a search's folder, each whole."""
+    for name, table in (
+        (TRIALS_FILE, trials_table(record)),
+        (EPOCHS_FILE, epochs_table(record)),
+    ):
+        content = io.BytesIO()
+        pq.write_table(table, content)
+        storage.write(name, content.getvalue())
+
+
+def read_tables(storage: Storage) -> Record:
+    """The record that both tables were made of, to look at.
+
+    Hyperparameters that were None are left out of the settings. Raises RequestError where
+    a table is missing or damaged, or is not one of these.
+    """
+    try:
+        return _record_of(storage)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(
+            f"{storage.path(TRIALS_FILE)} or {EPOCHS_FILE} is no table of a search "
+            f"({said(error)}); give the folder of a search, or resume the search"
+        ) from error
+
+
+def _record_of(storage: Storage) -> Record:
+    record = Record(storage)
+    for row in _read(storage, TRIALS_FILE).to_pylist():
+        setting = {
+            name.removeprefix(CONFIG): value
+            for name, value in row.items()
+            if name.startswith(CONFIG) and value is not None
+        }
+        record.trials[row["trial"]] = Trial(
+            trial=row["trial"],
+            kind=row["kind"],
+            label=row["label"],
+            method=row["method"],
+            setting=setting,
+            seed=row["seed"],
+            num_epochs=row["num_epochs"],
+            started=row["started"].timestamp(),
+            status=row["status"],
+            reason=row["reason"],
+            ended=row["ended"] and row["ended"].timestamp(),
+        )
+    for row in _read(storage, EPOCHS_FILE).to_pylist():
+        trial = record.trials.get(row["trial"])
+        if trial is None:  # the tables are written one after the other
+            continue
+        epochs = trial.initial_epochs if row["epoch"] is None else trial.epochs
+        epochs.append(
+            {
+                name: float(value)
+                for name, value in row.items()
+                if name not in ("trial", "kind", "label") and value is not None
+            }
+        )
+    return record
+
+
+def seconds_of(trial: Trial) -> float:
+    """Time that a trial has trained for, all epochs together and its initial stage."""
+    initial = sum(epoch["initial_seconds"] for epoch in trial.initial_epochs)
+    return initial + sum(epoch.get("seconds", 0.0) for epoch in trial.epochs)
+
+
+def _read(storage: Storage, name: str) -> pa.Table:
+    try:
+        return pq.read_table(pa.BufferReader(storage.read(name)))
+    except (OSError, pa.ArrowException) as error:
+        problem = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+        raise RequestError(
+            f"{storage.path(name)} is {problem}; give the folder of a search, or resume the search"
+        ) from error
+
+
+def _names(mappings: Iterable[dict[str, Any]]) -> list[str]:
+    """All keys, in the order they are first seen."""
+    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
+
+
+def _setting_column(values: list[Any]) -> pa.Array:
+    """Values of one hyperparameter: whole numbers, switches, numbers, or else text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pa.array(values, pa.bool_())
+    if kinds == {int}:
+        return pa.array(values, pa.int64())
+    if kinds <= {int, float}:
+        return pa.array(values, pa.float64())
+    return pa.array([None if value is None else text_of(value) for value in values], pa.string())
+
+
+def _best_epoch(trial: Trial) -> dict[str, float] | None:
+    """The epoch of highest validation accuracy, the earlier one of equals."""
+    epochs = [epoch for epoch in trial.epochs if "val_accuracy" in epoch]
+    return max(epochs, key=lambda epoch: epoch["val_accuracy"], default=None)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

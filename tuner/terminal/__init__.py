@@ -1,0 +1,1 @@
+"""What a search prints: live view, dry run, progress, outcome."""

@@ -1,0 +1,142 @@
+"""What a search would do, for a person to read before it does."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tuner.config.presets import find_preset
+from tuner.planning.search import Search
+from tuner.text.formatting import count_text, duration_text
+
+if TYPE_CHECKING:
+    from tuner.orchestration.estimate import Estimate
+
+
+def print_heading(search: Search) -> None:
+    """Two lines: who teaches whom, on what, for how long."""
+    workload, request = search.workload, search.request
+    console = Console(highlight=False, soft_wrap=True)
+    teacher = workload.teacher + (
+        f" ({workload.teacher_checkpoint})" if workload.teacher_checkpoint else ""
+    )
+    console.print(
+        f"[bold]{escape(search.name)}[/]: {search.space.method} "
+        f"from {escape(teacher)} to {escape(workload.student)} "
+        f"on {escape(workload.data)}, {search.num_trials} trials of {workload.epochs} epochs "
+        f"({request.algo}, {request.scheduler})"
+    )
+    reduced = {
+        name: value
+        for name, value in find_preset(workload.preset)
+        .settings.get(search.space.method, {})
+        .items()
+        if request.set.get(name) == value
+    }
+    if reduced:
+        pins = ", ".join(f"{name}={value}" for name, value in reduced.items())
+        console.print(
+            f"[dim]smaller critics, for three minutes on two cores: {pins} "
+            "(published: width=512, all locations); change them with --set[/]"
+        )
+    if request.select_on == "test":
+        console.print("[yellow]trials are ranked on the test set, as in the papers[/]")
+
+
+def print_searches(name: str, searches: Sequence[Search]) -> None:
+    """What each search of a comparison would vary, then the workload that all share."""
+    console = Console(highlight=False)
+    table = Table(title=f"{name}: a search for each", title_justify="left", box=None)
+    for heading in ("space", "trials", "searched"):
+        table.add_column(heading, overflow="fold")
+    for search in searches:
+        ranges = {row["name"]: row["range"] for row in search.space.table()}
+        searched = ", ".join(f"{name} {ranges[name]}" for name in search.searched)
+        table.add_row(
+            escape(search.request.space), str(search.num_trials), escape(searched) or "nothing"
+        )
+    console.print(table)
+    print_workload(searches[0])
+    num_seeds, num_epochs = searches[0].request.seeds, searches[0].workload.epochs
+    num_finals = (2 * len(searches) + 1) * num_seeds
+    console.print(
+        f"{sum(search.num_trials for search in searches)} trials of at most {num_epochs} epochs, "
+        f"then at most {num_finals} final trainings ({count_text(num_seeds, 'seed')} "
+        "of each method's tuned and published setting, and of plain)"
+    )
+
+
+def print_outputs(reasons: Sequence[str]) -> None:
+    """A line for each group of the teacher's outputs: whether it is cached, and why."""
+    console = Console(highlight=False, soft_wrap=True)
+    for reason in reasons:
+        console.print(f"[dim]{escape(reason)}[/]")
+
+
+def print_plan(search: Search) -> None:
+    """The resolved workload, the space as a table, the number of trials and epochs."""
+    console = Console(highlight=False)
+    print_heading(search)
+    print_workload(search)
+    space = Table(title=f"space of {search.space.method}", title_justify="left", box=None)
+    for name in ("name", "range", "scale", "grid", "published", "when"):
+        space.add_column(name, overflow="fold")
+    for row in search.space.table():
+        space.add_row(*map(escape, row.values()))
+    console.print(space)
+    if search.space.source:
+        console.print(f"[dim]{escape(search.space.source)}[/]")
+    request = search.request
+    num_finals = (2 + bool(search.space.params)) * request.seeds
+    console.print(
+        f"{search.num_trials} trials of at most {search.workload.epochs} epochs, "
+        f"then at most {num_finals} final trainings of {search.workload.epochs} epochs "
+        f"({request.seeds} seeds each of tuned, published and plain)"
+    )
+    if not search.published_is_first:
+        names = ", ".join(search.space.excludes_published())
+        console.print(
+            f"[dim]--set excludes the published {names}: the published setting is no trial, "
+            "it is compared at the end[/]"
+        )
+
+
+def print_estimate(method: str, estimate: "Estimate") -> None:
+    """What fits on the cluster at once, and what the search of a method will take of it."""
+    console = Console(highlight=False, soft_wrap=True)
+    has_gpus, amount = estimate.gpus_per_trial > 0, estimate.amount
+    of_trial = f"{estimate.cpus_per_trial:g} CPU"
+    cluster = f"{estimate.cpus:g} CPUs"
+    if has_gpus:
+        of_trial += f" and {estimate.gpus_per_trial:.3g} GPU"
+        cluster += f" and {estimate.gpus:g} GPUs"
+    console.print(
+        f"{count_text(estimate.num_machines, 'machine')} with {cluster}: "
+        f"{count_text(estimate.num_at_once, 'trial')} at a time, each with {of_trial}"
+    )
+    print_outputs(estimate.reasons)
+    console.print(
+        f"measured there: {1000 * estimate.pace.step:.3g} ms a step, "
+        f"{duration_text(estimate.training_seconds)} a training of "
+        f"{count_text(estimate.amount.epochs, 'epoch')}"
+    )
+    unit = "GPU-hours" if has_gpus else "CPU-hours"
+
+    def told(seconds: float, epochs: float) -> str:
+        return f"{duration_text(seconds)}, {estimate.device_hours(epochs):.3g} {unit}"
+
+    most = told(estimate.most_seconds, amount.epochs)
+    console.print(f"the whole search of {method}: at most {most}")
+    if estimate.likely_seconds < estimate.most_seconds:
+        likely = told(estimate.likely_seconds, amount.mean_epochs)
+        console.print(f"with trials stopped early, about {likely}")
+
+
+def print_workload(search: Search) -> None:
+    """Data, networks and schedule, every value resolved."""
+    workload = Table("option", "value", title="workload", title_justify="left", box=None)
+    for name, value in search.workload.as_request().items():
+        workload.add_row(name, "" if value is None else escape(str(value)))
+    Console(highlight=False).print(workload)

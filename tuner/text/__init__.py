@@ -1,0 +1,1 @@
+"""Errors, redaction of secrets, durations and numbers as text."""

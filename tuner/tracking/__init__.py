@@ -1,0 +1,1 @@
+"""MLflow. Nothing outside this folder imports it."""

@@ -1,0 +1,1 @@
+"""Plain PyTorch: the training loop, precision, teachers, linear probe, cost."""
