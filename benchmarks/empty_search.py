@@ -15,11 +15,12 @@ from unittest.mock import patch
 
 import models
 from tuner import search
-from tuner.driver.run import Run
-from tuner.results.record import SEARCH, Record
+from tuner.planning.task import Run
+from tuner.results.record import Record
+from tuner.results.trial import SEARCH
 from tuner.storage.folder import Storage
 from tuner.tracking.mirror import Tracking
-from tuner.training.distillation import seeded
+from tuner.training.seeding import seeded
 from tuner.training.teachers import TEACHER_FILE, write_teacher
 
 NETWORK, NUM_CLASSES = "resnet8", 10  # of the digits, for teacher and student

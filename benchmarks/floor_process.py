@@ -15,8 +15,9 @@ from benchmarks.floor import Floor
 from benchmarks.methods import published
 from benchmarks.pairs import first_batches
 from models import Outputs, shapes_of
-from tuner.config.workload import open_data, resolve
+from tuner.config.workload import resolve
 from tuner.training.precision import FLOAT32
+from tuner.training.workload_data import open_data
 
 METHOD = "itrd"
 NUM_READY_BATCHES = 4

@@ -24,7 +24,8 @@ from benchmarks.pairs import PAIRS, first_batches, untrained_teacher
 from benchmarks.timing import Row, compare_all, measure
 from losses import Batch, LossError, Objective
 from models import Outputs, shapes_of
-from tuner.config.workload import open_data, resolve
+from tuner.config.workload import resolve
+from tuner.training.workload_data import open_data
 
 ROUNDS, MIN_ROUNDS = 15, 3
 MEASURING_SECONDS = 20.0  # a loss gets so long, or its fewest rounds

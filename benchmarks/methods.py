@@ -16,7 +16,8 @@ from search_spaces import SPACES, Setting, Space, plain
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits
 from tuner.teacher_cache.named_outputs import assemble, of_images, select
-from tuner.training.distillation import seeded, training_of
+from tuner.training.distillation import training_of
+from tuner.training.seeding import seeded
 
 METHODS: dict[str, Space] = {"plain": plain.SPACE, **SPACES}
 ALL = "all"

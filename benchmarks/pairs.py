@@ -8,11 +8,12 @@ from torch import nn
 
 import models
 from losses import Batch
-from tuner.config.workload import Workload, open_data, resolve
+from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset, Splits, evaluation_batches
 from tuner.storage.folder import Storage
-from tuner.training.distillation import frozen, seeded
+from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import TEACHER_FILE, write_teacher
+from tuner.training.workload_data import open_data
 
 
 class Pair(NamedTuple):

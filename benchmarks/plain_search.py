@@ -23,8 +23,9 @@ from ray import tune
 import models
 from benchmarks.plain_loop import PlainLoop
 from models import shapes_of
-from tuner.config.workload import Workload, open_data, resolve
-from tuner.training.distillation import frozen
+from tuner.config.workload import Workload, resolve
+from tuner.training.seeding import frozen
+from tuner.training.workload_data import open_data
 
 
 def train(config: dict[str, Any]) -> None:

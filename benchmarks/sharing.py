@@ -14,12 +14,13 @@ from benchmarks.pairs import PAIRS, untrained_teacher
 from benchmarks.timing import Row, compare_all
 from losses import LOSSES
 from search_spaces import SPACES
-from tuner.config.workload import Workload, open_data, resolve
+from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset, Splits
 from tuner.teacher_cache import OutputsPlan
 from tuner.training.distillation import Distillation
 from tuner.training.precision import FLOAT32
 from tuner.training.teachers import teacher_of, weights_digest
+from tuner.training.workload_data import open_data
 
 ROUNDS = 3
 NUM_PROCESSES = 2

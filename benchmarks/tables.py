@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timing import Row, Spread
-from tuner.config.workload import num_cpus
+from tuner.planning.resources import num_cpus
 
 RESULTS = Path(__file__).parent / "results"
 # The first is shown if all medians are at least 1 of it.

@@ -25,16 +25,18 @@ from benchmarks.timing import Row, compare, compare_all, measure
 from losses import LOSSES, Batch, LossError, Plain
 from models import Shapes, shapes_of
 from search_spaces import Setting
-from tuner.config.workload import Workload, open_data, resolve
+from tuner.config.workload import WantedPrecision, Workload, resolve
 from tuner.data import Dataset, Splits
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.teacher_cache.named_outputs import of_images
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.stored_pass import StoredPass
-from tuner.training.distillation import Distillation, seeded
+from tuner.training.distillation import Distillation
 from tuner.training.distillation import Step as DistillationStep
-from tuner.training.precision import Execution, StepTimer, WantedPrecision, choose_precision
+from tuner.training.precision import Execution, StepTimer, choose_precision
+from tuner.training.seeding import seeded
 from tuner.training.teachers import teacher_of, weights_digest
+from tuner.training.workload_data import open_data, views_of
 
 ROUNDS, WARMUP_ROUNDS = 15, 2
 # MIMKD's published critics see every location of every map: 15 seconds a step on one core.
@@ -137,7 +139,7 @@ class _Ours:
 
 def _fill(teacher: Teacher, case: Case) -> None:
     """Computes the first pass of the teacher's outputs."""
-    views = case.workload.views(case.dataset, case.splits, case.workload.seed)
+    views = views_of(case.workload, case.dataset, case.splits, case.workload.seed)
     with teacher.open(case.needs, views, 1, case.workload.batch_size) as answers:
         if isinstance(answers, StoredPass):
             for _ in answers.fill():

@@ -140,7 +140,10 @@ class CRCD(DistillationLoss):
     def gradient(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         """1 - cosine of the two gradients of the cross-entropy, mean over the batch."""
         # Both networks have one: see __init__.
-        weight, wanted_weight = cast(Tensor, student.classifier), cast(Tensor, teacher.classifier)
+        weight, wanted_weight = (
+            cast("Tensor", student.classifier),
+            cast("Tensor", teacher.classifier),
+        )
         ours = embedding_gradient(student.logits, weight, batch.labels)
         if self.gradient_head is not None:
             ours = self.gradient_head(ours)

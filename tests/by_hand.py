@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from search_spaces import Choice, Float, Int, Space
 from tuner.planning.plan import Budget, SearchPlan
 from tuner.planning.sampler import Sampler
-from tuner.results.record import DONE, SEARCH, STOPPED, Record, Setting, Trial
+from tuner.results.record import Record
+from tuner.results.trial import DONE, SEARCH, STOPPED, Setting, Trial
 from tuner.storage.folder import Storage
 
 METRIC = "val_accuracy"

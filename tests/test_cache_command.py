@@ -20,13 +20,13 @@ from losses import DistillationLoss
 from search_spaces import Choice, Fixed, Space
 from tuner.config.command_line import ENVIRONMENT
 from tuner.config.options import SearchRequest
-from tuner.config.workload import open_data
 from tuner.orchestration import fill
 from tuner.planning.search import plan_search
 from tuner.teacher_cache import OutputsPlan, store
 from tuner.teacher_cache.piece import read_piece
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.store import Entry, cache_folder
+from tuner.training.workload_data import open_data
 
 ROWS = 64
 NUM_IMAGES = 150  # two pieces a pass and a shorter third

@@ -11,8 +11,8 @@ import yaml
 
 import models
 from tuner import __version__, cli
-from tuner.results.record import DONE
 from tuner.results.tables import read_tables
+from tuner.results.trial import DONE
 from tuner.storage.folder import Storage
 
 TEACHER = ["--limit", "100", "--teacher", "resnet8", "--teacher-epochs", "1"]
@@ -179,9 +179,10 @@ def without_seconds(lines: list[str]) -> list[str]:
 
 def test_a_report_is_rebuilt_from_the_journal(run, data_dir):
     from tuner.config.options import SearchRequest
-    from tuner.driver.run import search_yaml
+    from tuner.config.run_folder import search_yaml
     from tuner.planning.search import plan_search
-    from tuner.results.record import SEARCH, Record
+    from tuner.results.record import Record
+    from tuner.results.trial import SEARCH
 
     search = plan_search(SearchRequest(space="itrd", name="mine", data_dir=data_dir))
     search.storage.write("search.yaml", search_yaml(search.request))

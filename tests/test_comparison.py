@@ -3,17 +3,10 @@
 import numpy as np
 import pytest
 
-from tuner.reports.settings import (
-    Accuracy,
-    compare,
-    difference,
-    interval,
-    num_pairs,
-    paired,
-    sentence,
-    verdict,
-)
-from tuner.results.record import DONE, FAILED, FINAL, TEACHER, Record
+from tuner.reports.settings import compare, verdict
+from tuner.reports.statistics import Accuracy, difference, interval, num_pairs, paired, sentence
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FAILED, FINAL, TEACHER
 from tuner.storage.folder import Storage
 
 

@@ -16,7 +16,7 @@ from models import build_untrained, shapes_of
 from search_spaces import SPACES
 from tuner.config.workload import resolve
 from tuner.data.synthetic import noise_dataset
-from tuner.data.views import _Pixels
+from tuner.data.views import Pixels
 from tuner.text.errors import RequestError
 from tuner.training import step_cost as cost
 from tuner.training import step_cost_process as cost_process
@@ -74,7 +74,7 @@ def test_noise_takes_memory_for_a_few_images_whatever_their_number():
 
 
 def test_noise_is_not_looked_for_in_a_file_by_another_device_than_the_cpu():
-    assert _Pixels(noise_dataset(4, 2, (8, 8)), torch.device("meta"))._resident is None
+    assert Pixels(noise_dataset(4, 2, (8, 8)), torch.device("meta"))._resident is None
 
 
 # What a method adds

@@ -5,7 +5,8 @@ import pytest
 from losses import ITRD
 from search_spaces import SPACES
 from tuner.config.workload import resolve
-from tuner.orchestration.estimate import Amount, Estimate, Pace, mean_epochs, measure_pace
+from tuner.orchestration.estimate import measure_pace
+from tuner.planning.estimate import Amount, Estimate, Pace, mean_epochs
 
 PACE = Pace(step=0.1, teacher=0.5, validation=2.0, teacher_step=0.3)
 AMOUNT = Amount(

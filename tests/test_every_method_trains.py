@@ -12,8 +12,9 @@ from models import shapes_of
 from search_spaces import SPACES
 from tuner.data import Dataset, Splits, open_dataset, split
 from tuner.teacher_cache import Teacher
-from tuner.training.distillation import Distillation, frozen
+from tuner.training.distillation import Distillation
 from tuner.training.precision import FLOAT32
+from tuner.training.seeding import frozen
 from tuner.training.teachers import teacher_of
 
 CPU = torch.device("cpu")

@@ -12,8 +12,9 @@ from losses import LOSSES
 from search_spaces import SPACES
 from tuner.data import open_dataset, split
 from tuner.training import precision as execution
-from tuner.training.distillation import Distillation, frozen, seeded
+from tuner.training.distillation import Distillation
 from tuner.training.precision import BFLOAT16, FLOAT32, Execution, StepTimer, choose_execution
+from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import teacher_of
 
 CPU = torch.device("cpu")

@@ -22,7 +22,7 @@ from faults import (
 from searching import Driver, Searches, TrialProcesses, local_ray, trial_processes
 
 import tuner.teach
-from tuner.results.record import DONE, FAILED, SEARCH, STOPPED
+from tuner.results.trial import DONE, FAILED, SEARCH, STOPPED
 
 pytestmark = pytest.mark.slow
 NUM_KILLS = 20

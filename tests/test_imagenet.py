@@ -32,14 +32,16 @@ from tuner.data import (
 )
 from tuner.data.random_crops import RandomCrop, draw_crops
 from tuner.data.streaming import stream
-from tuner.results.record import DONE
+from tuner.results.trial import DONE
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.named_outputs import assemble, of_images, select
 from tuner.teacher_cache.plan import CachedOutput
-from tuner.teacher_cache.planner import Demand, Room, Speeds, plan_outputs
+from tuner.teacher_cache.planner import Demand, plan_outputs
+from tuner.teacher_cache.probing import Room, Speeds
 from tuner.text.errors import RequestError
-from tuner.training.distillation import Distillation, frozen, seeded
+from tuner.training.distillation import Distillation
 from tuner.training.precision import FLOAT32
+from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import teacher_of
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ import pytest
 from tuner.config.options import WorkloadRequest
 from tuner.config.workload import resolve
 from tuner.results.ledger import SCHEMA, Circumstances, Ledger, run_hash
-from tuner.results.record import DONE, FINAL, Trial
+from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage.folder import Storage
 
 WORKLOAD = resolve(WorkloadRequest(epochs=2, limit=200).model_dump(exclude_none=True))

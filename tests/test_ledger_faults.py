@@ -9,12 +9,13 @@ import pytest
 
 from tuner.config.options import SearchRequest, WorkloadRequest
 from tuner.config.workload import resolve
-from tuner.driver.run import _Keeper
+from tuner.driver.finished_trainings import LedgerWriter
 from tuner.planning.plan import Training
 from tuner.planning.search import plan_search
 from tuner.planning.task import FixedTask
 from tuner.results.ledger import Circumstances, Ledger
-from tuner.results.record import DONE, FINAL, Record, Trial
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage import checkpoint
 from tuner.storage.folder import COMPARISON_FILE, Storage
 from tuner.storage.retrying import PatientStorage
@@ -64,7 +65,7 @@ def test_a_search_of_a_comparison_that_goes_on_alone_writes_to_the_ledger_of_all
     storage = PatientStorage(search.storage.uri)
     record = Record(storage)
     record.open(data="data", teacher="teacher", code=[], execution=asdict(FLOAT32))
-    record.listeners.append(_Keeper(search, storage, record))
+    record.listeners.append(LedgerWriter(search, storage, record))
     record.adopt(TRIAL)
     record.close()
     assert pq.read_table(tmp_path / "runs" / "ledger").num_rows == 1
@@ -87,7 +88,7 @@ def test_weights_of_another_training_in_the_same_place_are_not_taken_over(tmp_pa
     storage = PatientStorage(task.storage.uri)
     record = Record(storage)
     record.header = {"data": "data", "teacher": "teacher", "code": [], "execution": {}}
-    keeper = _Keeper(task, storage, record)
+    keeper = LedgerWriter(task, storage, record)
     place, copy = "first/checkpoints/kd-1.pt", tmp_path / "probes/checkpoints/kd-1.pt"
     assert keeper.find(task.trainings[0]) is None  # they are gone
     others = [epoch | {"test_accuracy": 1.0} for epoch in EPOCHS]

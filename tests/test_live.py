@@ -9,7 +9,8 @@ from by_hand import METRIC, begin, make_plan, make_sampler, new_record, run
 from rich.console import Console
 
 from tuner.planning.plan import FixedPlan, Training
-from tuner.results.record import DONE, FAILED, FINAL, STOPPED, TEACHER, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FAILED, FINAL, STOPPED, TEACHER
 from tuner.terminal.live import LiveView
 
 

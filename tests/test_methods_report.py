@@ -12,9 +12,11 @@ from rich.console import Console
 from tuner.config.options import SearchRequest
 from tuner.reports.methods import compare_methods, methods_verdict
 from tuner.reports.methods_page import METHODS_FILE, write_methods_report
-from tuner.reports.methods_table import print_methods, row_as_dict, row_texts
-from tuner.results.record import DONE, FAILED, FINAL, SEARCH, Record
+from tuner.reports.methods_table import row_as_dict, row_texts
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FAILED, FINAL, SEARCH
 from tuner.storage.folder import Storage
+from tuner.terminal.outcome import print_methods
 
 SEEDS = (1, 2, 3)
 

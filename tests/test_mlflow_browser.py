@@ -13,7 +13,8 @@ from browser import Page, browser, chromium
 from mlflow import MlflowClient
 from servers import mlflow_server
 
-from tuner.results.record import SEARCH, Record
+from tuner.results.record import Record
+from tuner.results.trial import SEARCH
 from tuner.storage.folder import Storage
 
 pytestmark = [

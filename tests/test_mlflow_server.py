@@ -14,7 +14,8 @@ from searching import Searches, local_ray, runs_of
 from servers import Proxy, Server, mlflow_server, postgresql, wait_until
 
 import tuner.teach
-from tuner.results.record import DONE, SEARCH, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, SEARCH
 from tuner.storage.folder import Storage
 from tuner.tracking import mirror as tracking_module
 from tuner.tracking.mirror import Tracking

@@ -6,7 +6,8 @@ import pytest
 
 from tuner.reports.model_card import model_card
 from tuner.reports.settings import compare
-from tuner.results.record import DONE, FINAL, SEARCH, TEACHER, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FINAL, SEARCH, TEACHER
 from tuner.storage.folder import Storage
 
 REQUEST = {

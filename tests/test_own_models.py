@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 import models
 from models import CheckpointError, UnknownModel, shapes_of
-from tuner.config.workload import open_data, resolve
+from tuner.config.workload import resolve
 from tuner.data import open_dataset
 from tuner.teacher_cache.store import describe_entry, entry_key
 from tuner.training.teachers import kept_teacher
+from tuner.training.workload_data import open_data, views_of
 
 NET = """
 from torch import nn
@@ -331,7 +332,7 @@ def test_a_changed_forward_has_other_cached_outputs(folder, write, data_dir):
         return entry_key(describe_entry(models.canonical_name(teacher), "weights", views))
 
     workload = resolve({"data": "digits", "data_dir": data_dir, "seed": 0})
-    views = workload.views(*open_data(workload), seed=0)
+    views = views_of(workload, *open_data(workload), seed=0)
     before = key("net:build")
     assert key("net:build#bn") != before
     write(NET.replace(".relu()", ".tanh()"))

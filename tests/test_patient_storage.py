@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tuner.results.record import SEARCH, Record
+from tuner.results.record import Record
+from tuner.results.trial import SEARCH
 from tuner.storage import retrying as patient_storage
 from tuner.storage.folder import Storage
 from tuner.storage.retrying import LostStorageError, PatientStorage

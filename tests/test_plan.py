@@ -3,17 +3,9 @@
 import pytest
 from by_hand import METRIC, SPACE, begin, make_plan, make_sampler, new_record, reloaded, run
 
-from tuner.planning.plan import Budget, FixedPlan, Training, winner
-from tuner.results.record import (
-    DONE,
-    FAILED,
-    FINAL,
-    SEARCH,
-    STOPPED,
-    TEACHER,
-    Record,
-    Trial,
-)
+from tuner.planning.plan import Budget, FixedPlan, Training
+from tuner.results.record import Record, winner
+from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Trial
 
 
 @pytest.fixture

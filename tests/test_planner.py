@@ -11,16 +11,10 @@ import models
 from models import Shapes
 from tuner.teacher_cache import OutputsPlan, planner
 from tuner.teacher_cache.plan import LIVE, CachedOutput
-from tuner.teacher_cache.planner import (
-    Demand,
-    Room,
-    Speeds,
-    measure_room,
-    measure_speeds,
-    plan_outputs,
-)
+from tuner.teacher_cache.planner import Demand, plan_outputs
+from tuner.teacher_cache.probing import Room, Speeds, measure_room, measure_speeds
 from tuner.teacher_cache.sizes import bytes_per_image
-from tuner.training.distillation import frozen
+from tuner.training.seeding import frozen
 
 SHAPES = Shapes((100,), (64,), {"stage1": (16, 32, 32), "stage2": (32, 16, 16)})
 SMALL, ATTENTION, MAP = ("logits", "embedding"), "attention_maps.stage1", "feature_maps.stage1"

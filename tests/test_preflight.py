@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tuner.config.options import SearchRequest
-from tuner.config.workload import open_data
 from tuner.data import Dataset
 from tuner.orchestration import preflight
-from tuner.orchestration.cluster import _refusal
+from tuner.orchestration.cluster import refusal
 from tuner.orchestration.preflight import Answer, Question, answer, check_machines, versions
 from tuner.planning.search import Search, plan_search
 from tuner.text.errors import RequestError
+from tuner.training.workload_data import open_data
 
 NODE = {"Resources": {"CPU": 2.0}, "NodeID": "1", "NodeManagerHostname": "gpu1"}
 
@@ -28,7 +28,7 @@ def dataset(search: Search) -> Dataset:
     return open_data(search.workload)[0]
 
 
-def refusal(
+def refused(
     search: Search, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, **changes: object
 ) -> str:
     """What is said when a machine answers otherwise than this one; "" if nothing is."""
@@ -46,7 +46,7 @@ def refusal(
 
 
 def test_machines_that_agree_are_accepted_and_nothing_is_left(search, dataset, monkeypatch):
-    assert refusal(search, dataset, monkeypatch) == ""
+    assert refused(search, dataset, monkeypatch) == ""
     assert not Path("runs").exists()
 
 
@@ -62,7 +62,7 @@ def test_machines_that_agree_are_accepted_and_nothing_is_left(search, dataset, m
     ],
 )
 def test_a_machine_that_differs_is_named(search, dataset, monkeypatch, changes, sentence):
-    assert refusal(search, dataset, monkeypatch, **changes).startswith(sentence)
+    assert refused(search, dataset, monkeypatch, **changes).startswith(sentence)
 
 
 def test_a_machine_tells_what_it_lacks_instead_of_failing(search, tmp_path):
@@ -78,6 +78,6 @@ def test_a_cluster_of_other_versions_is_not_called_absent():
         "Version mismatch: The cluster was started with:\n    Ray: 2.40.0\n    Python: 3.10.1\n"
         "This process on node 1 was started with:\n    Ray: 2.60.0\n    Python: 3.11.7\n"
     )
-    sentence = _refusal("auto", error)
+    sentence = refusal("auto", error)
     assert "runs other versions than this driver (Ray: 2.40.0; Python: 3.10.1; " in sentence
-    assert "no Ray cluster answers at 'x' (gone)" in _refusal("x", ConnectionError("gone"))
+    assert "no Ray cluster answers at 'x' (gone)" in refusal("x", ConnectionError("gone"))

@@ -17,7 +17,7 @@ import yaml
 from hosts import ROOT, Host, check_hosts
 from searching import Searches
 
-from tuner.results.record import DONE, SEARCH
+from tuner.results.trial import DONE, SEARCH
 
 pytestmark = pytest.mark.cluster
 

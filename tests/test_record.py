@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tuner.results.record import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 

@@ -17,14 +17,14 @@ import tuner.teach
 from models import Shapes, shapes_of
 from tuner.config.command_line import ENVIRONMENT
 from tuner.config.options import SearchRequest
-from tuner.config.workload import open_data
-from tuner.driver.run import search_yaml
+from tuner.config.run_folder import search_yaml
 from tuner.planning import search as prepare
 from tuner.planning import task
 from tuner.planning.sampler import space_hash
 from tuner.planning.search import plan_search
 from tuner.results.record import Record
 from tuner.text.errors import RequestError
+from tuner.training.workload_data import open_data
 
 SPACE_FILE = """
 from search_spaces import Choice, Fixed, Float, Int, Space

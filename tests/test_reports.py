@@ -22,8 +22,9 @@ from tuner.reports.hyperparameter_figures import (
 )
 from tuner.reports.search_page import write_report
 from tuner.reports.study import study_of
-from tuner.results.record import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Record
+from tuner.results.record import Record
 from tuner.results.tables import write_tables
+from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 

@@ -16,7 +16,8 @@ import tuner.search
 import tuner.status
 import tuner.stop
 import tuner.teach
-from tuner.results.record import DONE, FINAL, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FINAL
 
 SMALL = {
     "data": "digits",

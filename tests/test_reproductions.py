@@ -17,31 +17,27 @@ from models import shapes_of
 from models.outputs import Shapes
 from search_spaces import SpaceError, load_space
 from tuner import reproduce
-from tuner.config.command_line import read_request, read_yaml
+from tuner.config.command_line import read_request
 from tuner.config.options import ReproduceRequest
+from tuner.config.run_folder import request_yaml
+from tuner.config.yaml_file import read_yaml
 from tuner.reports.document import Document, Table
-from tuner.reports.settings import Difference, sentence
+from tuner.reports.statistics import Difference, difference_text, sentence
 from tuner.reproductions import EXPERIMENTS
 from tuner.reproductions.artefacts import figures, landscape
 from tuner.reproductions.artefacts import findings as words
-from tuner.reproductions.experiment import Artefact, Pair
+from tuner.reproductions.experiment import Artefact, Pair, Reproduction
 from tuner.reproductions.measuring import Measurer, NotMeasuredError
 from tuner.reproductions.page import document_of
 from tuner.reproductions.papers import crd
-from tuner.reproductions.planning import (
-    Reproduction,
-    plan_reproduction,
-    request_yaml,
-    setting_of,
-    training_name,
-)
+from tuner.reproductions.planning import plan_reproduction, setting_of, training_name
 from tuner.reproductions.published import Value, all_published
 from tuner.reproductions.results import Results
 from tuner.reproductions.running import check_begun, without
-from tuner.results.record import DONE, FINAL, TEACHER, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FINAL, TEACHER
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage
 from tuner.text.errors import RequestError
-from tuner.text.formatting import difference_text
 
 every_experiment = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda e: e.name)
 SMALL = {"data": "digits", "teacher": "resnet20", "student": "resnet8", "epochs": 4, "seeds": 2}

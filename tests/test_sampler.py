@@ -7,7 +7,8 @@ from optuna.trial import TrialState
 
 from search_spaces import SPACES, Float, Space
 from tuner.planning.sampler import Sampler, space_hash
-from tuner.results.record import DONE, FAILED, STOPPED, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FAILED, STOPPED
 
 SPACE_OF = {"gp": NUMBERS, "cmaes": NUMBERS}
 ALGORITHMS = ("tpe", "random", "qmc", "cmaes", "gp", "grid")

@@ -9,25 +9,12 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces import SPACES
-from tuner.orchestration.schedulers import (
-    FAILURE,
-    MAX_LOST,
-    OUT_OF_MEMORY,
-    RecordedScheduler,
-    _Explore,
-    build_scheduler,
-    perturbation_interval,
-    record_name,
-)
-from tuner.results.record import (
-    DONE,
-    FAILED,
-    FINAL,
-    RUNNING,
-    STOPPED,
-    TEACHER,
-    Record,
-)
+from tuner.orchestration.messages import FAILURE, OUT_OF_MEMORY, record_name
+from tuner.orchestration.recorded_scheduler import MAX_LOST, RecordedScheduler
+from tuner.orchestration.schedulers import Explore, build_scheduler
+from tuner.planning.rungs import perturbation_interval
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, STOPPED, TEACHER
 
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 EPOCHS = 9
@@ -415,7 +402,7 @@ def test_a_setting_that_population_based_training_changed_is_recorded(record):
 
 @pytest.mark.parametrize("space", [SPACES["itrd"], SPACES["mimkd"], SPACE, NUMBERS])
 def test_exploring_stays_in_the_space(space):
-    explore = _Explore(space, seed=0)
+    explore = Explore(space, seed=0)
     setting, seen = space.published(), set()
     for _ in range(300):
         explored = explore({"setting": setting, "kind": "search"})
@@ -428,7 +415,7 @@ def test_exploring_stays_in_the_space(space):
 
 
 def test_exploring_leaves_what_a_person_pinned():
-    explore = _Explore(SPACE.narrow({"kernel": "b", "weight": "1:2"}), seed=0)
+    explore = Explore(SPACE.narrow({"kernel": "b", "weight": "1:2"}), seed=0)
     config = {"setting": {"weight": 1.5, "kernel": "b", "degree": None}}
     for _ in range(50):
         config = explore(config)

@@ -13,9 +13,10 @@ from searching import Searches, local_ray
 from search_spaces import SpaceError
 from tuner.config.command_line import read_request
 from tuner.config.options import SearchRequest
-from tuner.driver.comparison import fitting, plan_comparison
+from tuner.driver.comparison import fitting
+from tuner.planning.comparison import plan_comparison
 from tuner.report import main as report
-from tuner.results.record import DONE, FINAL, SEARCH, TEACHER
+from tuner.results.trial import DONE, FINAL, SEARCH, TEACHER
 from tuner.text.errors import RequestError
 
 NAME = "several"

@@ -17,7 +17,7 @@ import tuner.distill
 import tuner.search
 from search_spaces import SPACES
 from tuner.data import open_dataset
-from tuner.results.record import DONE, FINAL, SEARCH, STOPPED, TEACHER
+from tuner.results.trial import DONE, FINAL, SEARCH, STOPPED, TEACHER
 from tuner.tracking.registered_model import load_classifier
 
 NAME = "whole"

@@ -10,7 +10,7 @@ from searching import Searches, local_ray
 from test_bring_your_own import FILES
 
 from search_spaces import SPACES
-from tuner.results.record import DONE, FINAL, RUNNING, SEARCH, STOPPED
+from tuner.results.trial import DONE, FINAL, RUNNING, SEARCH, STOPPED
 
 QUICK = {"epochs": 2, "trials": 4}
 

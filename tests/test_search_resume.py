@@ -19,7 +19,8 @@ from searching import (
 )
 
 import tuner.teach
-from tuner.results.record import DONE, FAILED, RUNNING, SEARCH, STOPPED, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FAILED, RUNNING, SEARCH, STOPPED
 
 STRAIGHT = "straight"
 # ASHA has rungs after epochs 1 and 3, and stops about half of the trials.

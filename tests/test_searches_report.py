@@ -16,7 +16,8 @@ from tuner.reports.searches import (
     pairable,
     searches_findings,
 )
-from tuner.results.record import DONE, FINAL, SEARCH, STOPPED, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FINAL, SEARCH, STOPPED
 
 REQUEST: dict[str, Any] = {
     "data": "digits",
@@ -169,7 +170,7 @@ def test_the_page_compares_what_was_asked_for_and_what_came_of_it(capsys):
 
 
 def test_a_stopped_trial_is_never_the_best_so_far(capsys):
-    from tuner.reports.hyperparameter_figures import best_so_far
+    from tuner.reports.accuracy_figures import best_so_far
 
     one = search("a", (60.0, 61.0, 63.0))
     figure = best_so_far({"a": (one.record, "val_accuracy")}, "validation accuracy")
@@ -257,7 +258,7 @@ def test_files_of_a_persons_own_are_left_alone(capsys):
 
 
 def test_a_search_whose_name_begins_with_a_sign_of_matplotlibs_is_in_the_legend():
-    from tuner.reports.hyperparameter_figures import best_so_far
+    from tuner.reports.accuracy_figures import best_so_far
 
     searches = {name: (search(name, (60.0,)).record, "val_accuracy") for name in ("_a", "$b$")}
     (axes,) = best_so_far(searches, "accuracy").drawing.axes

@@ -12,8 +12,8 @@ from searching import Driver, Searches, runs_of
 from servers import Proxy, mlflow_server
 
 from tuner.config.options import SearchRequest
-from tuner.driver.conclusion import resume_command_of
 from tuner.storage.folder import Storage
+from tuner.terminal.outcome import resume_command_of
 from tuner.text.secrets import has_secret, shown, without_secrets
 
 

@@ -17,7 +17,8 @@ import tuner.status
 import tuner.stop
 from tuner.results import heartbeat as presence
 from tuner.results.heartbeat import Driver
-from tuner.results.record import DONE, FINAL, SEARCH, STOPPED, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FINAL, SEARCH, STOPPED
 from tuner.storage.folder import Storage
 from tuner.terminal.progress import read_progress
 

@@ -4,8 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tuner.results.record import DONE, FAILED, FINAL, SEARCH, Record
+from tuner.results.record import Record
 from tuner.results.tables import epochs_table, read_tables, trials_table, write_tables
+from tuner.results.trial import DONE, FAILED, FINAL, SEARCH
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 

@@ -8,7 +8,7 @@ from by_hand import begin, new_record
 from test_live import shown, view_of
 
 import tuner.search
-from tuner.results.record import FAILED
+from tuner.results.trial import FAILED
 
 NAME = "[red]x[bold]"
 

@@ -17,10 +17,13 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from searching import next_session, runs_of
 
-from tuner.results.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Record
+from tuner.config.run_folder import artifact_folder
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED
 from tuner.storage.folder import Storage
+from tuner.terminal.outcome import ui_command
 from tuner.tracking import mirror as tracking_module
-from tuner.tracking.mirror import Tracking, artifact_folder, ui_command
+from tuner.tracking.mirror import Tracking
 
 SEARCH_ID = "an id that no other search has"
 NOBODY = "http://127.0.0.1:9"

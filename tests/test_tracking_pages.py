@@ -5,7 +5,8 @@ import json
 from mlflow import MlflowClient
 from test_tracking import begin, record, store, track, train, trial_runs
 
-from tuner.results.record import DONE, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE
 from tuner.tracking.views import RANKED, experiment_tags, links, with_ranked
 
 __all__ = ["record", "store"]  # fixtures

@@ -30,18 +30,16 @@ from ray.tune.search.optuna import OptunaSearch
 from searching import Searches, TrialProcesses, local_ray, next_session, runs_of
 
 from search_spaces import SPACES, Float, Space
-from tuner.config.command_line import yaml_text
+from tuner.config.yaml_file import yaml_text
 from tuner.orchestration.gpu_share import gpu_fraction
+from tuner.orchestration.messages import FAILURE, OUT_OF_MEMORY
 from tuner.orchestration.planned_search import PlannedSearch
-from tuner.orchestration.schedulers import (
-    FAILURE,
-    OUT_OF_MEMORY,
-    RecordedScheduler,
-    build_scheduler,
-)
-from tuner.planning.plan import Budget, SearchPlan, winner
+from tuner.orchestration.recorded_scheduler import RecordedScheduler
+from tuner.orchestration.schedulers import build_scheduler
+from tuner.planning.plan import Budget, SearchPlan
 from tuner.planning.sampler import Sampler
-from tuner.results.record import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Record
+from tuner.results.record import Record, winner
+from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER
 from tuner.storage.folder import Storage
 from tuner.tracking import mirror as tracking_module
 from tuner.tracking.mirror import Tracking

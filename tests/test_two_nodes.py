@@ -15,7 +15,7 @@ from hosts import ROOT, Switch, switch
 from searching import Searches, same_mlflow_runs
 
 import tuner.teach
-from tuner.results.record import RUNNING, SEARCH
+from tuner.results.trial import RUNNING, SEARCH
 
 pytestmark = pytest.mark.cluster
 

@@ -14,7 +14,7 @@ from tuner.data import (
     num_batches,
 )
 from tuner.data.hashing import hash_numbers
-from tuner.data.views import _Pixels, augment, augment_on_device, draw_augmentation
+from tuner.data.views import Pixels, augment, augment_on_device, draw_augmentation
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -224,7 +224,7 @@ def test_a_gpu_augments_to_the_same_bits(dataset, padding, flip):
 
 
 def test_a_data_set_in_the_devices_memory_gives_the_same_views(dataset):
-    on_host, resident = _Pixels(dataset, CPU), _Pixels(dataset, CPU)
+    on_host, resident = Pixels(dataset, CPU), Pixels(dataset, CPU)
     resident._resident = torch.from_numpy(dataset.images.copy())  # as on a GPU
     rows = np.array([7, 3, 200, 3])
     drawn = draw_augmentation(rows, seed=1, pass_number=2, padding=4, flip=True)

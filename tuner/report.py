@@ -73,7 +73,7 @@ def _rebuild(runs: "Storage", name: str) -> str:
 
 
 def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
-    from tuner.planning.search import check_name
+    from tuner.planning.checks import check_name
     from tuner.reports.page import REPORT_FILE
     from tuner.reports.searches_page import write_searches_report
     from tuner.storage.folder import SEARCH_FILE

@@ -56,7 +56,6 @@ def _command(arguments: list[str] | None, prog: str) -> int:
 
 def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     from tuner.config.run_folder import reproduce_command
-    from tuner.driver.conclusion import print_interrupted
     from tuner.reproductions import EXPERIMENTS
     from tuner.reproductions.forecast import print_plan
     from tuner.reproductions.page import write_report
@@ -69,8 +68,10 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
         machines_of,
         run_reproduction,
     )
-    from tuner.reproductions.terminal import print_document, print_limits
+    from tuner.reproductions.terminal import print_limits
     from tuner.storage.folder import SEARCH_FILE
+    from tuner.terminal.document import print_document
+    from tuner.terminal.outcome import print_interrupted
 
     reproduction = plan_reproduction(EXPERIMENTS[request.reproduction], request)
     reproduction, left_out = fitting(reproduction)

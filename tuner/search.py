@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tuner.config.command import run_command
-from tuner.config.command_line import parse_yaml, parser_for, read_request, read_yaml
+from tuner.config.command_line import parser_for, read_request
 from tuner.config.options import OPERATIONAL, SearchRequest
+from tuner.config.yaml_file import parse_yaml, read_yaml
 from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
@@ -39,11 +40,13 @@ def _search(given: dict[str, Any], mode: str) -> int:
     resume, dry_run = given.pop("resume", None), given.pop("dry_run", False)
     request = _resumed_request(resume, given) if resume else read_request(SearchRequest, given)
 
-    from tuner.driver.comparison import is_comparison, plan_comparison, run_comparison
-    from tuner.driver.conclusion import conclude, print_interrupted, resume_command
+    from tuner.driver.comparison import run_comparison
+    from tuner.driver.conclusion import conclude
     from tuner.driver.session import run_watched
+    from tuner.planning.comparison import is_comparison, plan_comparison
     from tuner.planning.search import plan_search
     from tuner.terminal.dry_run import print_plan, print_searches
+    from tuner.terminal.outcome import print_interrupted, resume_command
 
     if is_comparison(request):
         comparison = plan_comparison(request)
@@ -99,7 +102,7 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     storage = existing(runs, name)
     _refuse_reproduction(runs, name)
     from search_spaces import SpaceError
-    from tuner.driver.comparison import is_comparison, plan_comparison
+    from tuner.planning.comparison import is_comparison, plan_comparison
     from tuner.planning.search import plan_search
 
     def resolve(request: SearchRequest) -> SearchRequest:

@@ -19,11 +19,13 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     request = read_request(TeachRequest, vars(parser.parse_args(arguments)))
 
     import models
-    from tuner.config.workload import Workload, open_data, resolve
+    from tuner.config.workload import Workload, resolve
     from tuner.storage.folder import Storage
-    from tuner.training.distillation import DivergedError, evaluate
+    from tuner.training.distillation import DivergedError
+    from tuner.training.evaluation import evaluate
     from tuner.training.in_process import default_device, train_teacher
     from tuner.training.teachers import find_teacher, kept_teacher, write_teacher
+    from tuner.training.workload_data import open_data
 
     output = output_file(request.output) if request.output else None
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))

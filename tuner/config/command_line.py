@@ -4,18 +4,16 @@ import argparse
 import difflib
 import os
 import re
-import reprlib
 import sys
-import unicodedata
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ByteSize, ValidationError
 from pydantic.fields import FieldInfo
 
 from tuner import __version__
-from tuner.text.errors import RequestError, printable, said
+from tuner.config.yaml_file import SHORT, PlainLoader, check_text, read_yaml, yaml_text
+from tuner.text.errors import RequestError, printable
 
 # What the libraries themselves read; a flag wins over it, a file does not.
 ENVIRONMENT = {
@@ -24,12 +22,6 @@ ENVIRONMENT = {
     "tracking_uri": "MLFLOW_TRACKING_URI",
 }
 Request = TypeVar("Request", bound=BaseModel)
-
-
-# Part of a value that begins with somebody's home folder.
-_HOME = re.compile(r"(?:^|[=:@,])(~[^/=:@,]*)")
-_SHORT = reprlib.Repr()
-_SHORT.maxstring, _SHORT.maxlevel = 200, 2  # in a YAML file a few lines may say very much
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         words = sys.argv[1:] if args is None else list(args)
         for word in words:
-            _check_text("the command line", word)
+            check_text("the command line", word)
         return super().parse_known_args(words, namespace)
 
 
@@ -85,7 +77,7 @@ def read_request(
             close = difflib.get_close_matches(str(name)[:100], model.model_fields, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ";"
             raise RequestError(
-                f"{config}: unknown option {_SHORT.repr(name)}{hint} "
+                f"{config}: unknown option {SHORT.repr(name)}{hint} "
                 f"known: {', '.join(model.model_fields)}"
             )
     if isinstance(values.get("set"), dict):
@@ -99,108 +91,14 @@ def read_request(
         raise RequestError(_sentence(error)) from None
 
 
-def read_yaml(path: str) -> dict[str, Any]:
-    """The mapping in a YAML file, by path or URI, as data. Raises RequestError."""
-    from tuner.storage.folder import read_file
-
-    try:
-        text = read_file(path).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RequestError(f"{path}: cannot be read ({reason}); check the path") from error
-    content = parse_yaml(path, text)
-    for name, value in content.items():
-        pins = value.values() if name == "set" and isinstance(value, dict) else (value,)
-        for text in (name, *pins):
-            if isinstance(text, str | bytes):
-                _check_text(path, text)
-    return content
-
-
-def parse_yaml(path: str, text: str | bytes) -> dict[str, Any]:
-    """The mapping in the text of a YAML file. Raises RequestError, which names the file."""
-    try:
-        content = load_yaml(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark is not None else ""
-        why = getattr(error, "problem", None)
-        raise RequestError(
-            f"{path}{where}: is not YAML{f' ({why})' if why else ''}; correct it and run again"
-        ) from error
-    # A value that is not what its tag says makes PyYAML raise nearly anything (ValueError for
-    # the 31st of June), and so does a file of thousands of brackets.
-    except Exception as error:
-        raise RequestError(
-            f"{path}: is not YAML that can be read ({said(error)}); correct it and run again"
-        ) from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise RequestError(f"{path}: holds no options; write lines such as `epochs: 30`")
-    return content
-
-
-def _check_text(place: str, text: str | bytes) -> None:
-    """Refuses what could be no name of anything, before it reaches a terminal or a file."""
-    # Control characters, such as a terminal obeys; line separators; bytes that are no UTF-8.
-    if isinstance(text, bytes) or any(
-        unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in text
-    ):
-        raise RequestError(
-            f"{place}: {_SHORT.repr(text)} holds a sign that is none of a text's; leave it out"
-        )
-    for home in _HOME.findall(text):
-        if os.path.expanduser(home) == home:
-            raise RequestError(
-                f"{place}: {_SHORT.repr(text)} names the home folder {home}, which is nobody's; "
-                "write the folder's whole path"
-            )
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as data, in which 1:3 is a range, not the number 63 of YAML 1.1.
-
-    An option that is there twice is a mistake, and nothing is merged: a few lines of merges
-    could ask for all the memory there is.
-    """
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for name in names:
-            if name == "<<" or names.count(name) > 1:
-                problem = (
-                    "merges are not known here" if name == "<<" else f"{name!r} is there twice"
-                )
-                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag not in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
+PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789")
 )
-_Loader.add_implicit_resolver(
+PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|nan)$"),
     list("-+.0123456789"),
 )
-
-
-def load_yaml(text: str | bytes) -> Any:
-    """The content of a YAML text. Raises yaml.YAMLError."""
-    return yaml.load(text, _Loader)
-
-
-def yaml_text(value: object) -> str:
-    """A value of a YAML file as it is written on the command line."""
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
@@ -280,10 +178,10 @@ def _sentence(error: ValidationError) -> str:
         word = first["input"] if isinstance(first["input"], str) else ""
         close = difflib.get_close_matches(word[:100], expected.split(", "), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ";"
-        return f"unknown {option} {_SHORT.repr(first['input'])}{hint} known: {expected}"
+        return f"unknown {option} {SHORT.repr(first['input'])}{hint} known: {expected}"
     remedy = _REMEDIES.get(first["type"])
     remedy = remedy.format(**first.get("ctx", {})) if remedy else first["msg"]
-    return f"{option} is {_SHORT.repr(first['input'])}; {remedy}"
+    return f"{option} is {SHORT.repr(first['input'])}; {remedy}"
 
 
 def fail(message: str) -> int:

@@ -3,13 +3,13 @@
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import models
 from tuner.config.presets import find_preset, preset_for
-from tuner.data import Dataset, Splits, Views, open_dataset, split
 from tuner.text.errors import RequestError
-from tuner.training.precision import WantedPrecision
+
+WantedPrecision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,6 @@ class Workload:
             "lr_decay_epochs": find_preset(self.preset).lr_decay_epochs(self.teacher_epochs),
         }
 
-    def views(self, dataset: Dataset, splits: Splits, seed: int) -> Views:
-        """What the trainings of a student with one data seed see."""
-        return Views(dataset, splits.train, seed, self.passes, self.crop_padding, self.flip)
-
     def as_request(self) -> dict[str, Any]:
         """The values under the names that the command line and YAML files use."""
         values = asdict(self)
@@ -108,35 +104,6 @@ def resolve(given: dict[str, Any]) -> Workload:
     for optional in ("image_size", "limit"):
         values.setdefault(optional, None)
     return Workload(**values)
-
-
-def open_data(workload: Workload) -> tuple[Dataset, Splits]:
-    """Opens the data and its splits. Raises RequestError where they do not suit the workload."""
-    dataset = open_dataset(workload.data, Path(workload.data_dir), image_size=workload.image_size)
-    splits = split(
-        dataset,
-        validation_fraction=workload.validation_fraction,
-        seed=workload.seed,
-        limit=workload.limit,
-    )
-    if workload.batch_size > len(splits.train):
-        raise RequestError(
-            f"batch_size is {workload.batch_size} but there are {len(splits.train)} training "
-            "images; lower it with --batch-size"
-        )
-    if workload.crop_padding >= min(dataset.image_size):
-        raise RequestError(
-            f"crop_padding is {workload.crop_padding} but the images have "
-            f"{min(dataset.image_size)} pixels; lower it with --crop-padding"
-        )
-    return dataset, splits
-
-
-def num_cpus() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def absolute(path: str) -> str:

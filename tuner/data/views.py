@@ -141,7 +141,7 @@ class Views:
         self, batches: Sequence[np.ndarray], pass_number: int, device: torch.device
     ) -> Iterator[Tensor]:
         """The views of each batch of rows."""
-        pixels = _Pixels(self.dataset, device)
+        pixels = Pixels(self.dataset, device)
         if isinstance(self.dataset.images, ImageFiles):
             draw = partial(draw_crops, seed=self.seed, pass_number=pass_number, flip=self.flip)
             yield from pixels.streamed(batches, draw)
@@ -168,7 +168,7 @@ def evaluation_batches(
 
     A batch's seed is its number.
     """
-    pixels = _Pixels(dataset, device)
+    pixels = Pixels(dataset, device)
     starts = range(0, len(indices), batch_size)
     batches = [indices[start : start + batch_size] for start in starts]
     if isinstance(dataset.images, ImageFiles):
@@ -179,7 +179,7 @@ def evaluation_batches(
         yield _batch(images, dataset, rows, step)
 
 
-class _Pixels:
+class Pixels:
     """Images of a data set as normalised tensors on a device: (x / 255 - mean) / std.
 
     On a GPU the whole data set lies in its memory and is augmented there; on a CPU NumPy

@@ -7,115 +7,28 @@ each of them is a search like any other: it can be looked at, reported and resum
 import json
 import sys
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rich.console import Console
 from rich.markup import escape
 
-from search_spaces import SPACES, Space, SpaceError, load_space
-from search_spaces.parameters import list_of, suggestion
-from tuner.config.command_line import parse_yaml, read_request
+from tuner.config.command_line import read_request
 from tuner.config.options import SearchRequest
-from tuner.config.workload import open_data
-from tuner.driver.conclusion import (
-    mlflow_hint,
-    print_interrupted,
-    resume_command_of,
-    write_results,
-)
-from tuner.driver.run import search_yaml
+from tuner.config.run_folder import search_yaml
+from tuner.config.yaml_file import parse_yaml
+from tuner.driver.conclusion import write_results
 from tuner.driver.session import run_watched
 from tuner.orchestration.cluster import ray_for
-from tuner.planning.search import (
-    DEFAULT_TRIALS,
-    Search,
-    check_name,
-    check_resumed,
-    default_name,
-    plan_search,
-)
+from tuner.planning.checks import check_resumed
+from tuner.planning.comparison import ALL, Comparison, spaces_of
 from tuner.reports.methods import PLAIN, MethodRow, compare_methods, methods_verdict
-from tuner.reports.methods_table import print_methods, row_as_dict
+from tuner.reports.methods_table import row_as_dict
 from tuner.results.record import Record
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage
+from tuner.terminal.outcome import mlflow_hint, print_interrupted, print_methods, resume_command_of
 from tuner.text.errors import RequestError
-from tuner.tracking.mirror import Tracking, default_tracking_uri
-
-ALL = "all"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Searches that differ in their space only; nothing has been written yet."""
-
-    name: str
-    request: SearchRequest  # every value resolved
-    searches: tuple[Search, ...]
-
-    @property
-    def runs(self) -> Storage:
-        return Storage(self.request.runs_dir)
-
-    @property
-    def storage(self) -> Storage:
-        """The comparison's own folder, with a folder for each search in it."""
-        return self.runs.sub(self.name)
-
-
-def is_comparison(request: SearchRequest) -> bool:
-    """Whether several spaces are asked for."""
-    return request.space == ALL or len(_names(request.space)) > 1
-
-
-def plan_comparison(request: SearchRequest) -> Comparison:
-    """Resolves a request for several spaces. Raises what `plan_search` raises; reads no data."""
-    if request.seeds == 0:
-        raise RequestError("methods are compared by their final trainings; give --seeds 1 or more")
-    if request.algo == "grid" and request.trials is None:
-        raise RequestError("the methods' grids differ in size; give --trials for equal budgets")
-    spaces = _spaces(request.space)
-    _check_pins(request, spaces)
-    name = request.name or default_name("methods", request.data)
-    check_name(name)
-    runs = Storage(request.runs_dir)
-    shared = {
-        "trials": request.trials or DEFAULT_TRIALS,
-        "runs_dir": runs.sub(name).uri,
-        "tracking_uri": request.tracking_uri or default_tracking_uri(runs, request.data_dir),
-    }
-    searches: list[Search] = []
-    refusals: list[RequestError] = []
-    for space, declared in spaces.items():
-        method = declared.method
-        names = {parameter.name for parameter in declared.params}
-        pins = {key: value for key, value in request.set.items() if key in names}
-        # METHOD.NAME=VALUE is for one method, and wins over NAME=VALUE, which is for all.
-        pins |= {
-            key.removeprefix(f"{method}."): value
-            for key, value in request.set.items()
-            if key.startswith(f"{method}.")
-        }
-        own = {"space": space, "set": pins, "name": method}
-        try:
-            request_of_one = request.model_copy(update={**shared, **own})
-            searches.append(plan_search(request_of_one, runs))
-        except RequestError as error:
-            refusals.append(error)
-    # Of all methods one may not suit, such as pbt for one that has nothing to vary.
-    if refusals and (request.space != ALL or not searches):
-        raise refusals[0]
-    # All have the same workload; the space and its pins are the comparison's own.
-    resolved = searches[0].request.model_copy(
-        update={
-            "name": name,
-            "space": request.space,
-            "set": request.set,
-            "runs_dir": runs.uri,
-            "trials": shared["trials"],
-            "tracking_uri": request.tracking_uri,
-        }
-    )
-    return Comparison(name, resolved, tuple(searches))
+from tuner.tracking.mirror import Tracking
+from tuner.training.workload_data import open_data
 
 
 def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
@@ -172,7 +85,7 @@ def rebuild_report(name: str, runs: Storage) -> str:
     given = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
     base = given | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, {}, base=base)
-    methods = [space.method for space in _spaces(request.space).values()]
+    methods = [space.method for space in spaces_of(request.space).values()]
     begun = [method for method in methods if storage.sub(method).exists(SEARCH_FILE)]
     if not begun:
         raise RequestError(f"no search of {name!r} has begun; start it with --resume {name}")
@@ -251,34 +164,6 @@ def fitting(comparison: Comparison) -> Comparison:
     named = ",".join(search.request.space for search in kept)
     request = comparison.request.model_copy(update={"space": named})
     return replace(comparison, request=request, searches=tuple(kept))
-
-
-def _names(text: str) -> list[str]:
-    return [name for part in text.split(",") if (name := part.strip())]
-
-
-def _spaces(text: str) -> dict[str, Space]:
-    """The spaces that are asked for, by the names that they are asked for by."""
-    spaces: dict[str, Space] = {}
-    for name in list(SPACES) if text == ALL else _names(text):
-        space = load_space(name)
-        if space.method in {other.method for other in spaces.values()}:
-            raise RequestError(f"space has {space.method} twice; name each method once")
-        spaces[name] = space
-    return spaces
-
-
-def _check_pins(request: SearchRequest, spaces: dict[str, Space]) -> None:
-    known = {parameter.name for space in spaces.values() for parameter in space.params}
-    methods = {space.method for space in spaces.values()}
-    for name in request.set:
-        if name.partition(".")[0] in methods and "." in name:
-            continue  # the method's own space checks it
-        if name not in known:
-            raise SpaceError(
-                f"no method has a hyperparameter {name!r}{suggestion(name, sorted(known))}"
-                f" known: {list_of(sorted(known))}"
-            )
 
 
 def _metrics(rows: list[MethodRow]) -> dict[str, float]:

@@ -6,33 +6,22 @@ import sys
 from typing import Any
 
 import yaml
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from models import short_name
-from tuner.config.options import SearchRequest
-from tuner.config.workload import open_data
-from tuner.driver.run import Run
-from tuner.planning.plan import winner
 from tuner.planning.search import Search
+from tuner.planning.task import Run
 from tuner.reports.model_card import CARD_FILE, model_card
 from tuner.reports.settings import Row, compare, verdict
-from tuner.results.record import DONE, FAILED, FINAL, SEARCH, STOPPED, Record, Trial
+from tuner.results.record import Record, winner
 from tuner.results.tables import EPOCHS_FILE, TRIALS_FILE
-from tuner.storage.folder import SEARCH_FILE, Storage
-from tuner.text.formatting import accuracy_text, setting_text, value_text
-from tuner.text.secrets import has_secret, shown
-from tuner.tracking.mirror import Tracking, ui_command
+from tuner.results.trial import FINAL, Trial
+from tuner.storage.folder import BEST_FILE, SEARCH_FILE
+from tuner.terminal.outcome import nothing_finished, print_hints, print_result
+from tuner.tracking.mirror import Tracking
 from tuner.tracking.registered_model import load_classifier, log_to_mlflow
+from tuner.training.workload_data import open_data
 
-BEST_FILE = "best.yaml"
 WINNERS = ("tuned", "published")  # labels of the setting that won; the second if it did
-# The settings of the papers' own experiments, to go on with after the digits.
-PAPER_COMMANDS = {
-    "itrd": "--data cifar100 --teacher ResNet50@CHECKPOINT --student MobileNetV2",
-    "mimkd": "--data cifar100 --teacher resnet32x4@CHECKPOINT --student resnet8x4",
-}
 
 
 def conclude(run: Run[Search], tracking: Tracking, *, as_json: bool) -> int:
@@ -41,12 +30,12 @@ def conclude(run: Run[Search], tracking: Tracking, *, as_json: bool) -> int:
     report = write_results(run, tracking)
     best, rows = winner(record, search.metric), compare(record)
     if best is None:
-        return _nothing_finished(record, report)
+        return nothing_finished(record, report)
     if as_json:
         print(json.dumps(_as_json(search, best, rows, report, tracking.problem)))  # noqa: T201
         return 0
-    _print_result(search, record, best, rows)
-    _print_hints(search, tracking, report)
+    print_result(search, record, best, rows)
+    print_hints(search, tracking, report)
     return 0
 
 
@@ -67,36 +56,6 @@ def write_results(run: Run[Search], tracking: Tracking) -> str:
     else:
         _finish_tracking(run, tracking, compare(record))
     return report
-
-
-def print_interrupted(run: Run[Any], tracking: Tracking, command: str) -> None:
-    """Says what is done and how to go on; on standard error, as the status is not 0."""
-    tracking.finish(files={}, metrics={}, note="", status="KILLED")
-    # What a reproduction trains was decided beforehand.
-    kind, noun = (SEARCH, "trials") if run.search.has_trials else (FINAL, "trainings")
-    trials = run.record.of(kind)
-    ended = sum(trial.ended is not None for trial in trials)
-    print(  # noqa: T201
-        f"interrupted: {ended} {noun} have ended and are kept, {len(trials) - ended} go on from "
-        f"their last epoch; resume with\n  {command}",
-        file=sys.stderr,
-    )
-
-
-def resume_command(search: Search) -> str:
-    """What a person types to go on."""
-    return resume_command_of(search.name, search.runs, search.request)
-
-
-def resume_command_of(name: str, runs: Storage, request: SearchRequest) -> str:
-    """The same for a name."""
-    words = ["python", "-m", "tuner.search", "--resume", name, "--runs-dir", runs.uri]
-    if request.address:
-        words += ["--address", request.address]
-    if request.tracking_uri and has_secret(request.tracking_uri):
-        # It was not written to search.yaml; a person puts the secret in again.
-        words += ["--tracking-uri", shown(request.tracking_uri)]
-    return shlex.join(words)
 
 
 def _best(search: Search, record: Record, best: Trial) -> dict[str, Any]:
@@ -179,71 +138,6 @@ def _files(search: Search) -> dict[str, bytes]:
     names = (SEARCH_FILE, BEST_FILE, CARD_FILE, TRIALS_FILE, EPOCHS_FILE)
     there = [name for name in names if search.storage.exists(name)]
     return {name: search.storage.read(name) for name in [*there, *report_files(search.storage)]}
-
-
-def _nothing_finished(record: Record, report: str) -> int:
-    reasons = {trial.reason for trial in record.trials.values() if trial.status == FAILED}
-    trials = record.of(SEARCH)
-    why = "; ".join(sorted(reasons)[:3]) or "none ran to its last epoch"
-    print(  # noqa: T201
-        f"tuner: no trial finished, of {len(trials)}: {why}\n  report: {report}", file=sys.stderr
-    )
-    return 1
-
-
-def _print_result(search: Search, record: Record, best: Trial, rows: list[Row]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    trials = record.of(SEARCH)
-    counts = {s: sum(trial.status == s for trial in trials) for s in (DONE, STOPPED, FAILED)}
-    console.print()
-    console.print(
-        f"[bold]{escape(search.name)}[/]: "
-        + ", ".join(f"{count} {status}" for status, count in counts.items())
-        + f"; best {search.metric} {best.last(search.metric):.2f} % in trial {best.trial}"
-    )
-    if not rows:  # --seeds 0
-        console.print(f"{escape(setting_text(best.setting))}")
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("")
-    for row in rows:
-        table.add_column(row.label, justify="right")
-    for name in search.searched:
-        values = [row.setting.get(name) for row in rows]
-        if any(value is not None for value in values):
-            table.add_row(name, *["" if value is None else value_text(value) for value in values])
-    table.add_row("validation accuracy (%)", *[accuracy_text(row.val_accuracy) for row in rows])
-    table.add_row("test accuracy (%)", *[accuracy_text(row.test_accuracy) for row in rows])
-    table.add_row("seeds", *[str(row.num_seeds) for row in rows])
-    console.print(table)
-    console.print(escape(verdict(rows, search.request.select_on)))
-
-
-def mlflow_hint(tracking: Tracking, run_id: str | None) -> str:
-    """How a person gets to see a run in MLflow, as rich markup."""
-    return (
-        f"MLflow:  {escape(ui_command(tracking.uri))}\n"
-        f"         then http://127.0.0.1:5000/#/experiments/{tracking.experiment_id}/runs/{run_id}"
-    )
-
-
-def _print_hints(search: Search, tracking: Tracking, report: str) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"\nreport:  {escape(report)}")
-    if tracking.problem:
-        console.print(
-            f"MLflow:  [red]{escape(tracking.problem)}[/]; the results are on disk, "
-            f"send them again with\n         {escape(resume_command(search))}"
-        )
-    else:
-        console.print(mlflow_hint(tracking, tracking.parent_run_id))
-    method = search.space.method
-    if search.workload.data == "digits" and method in PAPER_COMMANDS:
-        console.print(f"paper:   python -m tuner.search --space {method} {PAPER_COMMANDS[method]}")
-    else:
-        console.print(
-            f"again:   tuner distill --config {escape(shlex.quote(search.storage.path(BEST_FILE)))}"
-        )
 
 
 def _as_json(

@@ -3,14 +3,15 @@
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
-from tuner.driver.run import AnyTask, Run, run_search
+from tuner.config.run_folder import artifact_folder, default_tracking_uri
+from tuner.driver.run import run_search
 from tuner.planning.plan import Plan
 from tuner.planning.search import Search
-from tuner.planning.task import describe
+from tuner.planning.task import AnyTask, Run, describe
 from tuner.results.record import Record
 from tuner.terminal.dry_run import print_heading, print_outputs
 from tuner.terminal.live import LiveView
-from tuner.tracking.mirror import Tracking, artifact_folder, default_tracking_uri
+from tuner.tracking.mirror import Tracking
 
 
 def run_watched(

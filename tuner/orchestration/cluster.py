@@ -14,7 +14,7 @@ import search_spaces
 import tuner
 from tuner.config.environment import settings_of_workers
 from tuner.config.options import SearchRequest
-from tuner.planning.search import machine_resources
+from tuner.planning.resources import machine_resources
 from tuner.planning.task import Task
 from tuner.text.errors import RequestError
 
@@ -42,7 +42,7 @@ def ray_for(search: Task) -> Iterator[None]:
         try:
             ray.init(address=request.address, runtime_env=_runtime_env(), **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RequestError(_refusal(request.address, error)) from error
+            raise RequestError(refusal(request.address, error)) from error
     else:
         # Our own cluster listens on the loopback address only; Ray's new tokens would
         # stay behind in the home directory and change how later clusters start.
@@ -74,7 +74,7 @@ def _runtime_env() -> dict[str, Any]:
     }
 
 
-def _refusal(address: str, error: Exception) -> str:
+def refusal(address: str, error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if "ersion mismatch" in str(error):
         found = "; ".join(line for line in lines if line.startswith(("Ray:", "Python:")))

@@ -9,17 +9,19 @@ import torch
 from torch import nn
 
 import models
-from tuner.config.workload import Workload, open_data
+from tuner.config.workload import Workload
 from tuner.data import Dataset
 from tuner.orchestration.cluster import ray_for, where_trials_run
 from tuner.orchestration.measurements import plan_for
-from tuner.planning.search import Search, check_resources, fit
+from tuner.planning.resources import check_resources, fit
+from tuner.planning.search import Search
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.stored_pass import StoredPass
 from tuner.text.errors import RequestError
-from tuner.training.distillation import frozen
 from tuner.training.precision import device_for
+from tuner.training.seeding import frozen
 from tuner.training.teachers import find_teacher, teacher_of, weights_digest
+from tuner.training.workload_data import open_data, views_of
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def fill_passes(filling: Filling, weights: bytes) -> Iterator[tuple[int, list[st
             data_dir=workload.data_dir,
             final=one.seed != workload.seed,
         )
-        views = workload.views(dataset, splits, one.seed)
+        views = views_of(workload, dataset, splits, one.seed)
         with teacher.open(one.names, views, one.number, workload.batch_size) as kept:
             assert isinstance(kept, StoredPass)
             for num_images in kept.fill():

@@ -7,10 +7,12 @@ import torch
 import models
 from losses import DistillationLoss
 from search_spaces import Setting
-from tuner.config.workload import Workload, open_data
-from tuner.training.distillation import Distillation, frozen
+from tuner.config.workload import Workload
+from tuner.training.distillation import Distillation
 from tuner.training.precision import FLOAT32
+from tuner.training.seeding import frozen
 from tuner.training.teachers import teacher_of
+from tuner.training.workload_data import open_data
 
 # What the CUDA context of another process takes, which no allocator sees.
 CONTEXT_BYTES = 600 * 2**20

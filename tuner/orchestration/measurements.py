@@ -7,22 +7,16 @@ import torch
 
 import models
 from models import shapes_of
-from tuner.config.workload import open_data
 from tuner.data import Dataset, num_batches
 from tuner.orchestration.cluster import Measuring
 from tuner.planning.task import Needs, Task
 from tuner.teacher_cache import OutputsPlan
-from tuner.teacher_cache.planner import (
-    Demand,
-    Room,
-    Speeds,
-    measure_room,
-    measure_speeds,
-    plan_outputs,
-)
+from tuner.teacher_cache.planner import Demand, plan_outputs
+from tuner.teacher_cache.probing import Room, Speeds, measure_room, measure_speeds
 from tuner.teacher_cache.store import cache_folder, describe_entry, entry_key
-from tuner.training.distillation import seeded
 from tuner.training.precision import Execution, choose_execution, device_for
+from tuner.training.seeding import seeded
+from tuner.training.workload_data import open_data, views_of
 
 
 def plan_for(
@@ -44,7 +38,7 @@ def plan_for(
     own: set[str] = set()
     if digest is not None:
         for seed in range(workload.seed, workload.seed + request.seeds + 1):
-            views = workload.views(dataset, splits, seed)
+            views = views_of(workload, dataset, splits, seed)
             own.add(entry_key(describe_entry(workload.teacher, digest, views)))
     name, num_classes, image_size = workload.teacher, dataset.num_classes, dataset.image_size
     folder, budget = cache_folder(workload.data_dir), request.cache_budget

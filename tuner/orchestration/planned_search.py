@@ -8,9 +8,9 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import SearchAlgorithm
 
-from tuner.orchestration.schedulers import record_name
+from tuner.orchestration.messages import record_name
 from tuner.planning.plan import Plan
-from tuner.results.record import FINAL, SEARCH, Trial
+from tuner.results.trial import FINAL, SEARCH, Trial
 
 
 class PlannedSearch(SearchAlgorithm):

@@ -7,13 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from tuner.config.method import code_of
-from tuner.config.workload import Workload, open_data
+from tuner.config.workload import Workload
 from tuner.data import Dataset
 from tuner.orchestration.cluster import on_machines
-from tuner.planning.search import fit
+from tuner.planning.resources import fit
 from tuner.planning.task import Task
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
+from tuner.training.workload_data import open_data
 
 # What a trial's numbers depend on.
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pyarrow")

@@ -2,10 +2,6 @@
 
 import math
 import random
-import re
-from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial as TuneTrial
@@ -19,15 +15,8 @@ from ray.tune.schedulers import (
 
 from search_spaces import Choice, Fixed, Space
 from search_spaces.parameters import Parameter, Value
-from tuner.results.record import DONE, FAILED, SEARCH, STOPPED, Record, Setting, Trial
-from tuner.storage.retrying import LostStorageError
-
-FAILURE = "failed"  # in a result: why the trial cannot go on
-NOTES = "notes"  # in a result: what a person should know
-OUT_OF_MEMORY = "out_of_memory"  # in a result: it may go on with a device of its own
-STORAGE = "storage"  # in a result: the storage failed, so the search must end, the trial not
-REDUCTION_FACTOR = 3
-MAX_LOST = 10
+from tuner.planning.rungs import REDUCTION_FACTOR, grace_period, perturbation_interval
+from tuner.results.trial import Setting
 
 
 def build_scheduler(name: str, *, metric: str, epochs: int, space: Space | None, seed: int) -> Any:
@@ -56,237 +45,12 @@ def build_scheduler(name: str, *, metric: str, epochs: int, space: Space | None,
         return PopulationBasedTraining(
             **common,
             perturbation_interval=perturbation_interval(epochs),
-            custom_explore_fn=_Explore(space, seed),
+            custom_explore_fn=Explore(space, seed),
             log_config=False,
         )
     scheduler = FIFOScheduler()
     scheduler.set_search_properties(metric, "max")
     return scheduler
-
-
-def grace_period(epochs: int) -> int:
-    """Epochs that every trial is trained for before a scheduler may stop it."""
-    return max(1, epochs // 10)
-
-
-def perturbation_interval(epochs: int) -> int:
-    """Every how many epochs population-based training compares its population."""
-    return max(1, epochs // 8)
-
-
-class RecordedScheduler(TrialScheduler):
-    """Writes every result to the record, then lets Ray's scheduler decide on it.
-
-    Tune forgets the scheduler when a run is restored (ray-project/ray#30838). Here it
-    is rebuilt: `recall` shows it the recorded results in their order. Final trainings
-    and the teacher's are none of its business, and what is not a number never reaches it.
-    """
-
-    def __init__(self, scheduler: Any, record: Record) -> None:
-        super().__init__()
-        self._scheduler, self._record = scheduler, record
-        self._is_population = isinstance(scheduler, PopulationBasedTraining)
-        # The trial that Ray's scheduler knows by each name: it keys its rungs on them.
-        self._known: dict[str, TuneTrial] = {}
-        self._failures: dict[str, str] = {}
-        self._alone: set[str] = set()
-        self._num_lost: Counter[str] = Counter()  # processes of each that were lost before it began
-        self.is_over_time: Callable[[], bool] = lambda: False
-        self.run_alone: Callable[[Trial], bool] = lambda trial: False
-
-    @property
-    def supports_buffered_results(self) -> bool:
-        """No: every epoch is decided on before the next begins."""
-        return False
-
-    def recall(self, tune_trials: dict[str, TuneTrial]) -> None:
-        """Shows the scheduler what an earlier session recorded; population-based training,
-        which compares the present only, needs none of it.
-
-        Trials that it would have stopped when the session broke off end here.
-        """
-        if self._is_population:
-            return
-        decisions: dict[str, str] = {}
-        for event in self._record.events.copy():
-            tune_trial = tune_trials.get(event["trial"])
-            if tune_trial is None:
-                continue
-            trial = self._record.trials[event["trial"]]
-            if event["event"] == "begin":
-                self._known[trial.trial] = tune_trial
-                self._scheduler.on_trial_add(None, tune_trial)
-            elif event["event"] == "epoch":
-                decisions[trial.trial] = self._decide(None, trial, event["metrics"])
-            elif event["event"] == "end" and (event["status"] == FAILED or not trial.epochs):
-                self._scheduler.on_trial_remove(None, tune_trial)
-            elif event["event"] == "end":
-                self._scheduler.on_trial_complete(None, tune_trial, trial.epochs[-1])
-        for name, decision in decisions.items():
-            trial = self._record.trials[name]
-            if trial.ended is None and decision == TrialScheduler.STOP:
-                self._scheduler.on_trial_complete(None, tune_trials[name], trial.epochs[-1])
-                self._end(trial)
-
-    # What follows is Tune's interface.
-
-    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Nothing to set: metric and mode were given to Ray's scheduler when it was built."""
-        return True
-
-    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """A trial joins, unless the scheduler knows it from the session before."""
-        name = record_name(trial.trial_id)
-        # A population knows its members by themselves: also who takes another's place.
-        is_new = name not in self._known or (self._is_population and self._known[name] is not trial)
-        if self._is_searched(trial) and is_new:
-            self._known[name] = trial
-            self._scheduler.on_trial_add(_SearchOnly(tune_controller, self._is_searched), trial)
-
-    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
-        """An epoch has ended: recorded first, decided on second."""
-        recorded = self._record.trials[record_name(trial.trial_id)]
-        if STORAGE in result:
-            self._record.failure = LostStorageError(result[FAILURE])
-            return TrialScheduler.STOP
-        if FAILURE in result:
-            if (
-                OUT_OF_MEMORY in result
-                and recorded.trial not in self._alone
-                and self.run_alone(recorded)
-            ):
-                self._alone.add(recorded.trial)
-            else:
-                self._failures[recorded.trial] = result[FAILURE]
-            return TrialScheduler.STOP
-        for text in result.get(NOTES, ()):
-            self._record.note(recorded.trial, text)
-        metrics = {
-            name: float(value) for name, value in result.items() if name in result["reported"]
-        }
-        if "initial_epoch" in metrics:
-            if metrics["initial_epoch"] > len(recorded.initial_epochs):
-                self._record.initial_epoch(recorded.trial, metrics)
-                _forget_crashes(trial)
-            return self._unless_over_time(recorded, TrialScheduler.CONTINUE)
-        if metrics["epoch"] <= len(recorded.epochs):
-            return TrialScheduler.CONTINUE  # told again after a restart
-        setting = trial.config.get("setting")
-        if setting != recorded.setting:
-            self._record.change(recorded.trial, setting)
-        self._record.epoch(recorded.trial, metrics)
-        _forget_crashes(trial)
-        return self._decide(tune_controller, recorded, metrics)
-
-    def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
-        """A trial was stopped, by a decision or because it is done."""
-        recorded = self._record.trials[record_name(trial.trial_id)]
-        if recorded.trial in self._alone and trial.trial_id == recorded.trial:
-            return  # it goes on, with a GPU of its own
-        if self._record.failure is not None:
-            return  # it goes on when the search is resumed
-        if recorded.kind == SEARCH:
-            known = self._known[recorded.trial]
-            if recorded.trial in self._failures or not recorded.epochs:
-                self._scheduler.on_trial_remove(tune_controller, known)
-            else:
-                self._scheduler.on_trial_complete(tune_controller, known, recorded.epochs[-1])
-        if recorded.ended is None:
-            self._end(recorded)
-
-    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """A trial crashed: Tune begins it again, or it has crashed once too often."""
-        if trial.status == TuneTrial.ERROR:
-            return  # that is how Tune calls a trial that it puts back into its queue
-        recorded = self._record.trials[record_name(trial.trial_id)]
-        if trial.status == TuneTrial.PENDING and self._num_lost[recorded.trial] < MAX_LOST:
-            # Its process was lost as it was handed over from the trial before. Tune gives it
-            # up; the search algorithm begins it again.
-            self._num_lost[recorded.trial] += 1
-            return
-        if self._is_searched(trial):
-            self._scheduler.on_trial_error(tune_controller, trial)
-        if recorded.ended is None:
-            self._record.end(recorded.trial, FAILED, _crash_reason(trial))
-
-    def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """A trial was taken out before it ran."""
-        if self._is_searched(trial):
-            self._scheduler.on_trial_remove(tune_controller, trial)
-
-    def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
-        """Ray's scheduler chooses; where it has none, Tune starts trials in their order."""
-        if self._is_population:
-            tune_controller = _SearchOnly(tune_controller, self._is_searched)
-        return self._scheduler.choose_trial_to_run(tune_controller)
-
-    def debug_string(self) -> str:
-        """What Tune prints at high verbosity."""
-        return self._scheduler.debug_string()
-
-    def _decide(self, tune_controller: Any, trial: Trial, metrics: dict[str, float]) -> str:
-        decision = TrialScheduler.CONTINUE
-        is_last = metrics["epoch"] >= trial.num_epochs
-        if trial.kind == SEARCH and not (is_last and self._is_population):
-            controller = _SearchOnly(tune_controller, self._is_searched)
-            known = self._known[trial.trial]
-            # A copy: population-based training puts the config into it.
-            decision = self._scheduler.on_trial_result(controller, known, metrics.copy())
-        return TrialScheduler.STOP if is_last else self._unless_over_time(trial, decision)
-
-    def _unless_over_time(self, trial: Trial, decision: str) -> str:
-        is_over = trial.kind == SEARCH and self.is_over_time()
-        return TrialScheduler.STOP if is_over else decision
-
-    def _end(self, trial: Trial) -> None:
-        failure = self._failures.pop(trial.trial, None)
-        if failure is not None:
-            self._record.end(trial.trial, FAILED, failure)
-        elif len(trial.epochs) >= trial.num_epochs:
-            self._record.end(trial.trial, DONE)
-        else:
-            reason = "time budget" if self.is_over_time() else "scheduler"
-            self._record.end(trial.trial, STOPPED, f"{reason}, after epoch {len(trial.epochs)}")
-
-    def _is_searched(self, trial: TuneTrial) -> bool:
-        return self._record.trials[record_name(trial.trial_id)].kind == SEARCH
-
-
-def record_name(trial_id: str) -> str:
-    """The name in the record of one of Tune's trials; one that is run again alone has a suffix."""
-    return trial_id.partition("+")[0]
-
-
-def _forget_crashes(trial: TuneTrial) -> None:
-    """A trial that moves on is begun again however often machines are lost under it."""
-    trial.run_metadata.num_failures = 0
-
-
-def _crash_reason(trial: TuneTrial) -> str:
-    # Tune's own copy of it is in the storage only later.
-    path = Path(trial.error_file or "")
-    text = path.read_text(errors="replace") if path.is_file() else ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # The last line of a traceback names the error; a process that just died has none.
-    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
-    reason = (named or lines or ["no reason is known"])[-1]
-    return f"crashed {trial.num_failures} times in a row: {reason}"
-
-
-class _SearchOnly:
-    """Tune's controller as a scheduler may see it: with the trials of the search only."""
-
-    def __init__(self, controller: Any, is_searched: Callable[[TuneTrial], bool]) -> None:
-        self._controller, self._is_searched = controller, is_searched
-
-    def get_trials(self) -> list[TuneTrial]:
-        return [trial for trial in self._controller.get_trials() if self._is_searched(trial)]
-
-    def get_live_trials(self) -> set[TuneTrial]:
-        return {trial for trial in self._controller.get_live_trials() if self._is_searched(trial)}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._controller, name)
 
 
 class _AsyncHyperBand(ASHAScheduler):
@@ -305,7 +69,7 @@ class _MedianStopping(MedianStoppingRule):
         return TrialScheduler.CONTINUE
 
 
-class _Explore:
+class Explore:
     """How population-based training changes the setting that a trial copies from a better one.
 
     Numbers are multiplied by 0.8 or 1.2; one value in four is drawn anew (arXiv:1711.09846).

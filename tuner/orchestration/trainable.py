@@ -20,15 +20,16 @@ from torch import nn
 
 from losses import LossError
 from tuner.config.method import code_of, method_named
-from tuner.config.workload import Workload, open_data
+from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, UnreadableImageError
-from tuner.orchestration.schedulers import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
-from tuner.results.record import FINAL, SEARCH, TEACHER
+from tuner.orchestration.messages import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
+from tuner.results.trial import FINAL, SEARCH, TEACHER
 from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import Storage
 from tuner.storage.retrying import LostStorageError, PatientStorage
 from tuner.teacher_cache import OutputsPlan, Teacher
-from tuner.training.distillation import Distillation, DivergedError, Metrics
+from tuner.training.distillation import Distillation, DivergedError
+from tuner.training.evaluation import Metrics
 from tuner.training.precision import FLOAT32, Execution, device_for
 from tuner.training.teachers import (
     TEACHER_FILE,
@@ -37,6 +38,7 @@ from tuner.training.teachers import (
     teacher_of,
     write_teacher,
 )
+from tuner.training.workload_data import open_data
 
 Result = TypeVar("Result")
 

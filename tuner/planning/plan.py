@@ -11,17 +11,8 @@ from types import MappingProxyType
 
 from search_spaces import Space
 from tuner.planning.sampler import Sampler
-from tuner.results.record import (
-    FAILED,
-    FINAL,
-    RUNNING,
-    SEARCH,
-    TEACHER,
-    Event,
-    Record,
-    Setting,
-    Trial,
-)
+from tuner.results.record import Event, Record, winner
+from tuner.results.trial import FAILED, FINAL, RUNNING, SEARCH, TEACHER, Setting, Trial
 
 TEACHER_TRIAL = "teacher"
 
@@ -275,12 +266,3 @@ class FixedPlan(Plan):
                 return self._begin_final(training)
             self.record.adopt(made)
         return None
-
-
-def winner(record: Record, metric: str) -> Trial | None:
-    """The best trial of the search among those that ran to the end; of equals, the earlier.
-
-    A trial that was stopped early never wins, however good it looked.
-    """
-    trials = [trial for trial in record.of(SEARCH) if trial.is_full_length]
-    return max(trials, key=lambda trial: trial.last(metric) or 0.0, default=None)

@@ -14,7 +14,8 @@ import optuna
 from optuna.trial import TrialState
 
 from search_spaces import Space
-from tuner.results.record import DONE, STOPPED, Record, Setting, Trial
+from tuner.results.record import Record
+from tuner.results.trial import DONE, STOPPED, Setting, Trial
 
 optuna.logging.set_verbosity(logging.ERROR)
 

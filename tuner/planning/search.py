@@ -1,7 +1,6 @@
 """From a request to a search that can begin: everything is checked before anything is written."""
 
 import inspect
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -13,18 +12,16 @@ import torch
 from losses import COMMON, DistillationLoss, LossError, Objective, build_objective
 from search_spaces import Choice, Fixed, Float, Setting, Space, load_space
 from search_spaces.parameters import Parameter, Value, list_of
-from tuner.config.method import code_of, method_of
+from tuner.config.method import method_of
 from tuner.config.options import SearchRequest
 from tuner.config.presets import find_preset
-from tuner.config.workload import Workload, num_cpus, resolve
+from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset
 from tuner.data.sources import find_source
+from tuner.planning.checks import check_name
 from tuner.planning.sampler import space_hash
 from tuner.planning.task import Needs, Task, needs_of, shapes_of_both
-from tuner.results.journal import COPY_FILE, JOURNAL_FILE
-from tuner.results.ledger import FOLDER as LEDGER_FOLDER
-from tuner.results.record import DONE, TEACHER, Record
-from tuner.storage.folder import SEARCH_FILE, Storage
+from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 
 DEFAULT_TRIALS = 16
@@ -165,18 +162,6 @@ def default_name(what: str, data: str) -> str:
     return f"{what}-{data.partition(':')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def check_name(name: str) -> None:
-    """Raises RequestError for a name that could not be a folder's."""
-    if not re.fullmatch(r"[\w+=@%][\w+=@% .,:-]{0,99}", name):
-        raise RequestError(
-            f"the name {name!r} is no good as a folder's; use up to 100 letters, digits, - and _"
-        )
-    if name == LEDGER_FOLDER:
-        raise RequestError(
-            f"{name!r} is the folder of all searches' finished trainings; choose another --name"
-        )
-
-
 def _check_population(space: Space, build: Callable[[Setting], Objective]) -> None:
     """In a population a trial goes on with the weights of another, the loss's own among them.
 
@@ -219,118 +204,6 @@ def _values(parameter: Parameter, is_grid: bool) -> tuple[Value, ...]:
     if isinstance(parameter, Choice):
         return parameter.options
     return parameter.grid if is_grid and isinstance(parameter, Float) else ()
-
-
-def check_storage(search: Task) -> None:
-    """Raises RequestError for a search that exists, or a folder that cannot be written."""
-    if search.storage.exists(SEARCH_FILE):
-        raise RequestError(
-            f"a search named {search.name!r} exists in {search.runs.uri}; "
-            f"resume it with --resume {search.name} or choose another --name"
-        )
-    names = {*search.storage.folders(), *search.storage.files("")}
-    # A kill before the request was written leaves an empty journal.
-    if any(name not in (JOURNAL_FILE, COPY_FILE) and name[0] != "." for name in names):
-        raise RequestError(
-            f"{search.storage.uri} holds files of something else; choose another --name"
-        )
-    search.runs.check_writable()
-
-
-def check_resources(request: SearchRequest, nodes: list[dict[str, float]]) -> tuple[float, int]:
-    """GPUs of a trial, and how many trials run at a time on these machines ({"CPU": 8, "GPU": 1}).
-
-    Raises RequestError where not even one fits on any of them.
-    """
-    gpus_per_trial = request.gpus_per_trial
-    if gpus_per_trial is None:
-        gpus_per_trial = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
-    if gpus_per_trial > 1 and gpus_per_trial % 1:
-        raise RequestError(
-            f"gpus_per_trial is {gpus_per_trial:g}; give a fraction up to 1, or a whole number"
-        )
-    for name, kind, wanted in (
-        ("cpus_per_trial", "CPU", request.cpus_per_trial),
-        ("gpus_per_trial", "GPU", gpus_per_trial),
-    ):
-        largest = max((node.get(kind, 0.0) for node in nodes), default=0.0)
-        if wanted > largest and not largest and request.address is not None:
-            raise RequestError(
-                f"no machine of the cluster has a {kind} for trials yet; wait for its workers "
-                f"(`ray status`), or lower --{name.replace('_', '-')}"
-            )
-        if wanted > largest:
-            raise RequestError(
-                f"{name} is {wanted:g} but no machine has more than {largest:g}; "
-                f"lower it with --{name.replace('_', '-')} or use a larger machine"
-            )
-    num_fit = sum(fit(node, request.cpus_per_trial, gpus_per_trial) for node in nodes)
-    if not num_fit:
-        raise RequestError(
-            f"no machine has {request.cpus_per_trial:g} CPU and {gpus_per_trial:g} GPU together; "
-            "lower --cpus-per-trial or --gpus-per-trial"
-        )
-    if request.address is not None and request.max_concurrent is not None:
-        return gpus_per_trial, request.max_concurrent  # what waits makes a cluster grow
-    return gpus_per_trial, min(num_fit, request.max_concurrent or num_fit)
-
-
-def machine_resources() -> dict[str, float]:
-    """CPUs and GPUs of this machine, as Ray would count them."""
-    return {"CPU": float(num_cpus()), "GPU": float(torch.cuda.device_count())}
-
-
-def check_teacher(search: Task, record: Record, digest: str | None) -> None:
-    """Raises RequestError where a resumed search cannot have the teacher that it began with.
-
-    `digest` is of the teacher's weights, None where there is no whole copy of them.
-    """
-    began_with = record.header.get("teacher")
-    if digest is not None and began_with not in (None, digest):
-        raise RequestError(
-            f"the teacher has changed since {search.name} began; restore it, or start a new search"
-        )
-    trained = record.trials.get(TEACHER)
-    if digest is None and (began_with or (trained is not None and trained.status == DONE)):
-        raise RequestError(
-            f"the teacher of {search.name} is damaged, and there is no other copy; "
-            "restore teacher.pt, or start a new search"
-        )
-
-
-def check_resumed(search: Task, record: Record, dataset: Dataset) -> None:
-    """Raises RequestError where space or data are no longer what the search began with."""
-    if not record.header:
-        return
-    code = code_of(search.workload, search.own_method)
-    for name, what, now in (
-        ("space", search.request.space, search.identity),
-        ("data", search.workload.data, dataset.fingerprint),
-    ):
-        if record.header[name] != now:
-            raise RequestError(
-                f"the {name} {what} has changed since {search.name} began; "
-                "restore it, or start a new search"
-            )
-    if record.header.get("code", code) != code:
-        raise RequestError(
-            f"a network's or method's own file has changed since {search.name} began; "
-            "restore it, or start a new search"
-        )
-    if "code" not in record.header:
-        raise RequestError(
-            f"{search.name} was begun with an earlier version, which cannot be resumed; "
-            "start a new search"
-        )
-
-
-def fit(node: dict[str, float], cpus: float, gpus: float) -> int:
-    """How many trials fit on one machine; of a fraction, only so many as one GPU holds."""
-    num_fit = int(node.get("CPU", 0.0) / cpus)
-    if not gpus:
-        return num_fit
-    num_gpus = node.get("GPU", 0.0)
-    return min(num_fit, int(num_gpus) * int(1 / gpus) if gpus < 1 else int(num_gpus / gpus))
 
 
 def _setting_of_preset(preset: str, space: Space, given: dict[str, str]) -> dict[str, str]:

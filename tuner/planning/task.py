@@ -1,10 +1,12 @@
 """What a driver runs on Ray: trainings of one workload, searched for or fixed beforehand."""
 
+import dataclasses
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import models
 from losses import LOSSES, DistillationLoss, LossError, Objective, build_objective
@@ -14,6 +16,8 @@ from tuner.config.options import SearchRequest
 from tuner.config.workload import Workload
 from tuner.data import Dataset
 from tuner.planning.plan import Training
+from tuner.results.record import Record
+from tuner.results.trial import FINAL, Trial
 from tuner.storage.folder import Storage
 from tuner.teacher_cache.named_outputs import of_images
 from tuner.text.errors import RequestError
@@ -165,4 +169,26 @@ def describe(task: Task, what: str) -> dict[str, Any]:
         "algo": task.request.algo,
         "scheduler": task.request.scheduler,
         "select_on": task.request.select_on,
+    }
+
+
+AnyTask = TypeVar("AnyTask", bound=Task)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run(Generic[AnyTask]):
+    """What came of a session of a search."""
+
+    search: AnyTask
+    record: Record
+    interrupted: bool
+
+
+def plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
+    """Finished final trainings without a teacher, which no later search has to repeat."""
+    return {
+        trial.trial: trial
+        for record in records
+        for trial in record.of(FINAL)
+        if trial.label == "plain" and trial.is_full_length
     }

@@ -19,6 +19,8 @@ from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+LONGEST = 24  # characters of an option or a name on an axis
+
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 PURPLE, SKY, YELLOW, GREY = "#cc79a7", "#56b4e9", "#f0e442", "#8c8c8c"
@@ -134,3 +136,8 @@ def log_scale(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_major_locator(FixedLocator(shown))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+
+
+def short(text: str, longest: int = LONGEST) -> str:
+    """A name of a person's as an axis has room for it."""
+    return literal(text if len(text) <= longest else f"{text[: longest - 1]}…")

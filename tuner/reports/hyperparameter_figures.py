@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,179 +22,19 @@ from tuner.reports.document import Figure
 from tuner.reports.figure_style import (
     BLUE,
     COLOUR_SCALE,
-    COLOURS,
-    DASHES,
     FAINT,
-    GREEN,
-    GREY,
     INK,
     LINE_SCALE,
-    MARKERS,
     ORANGE,
     PAPER,
-    RED,
     drawing,
-    legend_above,
-    literal,
     log_scale,
+    short,
 )
-from tuner.reports.settings import interval
-from tuner.results.record import FAILED, FINAL, RUNNING, SEARCH, STOPPED, Record, Trial
 from tuner.text.formatting import value_text
 
-LABEL_COLOURS = {"tuned": RED, "published": BLUE, "plain": GREEN}
-LABEL_DASHES = {"tuned": "-", "published": "--", "plain": ":"}
 SLICES_PER_ROW = 3
 MIN_TRIALS = 2  # full-length, for importances and all that compares trials
-MAX_DRAWN = 20_000  # points of lines in an SVG; of more it holds a picture
-LONGEST = 24  # characters of an option or a name on an axis
-
-
-def final_curves(record: Record, metric: str, axis: str) -> Figure:
-    """Accuracy by epoch of the final trainings: mean over seeds, and from worst to best seed."""
-    name, title = "final-curves", f"Final trainings: {axis} by epoch"
-    trials = [trial for trial in record.of(FINAL) if trial.is_full_length]
-    if not trials:
-        return Figure(name, title, "No final training has finished.")
-    with drawing() as figure:
-        axes = figure.subplots()
-        for label in dict.fromkeys(trial.label for trial in trials):
-            curves = [_curve(trial, metric) for trial in trials if trial.label == label]
-            epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
-            columns = [[curve[epoch] for curve in curves] for epoch in epochs]
-            colour = LABEL_COLOURS.get(label, ORANGE)
-            low, high = [min(column) for column in columns], [max(column) for column in columns]
-            axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
-            axes.plot(
-                epochs,
-                [sum(column) / len(column) for column in columns],
-                color=colour,
-                linestyle=LABEL_DASHES.get(label, "-."),
-                linewidth=2,
-                marker="o" if len(epochs) == 1 else None,
-                label=literal(f"{label} (n = {len(curves)})"),
-            )
-        _label_curves(axes, axis)
-    caption = "Lines are means over n seeds; bands reach from the worst seed to the best."
-    return Figure(name, title, caption, figure)
-
-
-def search_curves(record: Record, winner: Trial | None, metric: str, axis: str) -> Figure:
-    """Accuracy by epoch of every trial of the search."""
-    name, title = "search-curves", f"Trials of the search: {axis} by epoch"
-    trials = record.of(SEARCH)
-    if not any(trial.epochs for trial in trials):
-        return Figure(name, title, "No trial has finished an epoch.")
-    full_length = [trial for trial in trials if trial.is_full_length and trial is not winner]
-    groups = (
-        ("stopped early", GREY, "-", [trial for trial in trials if trial.status == STOPPED]),
-        ("failed", RED, ":", [trial for trial in trials if trial.status == FAILED]),
-        ("still running", GREEN, "--", [trial for trial in trials if trial.status == RUNNING]),
-        ("full length", BLUE, "-", full_length),
-        ("winner", ORANGE, "-", [winner] if winner else []),
-    )
-    with drawing() as figure:
-        axes = figure.subplots()
-        for group, colour, dash, members in groups:
-            x: list[float] = []
-            y: list[float] = []
-            for trial in members:
-                curve = _curve(trial, metric)
-                x += [*curve, math.nan]  # a gap: one line for thousands of trials
-                y += [*curve.values(), math.nan]
-            if not members:
-                continue
-            axes.plot(
-                x,
-                y,
-                color=colour,
-                linestyle=dash,
-                linewidth=2.4 if group == "winner" else 1,
-                marker="o" if all(len(trial.epochs) < 2 for trial in members) else None,
-                rasterized=len(x) > MAX_DRAWN,
-                label=group if group == "winner" else f"{group} ({len(members)})",
-            )
-        _label_curves(axes, axis)
-    caption = (
-        "Every line is one trial with one seed. Trials that were stopped early are grey: they"
-        " are not ranked against those that ran to the end."
-    )
-    return Figure(name, title, caption, figure)
-
-
-def final_accuracies(groups: Mapping[str, Sequence[Trial]]) -> Figure:
-    """Test accuracy of final trainings, a row a group: each seed, the mean and its interval."""
-    name, title = "final-accuracies", "Final trainings: test accuracy"
-    values = {
-        group: [
-            accuracy
-            for trial in trials
-            if trial.is_full_length and (accuracy := trial.last("test_accuracy")) is not None
-        ]
-        for group, trials in groups.items()
-    }
-    values = {group: found for group, found in values.items() if found}
-    if not values:
-        return Figure(name, title, "No final training has finished.")
-    with drawing(height_inches=0.9 + 0.36 * len(values)) as figure:
-        axes = figure.subplots()
-        for place, (group, found) in enumerate(values.items()):
-            colour = LABEL_COLOURS.get(group.rpartition(", ")[2], BLUE)
-            mean, bounds = sum(found) / len(found), interval(found)
-            if bounds is not None:
-                reach = [[mean - bounds[0]], [bounds[1] - mean]]
-                axes.errorbar(mean, place, xerr=reach, color=colour, linestyle="none")
-            axes.plot(mean, place, "s", color=colour, markersize=6, zorder=3)
-            axes.plot(
-                found,
-                [place + 0.22] * len(found),
-                "o",
-                color=PAPER,
-                markeredgecolor=colour,
-                markersize=4,
-            )
-        axes.set_yticks(range(len(values)), [_short(group, 48) for group in values])
-        axes.set_ylim(len(values) - 0.5, -0.5)
-        axes.grid(axis="y", visible=False)
-        axes.set_xlabel("test accuracy (%)")
-    caption = (
-        "Circles are seeds; squares are their means with 95 % t-intervals over the seeds, each for"
-        " itself. Whether two differ, their differences within the same seeds say, in the table."
-    )
-    return Figure(name, title, caption, figure)
-
-
-def best_so_far(searches: Mapping[str, tuple[Record, str]], axis: str) -> Figure:
-    """The best full-length accuracy of each search by the number of epochs trained until then.
-
-    Of each search its record, and the metric that it ranked trials on.
-    """
-    part, title = "best-so-far", f"Best {axis} by epochs trained"
-    curves = {name: _best_curve(*search) for name, search in searches.items()}
-    curves = {name: curve for name, curve in curves.items() if curve}
-    if not curves:
-        return Figure(part, title, "No trial ran to its last epoch.")
-    with drawing() as figure:
-        axes = figure.subplots()
-        for number, (name, curve) in enumerate(curves.items()):
-            epochs, best = zip(*curve, strict=True)
-            axes.step(
-                epochs,
-                best,
-                where="post",
-                color=COLOURS[number % len(COLOURS)],
-                linestyle=DASHES[number % len(DASHES)],
-                marker=MARKERS[number % len(MARKERS)],
-                markevery=[index for index in range(len(best)) if best[index - 1] != best[index]]
-                or [0],
-                label=_short(name),
-            )
-        _label_curves(axes, axis, "epochs trained by all trials together")
-    caption = (
-        "The winner so far, of the trials that had run to their last epoch; those stopped early"
-        " count with the epochs that they took. One seed, so the best of many is flattered."
-    )
-    return Figure(part, title, caption, figure)
 
 
 def slices(study: optuna.Study, axis: str) -> Figure:
@@ -243,7 +83,7 @@ def importances(study: optuna.Study, axis: str) -> Figure:
         return Figure(name, title, _why_not(study))
     with drawing(height_inches=0.8 + 0.28 * len(found)) as figure:
         axes = figure.subplots()
-        bars = axes.barh([_short(param) for param in found], list(found.values()), color=BLUE)
+        bars = axes.barh([short(param) for param in found], list(found.values()), color=BLUE)
         axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8, color=INK)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
@@ -267,13 +107,13 @@ def parallel_coordinates(study: optuna.Study, axis: str) -> Figure:
         axes.axis("off")
         for place, scale in enumerate(scales):
             axes.plot([place, place], [0, 1], "-", color=FAINT, linewidth=0.8)
-            axes.text(place, 1.06, _short(scale.param), ha="center", va="bottom")
+            axes.text(place, 1.06, short(scale.param), ha="center", va="bottom")
             for height, text in scale.ticks():
                 axes.plot([place - 0.03, place], [height, height], "-", color=FAINT, linewidth=0.8)
                 axes.text(
                     place - 0.05,
                     height,
-                    _short(text),
+                    short(text),
                     ha="right",
                     va="center",
                     fontsize=7.5,
@@ -421,34 +261,6 @@ def _why_not(study: optuna.Study) -> str:
     )
 
 
-def _curve(trial: Trial, metric: str) -> dict[int, float]:
-    return {int(epoch["epoch"]): epoch[metric] for epoch in trial.epochs if metric in epoch}
-
-
-def _best_curve(record: Record, metric: str) -> list[tuple[int, float]]:
-    """(epochs that all trials had trained, best accuracy) whenever a trial of full length ended."""
-    curve: list[tuple[int, float]] = []
-    num_epochs = 0
-    for trial in sorted(record.of(SEARCH), key=lambda trial: trial.ended or math.inf):
-        num_epochs += len(trial.epochs)
-        value = trial.last(metric)
-        if trial.is_full_length and value is not None:
-            curve.append((num_epochs, max(value, curve[-1][1]) if curve else value))
-    return [*curve, (num_epochs, curve[-1][1])] if curve else []
-
-
-def _label_curves(axes: Axes, axis: str, along: str = "epoch") -> None:
-    axes.set(xlabel=along, ylabel=f"{axis} (%)")
-    axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_above(axes)
-
-
-def _short(text: str, longest: int = LONGEST) -> str:
-    """A name of a person's as an axis has room for it."""
-    return literal(text if len(text) <= longest else f"{text[: longest - 1]}…")
-
-
 def _options(param: str, trial: FrozenTrial) -> Sequence[Any] | None:
     distribution = trial.distributions[param]
     is_choice = isinstance(distribution, CategoricalDistribution)
@@ -468,12 +280,12 @@ def _is_log(param: str, trials: Sequence[FrozenTrial]) -> bool:
 
 def _label_param(axes: Axes, which: Any, param: str, trials: Sequence[FrozenTrial]) -> None:
     """An axis of the figure as the hyperparameter's: its options, or its scale."""
-    axes.set(**{f"{which}label": _short(param)})
+    axes.set(**{f"{which}label": short(param)})
     axis = axes.xaxis if which == "x" else axes.yaxis
     options = _options(param, trials[0])
     if options is not None:
         tried = sorted({_place(trial, param) for trial in trials})
-        axis.set_ticks(tried, [_short(value_text(options[int(place)])) for place in tried])
+        axis.set_ticks(tried, [short(value_text(options[int(place)])) for place in tried])
         axes.set(**{f"{which}lim": (tried[0] - 0.5, tried[-1] + 0.5)})
         if which == "x" and sum(len(text.get_text()) for text in axis.get_ticklabels()) > 22:
             axis.set_tick_params(rotation=30)

@@ -8,8 +8,8 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tuner.reports.settings import (
-    SELECTED_ON_TEST,
+from tuner.reports.settings import SELECTED_ON_TEST
+from tuner.reports.statistics import (
     Accuracy,
     Difference,
     accuracy_of,
@@ -17,8 +17,9 @@ from tuner.reports.settings import (
     num_pairs,
     sentence,
 )
-from tuner.results.record import FINAL, SEARCH, Record, Setting, Trial
+from tuner.results.record import Record
 from tuner.results.tables import seconds_of
+from tuner.results.trial import FINAL, SEARCH, Setting, Trial
 
 PLAIN = "plain"
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tuner.config.options import SearchRequest
+from tuner.reports.accuracy_figures import final_accuracies
 from tuner.reports.document import Document, Facts, Table
-from tuner.reports.hyperparameter_figures import final_accuracies
 from tuner.reports.methods import (
     PLAIN,
     MethodRow,

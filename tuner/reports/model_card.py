@@ -4,15 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuner.reports.settings import SELECTED_ON_TEST, Row, verdict
+from tuner.reports.statistics import accuracy_text, difference_text
 from tuner.reports.summary import axis_of, rows_of_students, workload_text
-from tuner.results.record import SEARCH, Record, Trial
-from tuner.text.formatting import (
-    accuracy_text,
-    count_text,
-    difference_text,
-    percent_text,
-    setting_text,
-)
+from tuner.results.record import Record
+from tuner.results.trial import SEARCH, Trial
+from tuner.text.formatting import count_text, percent_text, setting_text
 
 CARD_FILE = "model-card.md"
 

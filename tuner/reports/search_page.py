@@ -9,27 +9,21 @@ from typing import Any
 import pyarrow as pa
 
 from search_spaces import Space, SpaceError, load_space
-from tuner.config.command_line import parse_yaml
-from tuner.planning.plan import winner
+from tuner.config.yaml_file import parse_yaml
+from tuner.reports import accuracy_figures
 from tuner.reports import hyperparameter_figures as figures
 from tuner.reports.document import Document, Facts, Figure, Table, Text
 from tuner.reports.page import write_document
 from tuner.reports.settings import Row, compare
+from tuner.reports.statistics import accuracy_text, difference_text
 from tuner.reports.study import study_of
 from tuner.reports.summary import axis_of, findings, is_interrupted, metric_of, workload_text
-from tuner.results.record import FAILED, FINAL, SEARCH, Record, Setting, Trial
+from tuner.results.record import Record, winner
 from tuner.results.tables import read_tables, seconds_of, trials_table
+from tuner.results.trial import FAILED, FINAL, SEARCH, Setting, Trial
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.text.errors import RequestError
-from tuner.text.formatting import (
-    NOTHING,
-    accuracy_text,
-    difference_text,
-    duration_text,
-    percent_text,
-    setting_text,
-    value_text,
-)
+from tuner.text.formatting import NOTHING, duration_text, percent_text, setting_text, value_text
 from tuner.text.secrets import without_secrets
 
 ON_TEST_LABEL = (
@@ -74,10 +68,10 @@ def _document(storage: Storage, record: Record, text: str, request: dict[str, An
         parts=[
             Facts("Workload", workload_text(request)),
             _comparison(rows, is_optimistic=request.get("select_on") == "test"),
-            *([figures.final_accuracies(groups)] if finals else []),
+            *([accuracy_figures.final_accuracies(groups)] if finals else []),
             _hyperparameters(record, space, best),
-            *([figures.final_curves(record, metric, axis)] if finals else []),
-            figures.search_curves(record, best, metric, axis),
+            *([accuracy_figures.final_curves(record, metric, axis)] if finals else []),
+            accuracy_figures.search_curves(record, best, metric, axis),
             *_search_figures(record, space, problem, metric, axis),
             _trials(record, best, metric, axis),
             *([_finals(record)] if finals else []),

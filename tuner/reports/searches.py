@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuner.reports.methods import PLAIN, chosen, shown_setting
-from tuner.reports.settings import (
-    SELECTED_ON_TEST,
+from tuner.reports.settings import SELECTED_ON_TEST
+from tuner.reports.statistics import (
     Accuracy,
     Difference,
     accuracy_of,
@@ -18,7 +18,8 @@ from tuner.reports.settings import (
     num_pairs,
     sentence,
 )
-from tuner.results.record import FINAL, Record, Setting, Trial
+from tuner.results.record import Record
+from tuner.results.trial import FINAL, Setting, Trial
 
 # What has to be the same for trainings of equal seed to be pairs, and what it is called.
 PAIRED_BY = {

@@ -6,21 +6,16 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from tuner.reports.accuracy_figures import best_so_far, final_accuracies
 from tuner.reports.document import Document, Facts, Table
-from tuner.reports.hyperparameter_figures import best_so_far, final_accuracies
 from tuner.reports.page import REPORT_FILE, write_document
 from tuner.reports.search_page import ON_TEST_LABEL, numbers_of
 from tuner.reports.searches import Searched, SearchRow, compare_searches, searches_findings
+from tuner.reports.statistics import accuracy_text, difference_text
 from tuner.reports.summary import axis_of, metric_of, workload_text
-from tuner.results.record import Trial
+from tuner.results.trial import Trial
 from tuner.storage.folder import Storage
-from tuner.text.formatting import (
-    NOTHING,
-    accuracy_text,
-    difference_text,
-    setting_text,
-    value_text,
-)
+from tuner.text.formatting import NOTHING, setting_text, value_text
 from tuner.text.secrets import without_secrets
 
 # Of a request: where things lie, which says nothing about the result.

@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Setting, Space
 from search_spaces.parameters import text_of
-from tuner.results.record import FAILED, RUNNING, SEARCH, Record, Trial
+from tuner.results.record import Record
+from tuner.results.trial import FAILED, RUNNING, SEARCH, Trial
 
 
 def study_of(record: Record, space: Space, metric: str) -> optuna.Study:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from tuner.reports.settings import Row, verdict
-from tuner.results.record import FAILED, FINAL, RUNNING, SEARCH, STOPPED, Record, Trial
+from tuner.results.record import Record
 from tuner.results.tables import seconds_of
+from tuner.results.trial import FAILED, FINAL, RUNNING, SEARCH, STOPPED, Trial
 from tuner.text.formatting import count_text, duration_text, setting_text, value_text
 
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from models import short_name
+from tuner.config.options import ReproduceRequest
+from tuner.config.workload import Workload
+from tuner.planning.task import FixedTask
 from tuner.reports.document import Facts, Figure, Table, Text
+from tuner.storage.folder import Storage
 
 if TYPE_CHECKING:
-    from tuner.reproductions.planning import Reproduction
     from tuner.reproductions.results import Results
 
 Part = Table | Figure | Text | Facts
@@ -72,3 +75,29 @@ class Experiment:
     options: tuple[str, ...] = ()  # of the request, that not every experiment reads
     # Raises RequestError for what cannot be done, before anything is trained.
     check: Callable[["Reproduction"], None] | None = None
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An experiment, as it is asked for."""
+
+    name: str
+    request: ReproduceRequest
+    experiment: Experiment  # with the pairs and the arms that are asked for
+    workloads: tuple[Workload, ...]  # one for each pair
+    tasks: tuple[FixedTask, ...]  # likewise; none where nothing is trained
+    labels: tuple[str, ...]  # how it differs from the paper's
+    left_out: tuple[str, ...] = ()  # what does not fit a pair of networks, and why
+
+    @property
+    def runs(self) -> Storage:
+        return Storage(self.request.runs_dir)
+
+    @property
+    def storage(self) -> Storage:
+        """Its own folder, with a folder for each pair in it."""
+        return self.runs.sub(self.name)
+
+    @property
+    def seeds(self) -> int:
+        return self.request.seeds or self.experiment.seeds

@@ -14,18 +14,19 @@ from losses import LOSSES
 from models import shapes_of
 from search_spaces import Setting
 from tuner.config.method import code_of
-from tuner.config.workload import open_data
 from tuner.data import num_batches
-from tuner.orchestration.estimate import Pace, measure_pace
+from tuner.orchestration.estimate import measure_pace
+from tuner.planning.estimate import Pace
 from tuner.planning.plan import Training
-from tuner.planning.search import check_resources, machine_resources
+from tuner.planning.resources import check_resources, machine_resources
 from tuner.planning.task import FixedTask
-from tuner.reproductions.planning import Reproduction
+from tuner.reproductions.experiment import Reproduction
 from tuner.reproductions.terminal import print_limits
 from tuner.results.ledger import Circumstances, Ledger
 from tuner.teacher_cache.sizes import bytes_per_image
 from tuner.text.formatting import count_text, duration_text
 from tuner.training.teachers import find_teacher, weights_digest
+from tuner.training.workload_data import open_data
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tuner.config.run_folder import reproduce_command
 from tuner.orchestration.cluster import where_trials_run
-from tuner.reproductions.planning import Reproduction
+from tuner.reproductions.experiment import Reproduction
 from tuner.text.errors import RequestError
 
 FOLDER = "measured"

@@ -12,8 +12,8 @@ from tuner.reports.page import write_document
 from tuner.reproductions.planning import drops_of
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
-from tuner.results.record import FAILED
 from tuner.results.tables import seconds_of
+from tuner.results.trial import FAILED
 from tuner.text.formatting import count_text, duration_text, setting_text
 
 MOST_SETTINGS = 40  # that a page lists

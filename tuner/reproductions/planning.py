@@ -4,10 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-
-import yaml
 
 import models
 from losses import LOSSES
@@ -15,44 +13,17 @@ from search_spaces import Setting, SpaceError, load_space, plain
 from search_spaces.parameters import list_of, suggestion, text_of
 from tuner.config.options import OPERATIONAL, ReproduceRequest, RunRequest, SearchRequest
 from tuner.config.presets import find_preset, preset_for
+from tuner.config.run_folder import default_tracking_uri
 from tuner.config.workload import Workload, resolve
+from tuner.planning.checks import check_name
 from tuner.planning.plan import Training
-from tuner.planning.search import check_name
 from tuner.planning.task import FixedTask
-from tuner.reproductions.experiment import Arm, Experiment, Pair
+from tuner.reproductions.experiment import Arm, Experiment, Pair, Reproduction
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 from tuner.text.formatting import count_text
-from tuner.text.secrets import has_secret
-from tuner.tracking.mirror import default_tracking_uri
 
 WORKLOAD = set(Workload.__dataclass_fields__)
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """An experiment, as it is asked for."""
-
-    name: str
-    request: ReproduceRequest
-    experiment: Experiment  # with the pairs and the arms that are asked for
-    workloads: tuple[Workload, ...]  # one for each pair
-    tasks: tuple[FixedTask, ...]  # likewise; none where nothing is trained
-    labels: tuple[str, ...]  # how it differs from the paper's
-    left_out: tuple[str, ...] = ()  # what does not fit a pair of networks, and why
-
-    @property
-    def runs(self) -> Storage:
-        return Storage(self.request.runs_dir)
-
-    @property
-    def storage(self) -> Storage:
-        """Its own folder, with a folder for each pair in it."""
-        return self.runs.sub(self.name)
-
-    @property
-    def seeds(self) -> int:
-        return self.request.seeds or self.experiment.seeds
 
 
 def plan_reproduction(experiment: Experiment, request: ReproduceRequest) -> Reproduction:
@@ -330,12 +301,3 @@ def _name(experiment: Experiment, request: ReproduceRequest) -> str:
 def _content(request: ReproduceRequest) -> dict[str, Any]:
     """What the results of a request depend on."""
     return request.model_dump(mode="json", exclude={"name", *OPERATIONAL})
-
-
-def request_yaml(request: ReproduceRequest) -> bytes:
-    """The request, to be fed back with --config; a folder's name is not in its files."""
-    left_out = {"name", "runs_dir"}
-    if request.tracking_uri and has_secret(request.tracking_uri):
-        left_out.add("tracking_uri")
-    content = request.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tuner.config.command_line import load_yaml
+from tuner.config.yaml_file import load_yaml
 
 # What of a row is printed, and where; its other columns say what it is of.
 PRINTED = ("mean", "std", "text", "source")

@@ -3,11 +3,11 @@
 from rich.console import Console
 from rich.markup import escape
 
-from tuner.driver.conclusion import mlflow_hint
 from tuner.reports.document import Document
 from tuner.reports.page import report_files
 from tuner.reproductions.results import Results
 from tuner.storage.folder import SEARCH_FILE
+from tuner.terminal.outcome import mlflow_hint
 from tuner.tracking.mirror import Tracking
 
 

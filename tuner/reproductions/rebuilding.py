@@ -2,9 +2,10 @@
 
 import json
 
-from tuner.config.command_line import parse_yaml, read_request
+from tuner.config.command_line import read_request
 from tuner.config.options import ReproduceRequest
 from tuner.config.run_folder import reproduce_command
+from tuner.config.yaml_file import parse_yaml
 from tuner.reproductions import EXPERIMENTS
 from tuner.reproductions.measuring import Measurer
 from tuner.reproductions.page import write_report

@@ -5,17 +5,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from tuner.config.workload import Workload, open_data
+from tuner.config.workload import Workload
 from tuner.planning.task import FixedTask
-from tuner.reports.settings import Accuracy, Difference, accuracy_of, difference
-from tuner.reproductions.experiment import Arm, Experiment, Pair
+from tuner.reports.statistics import Accuracy, Difference, accuracy_of, difference
+from tuner.reproductions.experiment import Arm, Experiment, Pair, Reproduction
 from tuner.reproductions.measuring import Measured, Measurer, NotMeasuredError
-from tuner.reproductions.planning import Reproduction
-from tuner.results.record import DONE, FINAL, TEACHER, Record, Trial
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FINAL, TEACHER, Trial
 from tuner.storage.folder import Storage
-from tuner.training.distillation import evaluate
+from tuner.training.evaluation import evaluate
 from tuner.training.in_process import default_device
 from tuner.training.teachers import read_teacher
+from tuner.training.workload_data import open_data
 
 
 @dataclass(frozen=True)

@@ -8,25 +8,24 @@ from dataclasses import replace
 from typing import Any
 
 from losses import LOSSES, LossError
-from tuner.config.command_line import parse_yaml
 from tuner.config.options import OPERATIONAL
-from tuner.config.run_folder import is_reproduction
-from tuner.config.workload import open_data
+from tuner.config.run_folder import is_reproduction, request_yaml, search_yaml
+from tuner.config.yaml_file import parse_yaml
 from tuner.data import Dataset
-from tuner.driver.run import Run, search_yaml
 from tuner.driver.session import run_watched
 from tuner.orchestration.cluster import ray_for
-from tuner.planning.search import check_resumed
-from tuner.planning.task import FixedTask, needs_of, shapes_of_both
-from tuner.reports.settings import accuracy_of
-from tuner.reproductions.experiment import Pair
+from tuner.planning.checks import check_resumed
+from tuner.planning.task import FixedTask, Run, needs_of, shapes_of_both
+from tuner.reports.statistics import accuracy_of
+from tuner.reproductions.experiment import Pair, Reproduction
 from tuner.reproductions.measuring import Measurer
-from tuner.reproductions.planning import Reproduction, request_yaml
 from tuner.reproductions.results import Results, results_of
-from tuner.results.record import TEACHER, Record
+from tuner.results.record import Record
+from tuner.results.trial import TEACHER
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE
 from tuner.text.errors import RequestError
 from tuner.tracking.mirror import Tracking
+from tuner.training.workload_data import open_data
 
 LEFT_OUT_FILE = "left_out.json"  # by pair and arm, why
 LeftOut = Mapping[str, Mapping[str, str]]

@@ -2,13 +2,8 @@
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as Printed
 
-from tuner.reports.document import Document, Table
-from tuner.reproductions.planning import Reproduction
-
-MAX_ROWS = 20
-LEFT_OUT = ("hyperparameters",)  # long, and in the page
+from tuner.reproductions.experiment import Reproduction
 
 
 def print_limits(reproduction: Reproduction, console: Console) -> None:
@@ -18,27 +13,3 @@ def print_limits(reproduction: Reproduction, console: Console) -> None:
         console.print(f"[yellow]scaled down:[/] {labels}", soft_wrap=True)
     for text in reproduction.left_out:
         console.print(f"[dim]left out: {escape(text)}[/]", soft_wrap=True)
-
-
-def print_document(document: Document, console: Console) -> None:
-    """What was found, then the tables."""
-    for finding in document.findings:
-        console.print(escape(finding), soft_wrap=True)
-    for part in document.parts:
-        if isinstance(part, Table) and part.rows and part.name not in LEFT_OUT:
-            console.print()
-            console.print(_printed(part))
-
-
-def _printed(table: Table) -> Printed:
-    printed = Printed(
-        title=escape(table.title), title_justify="left", box=None, header_style="bold",
-        pad_edge=False,
-    )  # fmt: skip
-    for number, heading in enumerate(table.headings):
-        is_text = number < table.num_text_columns
-        printed.add_column(escape(heading), justify="left" if is_text else "right", overflow="fold")
-    for number, row in enumerate(table.rows[:MAX_ROWS]):
-        style = "bold" if number in table.emphasised else None
-        printed.add_row(*map(escape, row), style=style)
-    return printed

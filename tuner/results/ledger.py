@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import models
 from search_spaces import Setting
 from tuner.config.workload import Workload
-from tuner.results.record import DONE, FINAL, Trial
+from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage.folder import Storage
 
 FOLDER = "ledger"

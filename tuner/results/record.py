@@ -8,48 +8,14 @@ these lines, so a search that was killed anywhere goes on as if it had not been.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from tuner.results.journal import JOURNAL_FILE, Event, Journal
+from tuner.results.trial import SEARCH, Setting, Trial
 from tuner.storage.folder import Storage
 from tuner.storage.retrying import PatientStorage
 from tuner.text.errors import RequestError, printable
-
-RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
-TEACHER, SEARCH, FINAL = "teacher", "search", "final"
-
-Setting = dict[str, Any]
-
-
-@dataclass
-class Trial:
-    """One training: a trial of the search, one of the final trainings, or the teacher's."""
-
-    trial: str  # "0000", "0001", ...; "tuned-1", "published-2"; "teacher"
-    kind: str  # "search", "final" or "teacher"
-    label: str  # "published", "tuned", "plain", ... or "" for what the sampler chose
-    method: str
-    setting: Setting
-    seed: int
-    num_epochs: int  # planned
-    started: float  # seconds since 1970
-    status: str = RUNNING
-    reason: str = ""  # why it failed or was stopped
-    ended: float | None = None
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    # Of the method's stage before the student's first epoch, where it has one.
-    initial_epochs: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def is_full_length(self) -> bool:
-        """Whether it ran to its last epoch: only such trials are ranked against each other."""
-        return self.status == DONE and len(self.epochs) >= self.num_epochs
-
-    def last(self, metric: str) -> float | None:
-        """The metric at the last reported epoch."""
-        return self.epochs[-1].get(metric) if self.epochs else None
 
 
 class Record:
@@ -207,3 +173,12 @@ class Record:
             trial.status, trial.reason = event["status"], event["reason"]
             trial.ended = event["ended"]
         return trial
+
+
+def winner(record: Record, metric: str) -> Trial | None:
+    """The best trial of the search among those that ran to the end; of equals, the earlier.
+
+    A trial that was stopped early never wins, however good it looked.
+    """
+    trials = [trial for trial in record.of(SEARCH) if trial.is_full_length]
+    return max(trials, key=lambda trial: trial.last(metric) or 0.0, default=None)

@@ -4,6 +4,7 @@ They can be read without this code, and hold all that the report needs.
 """
 
 import io
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,9 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search_spaces.parameters import text_of
-from tuner.results.record import Record, Trial
+from tuner.results.record import Event, Record
+from tuner.results.trial import Trial
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError, said
+
+TABLES_PAUSE_SECONDS = 5.0
 
 TRIALS_FILE, EPOCHS_FILE = "trials.parquet", "epochs.parquet"
 CONFIG = "config."  # in front of a hyperparameter's name
@@ -188,3 +192,21 @@ def _best_epoch(trial: Trial) -> dict[str, float] | None:
 
 def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+class TableWriter:
+    """Keeps the Parquet tables up to date, now and then; the journal has what they lack.
+
+    They are written whole, so a long search waits longer: at most a twentieth of its time.
+    """
+
+    def __init__(self, storage: Storage, record: Record) -> None:
+        self._storage, self._record = storage, record
+        self._next = 0.0
+
+    def __call__(self, event: Event, trial: Trial) -> None:
+        begin = time.monotonic()
+        if event["event"] == "end" and begin > self._next:
+            write_tables(self._storage, self._record)
+            end = time.monotonic()
+            self._next = end + max(TABLES_PAUSE_SECONDS, 20 * (end - begin))

@@ -14,6 +14,7 @@ from tuner.storage.object_store import check_no_credentials, open_store, reason_
 from tuner.text.errors import RequestError
 
 SEARCH_FILE = "search.yaml"  # in a search's folder: the request that it began with
+BEST_FILE = "best.yaml"  # likewise: the winning setting
 COMPARISON_FILE = "id"  # in a comparison's folder: what MLflow finds its run by
 
 

@@ -12,7 +12,7 @@ from tuner.planning.search import Search
 from tuner.text.formatting import count_text, duration_text
 
 if TYPE_CHECKING:
-    from tuner.orchestration.estimate import Estimate
+    from tuner.planning.estimate import Estimate
 
 
 def print_heading(search: Search) -> None:

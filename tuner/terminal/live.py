@@ -13,19 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.planning.plan import Plan, winner
-from tuner.results.record import (
-    DONE,
-    FAILED,
-    FINAL,
-    RUNNING,
-    SEARCH,
-    STOPPED,
-    TEACHER,
-    Event,
-    Record,
-    Trial,
-)
+from tuner.planning.plan import Plan
+from tuner.results.record import Event, Record, winner
+from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, TEACHER, Trial
 from tuner.text.formatting import duration_text, value_text
 from tuner.text.time_left import Milestones, left_text, seconds_left
 

@@ -4,21 +4,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.config.command_line import parse_yaml
 from tuner.config.run_folder import is_reproduction, reproduce_command
-from tuner.planning.plan import winner
+from tuner.config.yaml_file import parse_yaml
 from tuner.results.heartbeat import Driver, is_alive, read_driver
-from tuner.results.record import (
-    DONE,
-    FAILED,
-    FINAL,
-    RUNNING,
-    SEARCH,
-    STOPPED,
-    Record,
-    Setting,
-    Trial,
-)
+from tuner.results.record import Record, winner
+from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Setting, Trial
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage, existing
 from tuner.text.errors import RequestError
 from tuner.text.formatting import count_text, duration_text, setting_text

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_spaces.parameters import text_of
-from tuner.reports.settings import WIDE, Accuracy, Difference
 
 NOTHING = "–"
 
@@ -22,23 +21,6 @@ def setting_text(setting: Mapping[str, Any]) -> str:
 
 def percent_text(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}"
-
-
-def accuracy_text(accuracy: Accuracy | None) -> str:
-    if accuracy is None:
-        return NOTHING
-    spread = "" if accuracy.std is None else f" ± {accuracy.std:.2f}"
-    return f"{accuracy.mean:.2f}{spread}"
-
-
-def difference_text(difference: Difference | None) -> str:
-    if difference is None:
-        return NOTHING
-    if difference.low is None or difference.high is None:
-        return f"{difference.mean:+.2f} (no interval)"
-    if difference.is_wide:
-        return f"{difference.mean:+.2f} (more than ± {WIDE:.0f})"
-    return f"{difference.mean:+.2f} ({difference.low:+.2f} to {difference.high:+.2f})"
 
 
 def duration_text(seconds: float) -> str:

@@ -4,10 +4,6 @@ The record on disk is the truth. What MLflow lacks is sent again, so a tracking 
 that goes away costs nothing but its own view, and resuming never makes a run twice.
 """
 
-import fcntl
-import os
-import re
-import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,51 +11,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tuner.results.record import DONE, FAILED, FINAL, RUNNING, SEARCH, Event, Record, Trial
-from tuner.storage.folder import Storage
-from tuner.text.errors import printable
-from tuner.text.secrets import shown, without_secrets
+from tuner.results.record import Event, Record
+from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, Trial
+from tuner.text.secrets import shown
+from tuner.tracking.client import (
+    COMPARISON_TAG,
+    MAX_METRICS,
+    PARENT_TAG,
+    SEARCH_TAG,
+    TRIAL_TAG,
+    default_tracking_uri,
+    initialisation_lock,
+    metric,
+    no_repetitions,
+    param,
+    run_tag,
+    sqlite_path,
+)
+from tuner.tracking.problems import reason_of
 from tuner.tracking.views import RANKED, experiment_tags, links, with_ranked
 
 SYNC_SECONDS = 2.0
 RETRY_SECONDS = 15.0
 MAX_COMPARED = 80  # trials, twice in a note of at most 8,000 characters
-MAX_METRICS = 1000  # MLflow's limit for one request
-# What a person can do about it, where the server's own words do not say.
-REASONS = {
-    r"error code 401|UNAUTHENTICATED": "refuses the password: check MLFLOW_TRACKING_USERNAME and "
-    "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-    r"password authentication failed": "refuses the password: check it in --tracking-uri",
-    r"error code 403|PERMISSION_DENIED|Permission denied": "does not let this user write: ask for "
-    "the permission, or choose another --experiment",
-    r"CERTIFICATE_VERIFY_FAILED": "has a certificate that is not trusted: give the file of its "
-    "authority as MLFLOW_TRACKING_SERVER_CERT_PATH",
-    r"Max retries exceeded|Connection refused|Connection aborted|Connection reset|timed out"
-    r"|closed the connection|could not translate host name|No route to host|is unreachable"
-    r"|error code 50[234]": "does not answer: check that it runs and can be reached",
-}
-# What pip calls the modules that databases are reached with.
-PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
-SEARCH_TAG, TRIAL_TAG, COMPARISON_TAG = "tuner.search", "tuner.trial", "tuner.driver.comparison"
-PARENT_TAG = "mlflow.parentRunId"
-
-
-def default_tracking_uri(runs: Storage, data_dir: str) -> str:
-    """SQLite beside the searches; for searches in an object store, beside the data."""
-    return f"sqlite:///{runs.base if runs.is_local else data_dir}/mlflow.db"
-
-
-def artifact_folder(runs: Storage, data_dir: str) -> str:
-    """Where files of runs are kept for a database that no server stands before."""
-    return f"{runs.base if runs.is_local else data_dir}/mlartifacts"
-
-
-def ui_command(tracking_uri: str) -> str:
-    """What a person types to see it; a server is seen in the browser already."""
-    tracking_uri = shown(tracking_uri)
-    if tracking_uri.startswith(("http://", "https://")):
-        return f"open {tracking_uri} in a browser"
-    return shlex.join(["mlflow", "ui", "--backend-store-uri", tracking_uri])
 
 
 class Tracking:
@@ -153,7 +127,7 @@ class Tracking:
             if not self._client.search_model_versions(of_this_run):
                 import mlflow
 
-                with _default_tracking_uri(self.uri), mlflow.start_run(run_id=self.parent_run_id):
+                with default_tracking_uri(self.uri), mlflow.start_run(run_id=self.parent_run_id):
                     log_model()
             for version in self._client.search_model_versions(of_this_run):
                 if version.description != card:
@@ -202,7 +176,7 @@ class Tracking:
         now = int(time.time() * 1000)
         named = with_ranked(metrics, self._metric)
         self._client.log_batch(
-            run_id, metrics=[_metric(name, value, now, step) for name, value in named.items()]
+            run_id, metrics=[metric(name, value, now, step) for name, value in named.items()]
         )
 
     def _on_event(self, event: Event, trial: Trial) -> None:
@@ -228,7 +202,7 @@ class Tracking:
         except Exception as error:
             # Whether the last request was carried out is unknown: what is there is looked up.
             self._is_connected = False
-            self.problem = f"MLflow at {shown(self.uri)} {_what_is_wrong(error, self.uri)}"
+            self.problem = f"MLflow at {shown(self.uri)} {reason_of(error, self.uri)}"
             if once:
                 self._missed = self.problem
 
@@ -250,7 +224,7 @@ class Tracking:
         if self._client is None:
             from mlflow import MlflowClient
 
-            with _initialisation_lock(self.uri):
+            with initialisation_lock(self.uri):
                 client = MlflowClient(tracking_uri=self.uri)
                 self.experiment_id = self._experiment_id(client)
             self._client = client
@@ -279,7 +253,7 @@ class Tracking:
         found = client.get_experiment_by_name(self._experiment)
         if found is not None:
             return str(found.experiment_id)
-        database = _sqlite_path(self.uri)
+        database = sqlite_path(self.uri)
         folder = self._artifacts if database is None else database.parent / "mlartifacts"
         is_served = self.uri.startswith(("http://", "https://"))
         # A server has its own; a database's would be in whatever directory the driver runs in.
@@ -324,7 +298,7 @@ class Tracking:
         for run in self._runs_with(COMPARISON_TAG, comparison_id):
             return str(run.info.run_id)
         tags = {COMPARISON_TAG: comparison_id}
-        with _no_repetitions():
+        with no_repetitions():
             run = self._client.create_run(
                 self.experiment_id, start_time=int(time.time() * 1000), tags=tags, run_name=name
             )
@@ -336,7 +310,7 @@ class Tracking:
         tags = {SEARCH_TAG: self._search_id, TRIAL_TAG: key, **tags}
         if parent is not None:
             tags[PARENT_TAG] = parent
-        with _no_repetitions():
+        with no_repetitions():
             run = self._client.create_run(
                 self.experiment_id, start_time=int(started * 1000), tags=tags, run_name=name
             )
@@ -348,7 +322,7 @@ class Tracking:
         run_id = self._run_ids.get(trial.trial) or self._begin(trial)
         params = []
         if trial.trial not in self._has_params:
-            params = [*self._params(trial), _param("seed", trial.seed)]
+            params = [*self._params(trial), param("seed", trial.seed)]
         tags = {}
         has_ended = trial.status != RUNNING and trial.ended is not None
         if has_ended:
@@ -366,7 +340,7 @@ class Tracking:
                 step = int(epoch[f"{prefix}epoch"])
                 ranked = {RANKED: epoch[self._metric]} if self._metric in epoch else {}
                 metrics += [
-                    _metric(name, value, int(seconds * 1000), step)
+                    metric(name, value, int(seconds * 1000), step)
                     for name, value in (ranked | epoch).items()
                     if name != f"{prefix}epoch"
                 ]
@@ -374,7 +348,7 @@ class Tracking:
         for start in range(0, len(metrics), MAX_METRICS) or (0,):
             some = metrics[start : start + MAX_METRICS]
             is_last = start + MAX_METRICS >= len(metrics)
-            new_tags = [_tag(*tag) for tag in tags.items()] if is_last else []
+            new_tags = [run_tag(*tag) for tag in tags.items()] if is_last else []
             if params or some or new_tags:
                 self._client.log_batch(run_id, metrics=some, params=params, tags=new_tags)
             params = []
@@ -401,7 +375,7 @@ class Tracking:
 
     def _params(self, trial: Trial) -> list[Any]:
         return [
-            _param(name, value)
+            param(name, value)
             for name in self._searched
             if (value := trial.setting.get(name)) is not None
         ]
@@ -427,90 +401,3 @@ class Tracking:
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content)
             self._client.log_artifacts(run_id, folder)
-
-
-def _what_is_wrong(error: Exception, uri: str) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        package = PACKAGES.get(error.name, error.name)
-        return f"cannot be used: install its driver with pip install {shlex.quote(package)}"
-    text = str(error)
-    for pattern, reason in REASONS.items():
-        if re.search(pattern, text):
-            return reason
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-
-    lines = without_secrets(text.replace(uri, shown(uri))).strip().splitlines() or [""]
-    line = printable(lines[0][:200])
-    if isinstance(error, ConnectionError | TimeoutError | RequestException):
-        return f"does not answer: {line}"
-    if isinstance(error, MlflowException):
-        return f"refuses: {line}"
-    return f"cannot be used: {type(error).__name__}: {line}"
-
-
-@contextmanager
-def _no_repetitions() -> Iterator[None]:
-    """Within it, MLflow sends a request once.
-
-    It would send one again whose answer was lost, and a run that had been made would be made
-    twice. Here it fails, and the run is found by its tags.
-    """
-    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    before = os.environ.get(name)
-    os.environ[name] = "0"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-@contextmanager
-def _default_tracking_uri(uri: str) -> Iterator[None]:
-    """Where `mlflow.pytorch` logs to; MLflow would keep it for every later search."""
-    import mlflow
-
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
-
-
-def _metric(name: str, value: float, timestamp: int, step: int) -> Any:
-    from mlflow.entities import Metric
-
-    return Metric(name, float(value), timestamp, step)
-
-
-def _param(name: str, value: object) -> Any:
-    from mlflow.entities import Param
-
-    return Param(name, str(value))
-
-
-def _tag(name: str, value: str) -> Any:
-    from mlflow.entities import RunTag
-
-    return RunTag(name, value)
-
-
-def _sqlite_path(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
-@contextmanager
-def _initialisation_lock(uri: str) -> Iterator[None]:
-    """One process at a time makes the tables of a new SQLite file; together they crash."""
-    database = _sqlite_path(uri)
-    if database is None:
-        yield
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{database}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -8,26 +8,24 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 import models
 from losses import DistillationLoss, Objective, Training, build_objective
 from losses.batch import Batch
 from models import Outputs, shapes_of
 from models.outputs import NUM_ROTATIONS, in_float32, rotations
-from tuner.data import Dataset, Splits, Views, evaluation_batches, num_batches
+from tuner.data import Dataset, Splits, Views, num_batches
 from tuner.storage import checkpoint
 from tuner.teacher_cache import Teacher, TeacherPass
+from tuner.training.evaluation import Metrics, evaluate
 from tuner.training.precision import Execution, autocast
+from tuner.training.seeding import seeded
 
-Metrics = dict[str, float]
-Module = TypeVar("Module", bound=nn.Module)
-EVALUATION_BATCH_SIZE = 128  # more would need more memory than training does, and is no faster
 HEADS_STREAM = 0x9E3779B9
 
 
@@ -311,35 +309,6 @@ def training_of(dataset: Dataset, splits: Splits, num_epochs: int) -> Training:
     rows = np.sort(splits.train)
     labels = dataset.labels[rows].astype(np.int64)
     return Training(torch.from_numpy(rows), torch.from_numpy(labels), num_epochs)
-
-
-def evaluate(
-    model: nn.Module, dataset: Dataset, indices: np.ndarray, device: torch.device
-) -> Metrics:
-    """{"accuracy": percent, "loss": cross-entropy} of a network on some rows of the data."""
-    model.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    with torch.inference_mode():
-        for batch in evaluation_batches(
-            dataset, indices, batch_size=EVALUATION_BATCH_SIZE, device=device
-        ):
-            logits = model(batch.images).logits
-            correct += (logits.argmax(dim=1) == batch.labels).sum()
-            loss += F.cross_entropy(logits, batch.labels, reduction="sum")
-    return {"accuracy": 100 * correct.item() / len(indices), "loss": loss.item() / len(indices)}
-
-
-def seeded(seed: int, build: Callable[[], Module]) -> Module:
-    """What `build` returns when its random numbers come from `seed`; global state is left alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return build()
-
-
-def frozen(network: nn.Module) -> nn.Module:
-    """The network in evaluation mode, without gradients: a teacher."""
-    return network.eval().requires_grad_(False)
 
 
 def _raise_if_not_finite(values: Tensor, names: Sequence[str], epoch: int, lr: float) -> None:

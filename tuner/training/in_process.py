@@ -10,13 +10,15 @@ import torch
 import models
 from losses import DistillationLoss, Plain, build_objective
 from models import shapes_of
-from tuner.config.workload import Workload, open_data
+from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, num_batches
 from tuner.storage.folder import Storage
 from tuner.teacher_cache import Teacher
 from tuner.text.time_left import seconds_left
-from tuner.training.distillation import Distillation, Metrics, frozen, seeded
+from tuner.training.distillation import Distillation
+from tuner.training.evaluation import Metrics
 from tuner.training.precision import FLOAT32, choose_execution, device_for
+from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import (
     check_can_keep,
     find_teacher,
@@ -24,6 +26,7 @@ from tuner.training.teachers import (
     teacher_of,
     write_teacher,
 )
+from tuner.training.workload_data import open_data
 
 # Whose epoch it was ("teacher", "student"), its metrics, the seconds left of that training.
 Report = Callable[[str, Metrics, float], None]

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from tuner.config.presets import compressed
 from tuner.data import Dataset, Splits, epoch_order, evaluation_batches
-from tuner.training.distillation import EVALUATION_BATCH_SIZE, Metrics, seeded
+from tuner.training.evaluation import EVALUATION_BATCH_SIZE, Metrics
+from tuner.training.seeding import seeded
 
 
 @dataclass(frozen=True)

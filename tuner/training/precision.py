@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tuner.config.workload import WantedPrecision
+
 Precision = Literal["float32", "bfloat16"]
-WantedPrecision = Literal["auto", "float32", "bfloat16"]
 
 MIN_GAIN = 1.15  # times as fast: below it a difference is noise, and float32 needs no excuse
 # Searches whose students train for less than this are left as they are: nothing is to be

@@ -22,9 +22,10 @@ import models
 from losses import LOSSES, Objective, Training, build_objective
 from models import shapes_of
 from search_spaces.parameters import Setting, suggestion
-from tuner.config.workload import Workload, open_data
+from tuner.config.workload import Workload
 from tuner.text.errors import RequestError, printable
-from tuner.training.distillation import seeded
+from tuner.training.seeding import seeded
+from tuner.training.workload_data import open_data
 
 BATCH_STEP = 8  # batch sizes that are tried are multiples of it
 LARGEST_BATCH = 4096

@@ -31,8 +31,9 @@ from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, evaluation_batches
 from tuner.data.synthetic import noise_dataset
 from tuner.text.errors import RequestError, printable, said
-from tuner.training.distillation import Distillation, Step, frozen, seeded
+from tuner.training.distillation import Distillation, Step
 from tuner.training.precision import FLOAT32, Execution, device_for
+from tuner.training.seeding import frozen, seeded
 from tuner.training.step_cost import Cost, Sizes, added_by
 from tuner.training.teachers import teacher_of
 

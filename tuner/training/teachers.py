@@ -18,7 +18,7 @@ from tuner.storage import checkpoint
 from tuner.storage.folder import Storage
 from tuner.teacher_cache import Teacher
 from tuner.text.errors import RequestError
-from tuner.training.distillation import frozen
+from tuner.training.seeding import frozen
 
 TEACHER_FILE = "teacher.pt"
 

@@ -6,11 +6,11 @@ from typing import Any
 import pyarrow as pa
 
 from tuner.reports.document import Table
-from tuner.reports.settings import Accuracy
+from tuner.reports.statistics import Accuracy, accuracy_text, difference_text
 from tuner.reproductions.experiment import Arm
 from tuner.reproductions.published import Value
 from tuner.reproductions.results import Results
-from tuner.text.formatting import NOTHING, accuracy_text, difference_text
+from tuner.text.formatting import NOTHING
 
 ACCURACIES = "Accuracies are of the last epoch, mean ± deviation over the seeds."
 DIFFERENCES = (

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tuner.reports.document import Figure, Table
+from tuner.reports.statistics import accuracy_text
 from tuner.reproductions.artefacts import figures
 from tuner.reproductions.artefacts import findings as words
 from tuner.reproductions.artefacts.arms_table import numbers, table_of
@@ -10,7 +11,7 @@ from tuner.reproductions.experiment import Artefact
 from tuner.reproductions.planning import drops_of
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
-from tuner.text.formatting import NOTHING, accuracy_text
+from tuner.text.formatting import NOTHING
 
 Curves = dict[str, list[list[float]]]  # by arm and seed: validation accuracy by epoch
 GAIN_EPOCHS = 5  # after a drop of the learning rate, that a gain is looked for in

@@ -23,7 +23,7 @@ from tuner.reports.figure_style import (
     legend_above,
     log_scale,
 )
-from tuner.reports.settings import Accuracy
+from tuner.reports.statistics import Accuracy
 from tuner.reproductions.published import Value
 
 WIDE = 8.0  # inches; five panels side by side

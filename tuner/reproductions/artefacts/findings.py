@@ -6,11 +6,11 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import kendalltau, norm
 
-from tuner.reports.settings import Accuracy, interval, num_pairs, sentence
+from tuner.reports.statistics import Accuracy, accuracy_text, interval, num_pairs, sentence
 from tuner.reproductions.experiment import Pair
 from tuner.reproductions.published import Value
 from tuner.reproductions.results import Results
-from tuner.text.formatting import accuracy_text, count_text
+from tuner.text.formatting import count_text
 
 NOTHING_FINISHED = "No training has finished, so nothing is compared."
 MIN_RANKED = 4  # settings, for a rank correlation to say something

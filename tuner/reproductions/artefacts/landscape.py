@@ -7,13 +7,13 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from tuner.reports.document import Figure, Table
-from tuner.reports.settings import interval
+from tuner.reports.statistics import accuracy_text, interval
 from tuner.reproductions.artefacts import figures
 from tuner.reproductions.artefacts.arms_table import numbers, table_of
 from tuner.reproductions.experiment import Arm, Artefact
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
-from tuner.text.formatting import accuracy_text, count_text
+from tuner.text.formatting import count_text
 
 WEIGHTS = ("lambda_g", "lambda_l", "lambda_f")
 SHOWN = ("λ_g", "λ_l", "λ_f")

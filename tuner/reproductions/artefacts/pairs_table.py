@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tuner.reports.document import Table
-from tuner.reports.settings import Accuracy, Difference
+from tuner.reports.statistics import Accuracy, Difference, accuracy_text, difference_text
 from tuner.reproductions.artefacts import findings as words
 from tuner.reproductions.artefacts.arms_table import numbers, table_of
 from tuner.reproductions.experiment import Pair
 from tuner.reproductions.published import Value
 from tuner.reproductions.results import Results
-from tuner.text.formatting import NOTHING, accuracy_text, count_text, difference_text
+from tuner.text.formatting import NOTHING, count_text
 
 TEACHER = "teacher"
 # Of a pair and the label of an arm, or "teacher".

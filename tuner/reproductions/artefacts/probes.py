@@ -6,24 +6,32 @@ from pathlib import Path
 
 import models
 from tuner.config.presets import find_preset
-from tuner.config.workload import Workload, open_data
+from tuner.config.workload import Workload
 from tuner.data import Dataset, open_dataset, split
 from tuner.reports.document import Table
-from tuner.reports.settings import Accuracy, Difference, accuracy_over, paired, sentence
+from tuner.reports.statistics import (
+    Accuracy,
+    Difference,
+    accuracy_over,
+    accuracy_text,
+    difference_text,
+    paired,
+    sentence,
+)
 from tuner.reproductions.artefacts.arms_table import numbers, table_of
-from tuner.reproductions.experiment import Artefact
+from tuner.reproductions.experiment import Artefact, Reproduction
 from tuner.reproductions.measuring import Measured
-from tuner.reproductions.planning import Reproduction
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
 from tuner.storage import checkpoint
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
-from tuner.text.formatting import NOTHING, accuracy_text, difference_text
-from tuner.training.distillation import frozen
+from tuner.text.formatting import NOTHING
 from tuner.training.in_process import default_device
 from tuner.training.linear_probe import RECIPE, ProbeRecipe, linear_probe
+from tuner.training.seeding import frozen
 from tuner.training.teachers import read_teacher
+from tuner.training.workload_data import open_data
 
 IMAGE_SIZE = 32  # pixels; an assumption, as CRD does
 NAMES = {"stl10": "STL-10", "tinyimagenet": "Tiny ImageNet"}

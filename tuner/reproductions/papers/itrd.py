@@ -1,7 +1,7 @@
 """The experiments of ITRD's supplement (arXiv:2112.00459; BMVC 2022)."""
 
 from tuner.reports.document import Figure
-from tuner.reports.settings import Accuracy
+from tuner.reports.statistics import Accuracy
 from tuner.reproductions.artefacts import convergence, costs, figures, probes
 from tuner.reproductions.artefacts import findings as words
 from tuner.reproductions.artefacts.arms_table import arms_table, published_by_arm

@@ -1,0 +1,11 @@
+"""Keys of the results that a trial reports to its scheduler."""
+
+FAILURE = "failed"  # in a result: why the trial cannot go on
+NOTES = "notes"  # in a result: what a person should know
+OUT_OF_MEMORY = "out_of_memory"  # in a result: it may go on with a device of its own
+STORAGE = "storage"  # in a result: the storage failed, so the search must end, the trial not
+
+
+def record_name(trial_id: str) -> str:
+    """The name in the record of one of Tune's trials; one that is run again alone has a suffix."""
+    return trial_id.partition("+")[0]

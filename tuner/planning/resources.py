@@ -1,0 +1,67 @@
+"""CPUs and GPUs: what a trial takes, how many trials fit."""
+
+import os
+
+import torch
+
+from tuner.config.options import SearchRequest
+from tuner.text.errors import RequestError
+
+
+def num_cpus() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_resources(request: SearchRequest, nodes: list[dict[str, float]]) -> tuple[float, int]:
+    """GPUs of a trial, and how many trials run at a time on these machines ({"CPU": 8, "GPU": 1}).
+
+    Raises RequestError where not even one fits on any of them.
+    """
+    gpus_per_trial = request.gpus_per_trial
+    if gpus_per_trial is None:
+        gpus_per_trial = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
+    if gpus_per_trial > 1 and gpus_per_trial % 1:
+        raise RequestError(
+            f"gpus_per_trial is {gpus_per_trial:g}; give a fraction up to 1, or a whole number"
+        )
+    for name, kind, wanted in (
+        ("cpus_per_trial", "CPU", request.cpus_per_trial),
+        ("gpus_per_trial", "GPU", gpus_per_trial),
+    ):
+        largest = max((node.get(kind, 0.0) for node in nodes), default=0.0)
+        if wanted > largest and not largest and request.address is not None:
+            raise RequestError(
+                f"no machine of the cluster has a {kind} for trials yet; wait for its workers "
+                f"(`ray status`), or lower --{name.replace('_', '-')}"
+            )
+        if wanted > largest:
+            raise RequestError(
+                f"{name} is {wanted:g} but no machine has more than {largest:g}; "
+                f"lower it with --{name.replace('_', '-')} or use a larger machine"
+            )
+    num_fit = sum(fit(node, request.cpus_per_trial, gpus_per_trial) for node in nodes)
+    if not num_fit:
+        raise RequestError(
+            f"no machine has {request.cpus_per_trial:g} CPU and {gpus_per_trial:g} GPU together; "
+            "lower --cpus-per-trial or --gpus-per-trial"
+        )
+    if request.address is not None and request.max_concurrent is not None:
+        return gpus_per_trial, request.max_concurrent  # what waits makes a cluster grow
+    return gpus_per_trial, min(num_fit, request.max_concurrent or num_fit)
+
+
+def machine_resources() -> dict[str, float]:
+    """CPUs and GPUs of this machine, as Ray would count them."""
+    return {"CPU": float(num_cpus()), "GPU": float(torch.cuda.device_count())}
+
+
+def fit(node: dict[str, float], cpus: float, gpus: float) -> int:
+    """How many trials fit on one machine; of a fraction, only so many as one GPU holds."""
+    num_fit = int(node.get("CPU", 0.0) / cpus)
+    if not gpus:
+        return num_fit
+    num_gpus = node.get("GPU", 0.0)
+    return min(num_fit, int(num_gpus) * int(1 / gpus) if gpus < 1 else int(num_gpus / gpus))

@@ -1,0 +1,37 @@
+"""One training and its state."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
+TEACHER, SEARCH, FINAL = "teacher", "search", "final"
+Setting = dict[str, Any]
+
+
+@dataclass
+class Trial:
+    """One training: a trial of the search, one of the final trainings, or the teacher's."""
+
+    trial: str  # "0000", "0001", ...; "tuned-1", "published-2"; "teacher"
+    kind: str  # "search", "final" or "teacher"
+    label: str  # "published", "tuned", "plain", ... or "" for what the sampler chose
+    method: str
+    setting: Setting
+    seed: int
+    num_epochs: int  # planned
+    started: float  # seconds since 1970
+    status: str = RUNNING
+    reason: str = ""  # why it failed or was stopped
+    ended: float | None = None
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    # Of the method's stage before the student's first epoch, where it has one.
+    initial_epochs: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def is_full_length(self) -> bool:
+        """Whether it ran to its last epoch: only such trials are ranked against each other."""
+        return self.status == DONE and len(self.epochs) >= self.num_epochs
+
+    def last(self, metric: str) -> float | None:
+        """The metric at the last reported epoch."""
+        return self.epochs[-1].get(metric) if self.epochs else None

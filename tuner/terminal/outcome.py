@@ -1,0 +1,152 @@
+"""What a search prints when it ends."""
+
+import shlex
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tuner.config.options import SearchRequest
+from tuner.planning.search import Search
+from tuner.planning.task import Run
+from tuner.reports.methods import MethodRow
+from tuner.reports.methods_table import COLUMNS, WIDE, row_texts
+from tuner.reports.settings import Row, verdict
+from tuner.reports.statistics import accuracy_text
+from tuner.results.record import Record
+from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, Trial
+from tuner.storage.folder import BEST_FILE, Storage
+from tuner.text.formatting import setting_text, value_text
+from tuner.text.secrets import has_secret, shown
+from tuner.tracking.mirror import Tracking
+
+# The settings of the papers' own experiments, to go on with after the digits.
+PAPER_COMMANDS = {
+    "itrd": "--data cifar100 --teacher ResNet50@CHECKPOINT --student MobileNetV2",
+    "mimkd": "--data cifar100 --teacher resnet32x4@CHECKPOINT --student resnet8x4",
+}
+
+
+def ui_command(tracking_uri: str) -> str:
+    """What a person types to see it; a server is seen in the browser already."""
+    tracking_uri = shown(tracking_uri)
+    if tracking_uri.startswith(("http://", "https://")):
+        return f"open {tracking_uri} in a browser"
+    return shlex.join(["mlflow", "ui", "--backend-store-uri", tracking_uri])
+
+
+def print_interrupted(run: Run[Any], tracking: Tracking, command: str) -> None:
+    """Says what is done and how to go on; on standard error, as the status is not 0."""
+    tracking.finish(files={}, metrics={}, note="", status="KILLED")
+    # What a reproduction trains was decided beforehand.
+    kind, noun = (SEARCH, "trials") if run.search.has_trials else (FINAL, "trainings")
+    trials = run.record.of(kind)
+    ended = sum(trial.ended is not None for trial in trials)
+    print(  # noqa: T201
+        f"interrupted: {ended} {noun} have ended and are kept, {len(trials) - ended} go on from "
+        f"their last epoch; resume with\n  {command}",
+        file=sys.stderr,
+    )
+
+
+def resume_command(search: Search) -> str:
+    """What a person types to go on."""
+    return resume_command_of(search.name, search.runs, search.request)
+
+
+def resume_command_of(name: str, runs: Storage, request: SearchRequest) -> str:
+    """The same for a name."""
+    words = ["python", "-m", "tuner.search", "--resume", name, "--runs-dir", runs.uri]
+    if request.address:
+        words += ["--address", request.address]
+    if request.tracking_uri and has_secret(request.tracking_uri):
+        # It was not written to search.yaml; a person puts the secret in again.
+        words += ["--tracking-uri", shown(request.tracking_uri)]
+    return shlex.join(words)
+
+
+def nothing_finished(record: Record, report: str) -> int:
+    reasons = {trial.reason for trial in record.trials.values() if trial.status == FAILED}
+    trials = record.of(SEARCH)
+    why = "; ".join(sorted(reasons)[:3]) or "none ran to its last epoch"
+    print(  # noqa: T201
+        f"tuner: no trial finished, of {len(trials)}: {why}\n  report: {report}", file=sys.stderr
+    )
+    return 1
+
+
+def print_result(search: Search, record: Record, best: Trial, rows: list[Row]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    trials = record.of(SEARCH)
+    counts = {s: sum(trial.status == s for trial in trials) for s in (DONE, STOPPED, FAILED)}
+    console.print()
+    console.print(
+        f"[bold]{escape(search.name)}[/]: "
+        + ", ".join(f"{count} {status}" for status, count in counts.items())
+        + f"; best {search.metric} {best.last(search.metric):.2f} % in trial {best.trial}"
+    )
+    if not rows:  # --seeds 0
+        console.print(f"{escape(setting_text(best.setting))}")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("")
+    for row in rows:
+        table.add_column(row.label, justify="right")
+    for name in search.searched:
+        values = [row.setting.get(name) for row in rows]
+        if any(value is not None for value in values):
+            table.add_row(name, *["" if value is None else value_text(value) for value in values])
+    table.add_row("validation accuracy (%)", *[accuracy_text(row.val_accuracy) for row in rows])
+    table.add_row("test accuracy (%)", *[accuracy_text(row.test_accuracy) for row in rows])
+    table.add_row("seeds", *[str(row.num_seeds) for row in rows])
+    console.print(table)
+    console.print(escape(verdict(rows, search.request.select_on)))
+
+
+def mlflow_hint(tracking: Tracking, run_id: str | None) -> str:
+    """How a person gets to see a run in MLflow, as rich markup."""
+    return (
+        f"MLflow:  {escape(ui_command(tracking.uri))}\n"
+        f"         then http://127.0.0.1:5000/#/experiments/{tracking.experiment_id}/runs/{run_id}"
+    )
+
+
+def print_hints(search: Search, tracking: Tracking, report: str) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"\nreport:  {escape(report)}")
+    if tracking.problem:
+        console.print(
+            f"MLflow:  [red]{escape(tracking.problem)}[/]; the results are on disk, "
+            f"send them again with\n         {escape(resume_command(search))}"
+        )
+    else:
+        console.print(mlflow_hint(tracking, tracking.parent_run_id))
+    method = search.space.method
+    if search.workload.data == "digits" and method in PAPER_COMMANDS:
+        console.print(f"paper:   python -m tuner.search --space {method} {PAPER_COMMANDS[method]}")
+    else:
+        console.print(
+            f"again:   tuner distill --config {escape(shlex.quote(search.storage.path(BEST_FILE)))}"
+        )
+
+
+def print_methods(rows: list[MethodRow], console: Console) -> None:
+    """The table at the end of a comparison; on a narrow terminal the settings follow it."""
+    is_wide = console.width >= WIDE
+    shown = [heading for heading in COLUMNS if is_wide or heading != "setting"]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in shown:
+        is_text = heading in ("method", "setting")
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text)
+    for row in rows:
+        cells = dict(zip(COLUMNS, row_texts(row), strict=True))
+        for heading in ("− plain", "− best"):
+            # The interval below its mean: beside each other they would not fit.
+            cells[heading] = cells[heading].replace(" (", "\n(")
+        table.add_row(*(escape(cells[heading]) for heading in shown))
+    console.print(table)
+    if not is_wide:
+        for row in rows[:-1]:  # the last is plain training
+            console.print(f"{row.method:<9} {escape(row_texts(row)[1])}", soft_wrap=True)
