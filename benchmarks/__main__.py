@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmarks import loader, losses, memory, overhead, search, sharing, trial
 from benchmarks.tables import RESULTS, print_table, write_json
 from benchmarks.timing import Row
-from tuner.config.environment import prepare
+from tuner.config.environment import set_library_defaults
 from tuner.config.options import default_data_dir
 from tuner.text.errors import RequestError
 
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         _add_common_arguments(command, name)
         module.add_arguments(command)
     given = parser.parse_args(arguments)
-    prepare()
+    set_library_defaults()
     torch.set_num_threads(given.threads)
     try:
         _run(given, arguments)

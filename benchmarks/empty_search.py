@@ -89,7 +89,7 @@ def measure(num_trials: int, data: str, data_dir: str, folder: Path) -> dict[str
         raise RuntimeError(f"the search ended with status {status}")
     record = Record.load(Storage(str(folder / NAME)))
     _check(record, num_trials, trackings[0])
-    trials = record.of(SEARCH)
+    trials = record.trials_of(SEARCH)
     ends = [trial.ended for trial in trials if trial.ended is not None]
     return {
         "whole": ended[0] - begin,
@@ -102,7 +102,7 @@ def _check(record: Record, num_trials: int, tracking: Tracking) -> None:
     """Raises RuntimeError unless all trials are done, and their runs and metrics in MLflow."""
     if tracking.problem:
         raise RuntimeError(tracking.problem)
-    num_done = sum(trial.is_full_length for trial in record.of(SEARCH))
+    num_done = sum(trial.is_full_length for trial in record.trials_of(SEARCH))
     if num_done != num_trials:
         raise RuntimeError(f"{num_done} of {num_trials} trials are done")
     from mlflow import MlflowClient

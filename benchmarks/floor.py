@@ -12,7 +12,7 @@ from models import Shapes
 from models.outputs import in_float32
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits
-from tuner.training.precision import Execution, autocast
+from tuner.training.precision import StepMode, autocast
 
 
 class Floor:
@@ -29,7 +29,7 @@ class Floor:
         teacher: AnyTeacher | None,
         teacher_shapes: Shapes,
         batches: Sequence[Batch],
-        execution: Execution,
+        execution: StepMode,
     ) -> None:
         self._execution = execution
         student, self.objective = student_and_objective(

@@ -33,7 +33,7 @@ from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.stored_pass import StoredPass
 from tuner.training.distillation import Distillation
 from tuner.training.distillation import Step as DistillationStep
-from tuner.training.precision import Execution, StepTimer, choose_precision
+from tuner.training.precision import StepMode, StepTimer, choose_precision
 from tuner.training.seeding import seeded
 from tuner.training.teachers import teacher_of, weights_digest
 from tuner.training.workload_data import open_data, views_of
@@ -60,7 +60,7 @@ class Case:
     teacher: nn.Module | None  # None for the method "plain"
     teacher_shapes: Shapes
     batches: tuple[Batch, ...]  # for who needs no views
-    execution: Execution  # of our steps and of the floor; the plain loop is in float32
+    execution: StepMode  # of our steps and of the floor; the plain loop is in float32
     cache: Path
 
 
@@ -243,9 +243,9 @@ def _run(arguments: argparse.Namespace, cache: Path) -> Iterator[list[Row]]:
             yield rows
 
 
-def _execution(wanted: WantedPrecision, workload: Workload, dataset: Dataset) -> Execution:
+def _execution(wanted: WantedPrecision, workload: Workload, dataset: Dataset) -> StepMode:
     if wanted != "auto":
-        return Execution(wanted)
+        return StepMode(wanted)
     timer = StepTimer(
         lambda: seeded(0, lambda: models.build(workload.student, dataset.num_classes)),
         dataset.image_size,

@@ -2,7 +2,7 @@
 
 from losses.ab import AB
 from losses.at import AT
-from losses.batch import Batch, Training
+from losses.batch import Batch, TrainingData
 from losses.cc import CC
 from losses.crcd import CRCD
 from losses.crd import CRD
@@ -60,6 +60,6 @@ __all__ = [
     "LossError",
     "Objective",
     "Plain",
-    "Training",
+    "TrainingData",
     "build_objective",
 ]

@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     epoch: int = 1  # counted from 1
 
 
-class Training(NamedTuple):
+class TrainingData(NamedTuple):
     """What a loss may know of a training before its first step."""
 
     rows: Tensor  # [N], int64: the training images' rows in the data set, ascending

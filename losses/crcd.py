@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from losses.batch import Batch, Training
+from losses.batch import Batch, TrainingData
 from losses.loss import DistillationLoss, LossError, require_not_negative, require_positive
 from losses.parts.memory_bank import MemoryBanks, UnitEmbedding, row_products
 from losses.parts.nce import NCE
@@ -88,7 +88,7 @@ class CRCD(DistillationLoss):
             ("logits", "classifier") if gradient_weight else ()
         )
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingData) -> None:
         """Makes the banks, of random unit rows, and counts the epochs that have the terms."""
         self.last_epoch = training.num_epochs - int(self.finetune_fraction * training.num_epochs)
         if self.relation_weight:

@@ -7,7 +7,7 @@ leaves open: the two banks, Z, and the loss in both directions.
 
 from torch import Tensor
 
-from losses.batch import Batch, Training
+from losses.batch import Batch, TrainingData
 from losses.loss import DistillationLoss, require_positive
 from losses.parts.memory_bank import MemoryBanks, UnitEmbedding, at_once, row_products
 from losses.parts.nce import NCE
@@ -48,7 +48,7 @@ class CRD(DistillationLoss):
         self.student_nce = NCE(nce_temperature)
         self.teacher_nce = NCE(nce_temperature)
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingData) -> None:
         """Makes the banks; their rows begin random and only about as long as 1."""
         device = self.student_head.weight.device
         self.negatives.start(training, device)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from losses.batch import Batch, Training
+from losses.batch import Batch, TrainingData
 from models.outputs import Outputs
 
 
@@ -42,7 +42,7 @@ class DistillationLoss(nn.Module):
     rotates: bool = False
     initial_stage: InitialStage | None = None
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingData) -> None:
         """Called once before anything is trained or loaded: a memory of the images is made here.
 
         Random numbers come from torch's global generator, which is seeded for it.

@@ -11,7 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from losses.batch import Batch, Training
+from losses.batch import Batch, TrainingData
 from losses.kd import kd_divergence
 from losses.loss import DistillationLoss, LossError, require_not_negative, require_positive
 from losses.parts.logits import require_same_classes
@@ -44,7 +44,7 @@ class Objective(nn.Module):
         extra = (logits,) if kd_weight and logits not in loss.needs else ()
         self.needs = (*loss.needs, *extra)
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingData) -> None:
         """See `DistillationLoss.start`."""
         self.loss.start(training)
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from losses.batch import Batch, Training
+from losses.batch import Batch, TrainingData
 from losses.loss import DistillationLoss, require_choice, require_not_negative, require_positive
 from losses.parts.memory_bank import MemoryBanks, UnitEmbedding
 from losses.parts.negatives import Negatives
@@ -81,7 +81,7 @@ class WCoRD(DistillationLoss):
             self.negatives = Negatives("wcord", negatives, num_negatives)
             self.banks = MemoryBanks(width, momentum=momentum)
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingData) -> None:
         """Makes the banks, of random unit rows."""
         if self.lambda_global:
             device = self.student_head.weight.device

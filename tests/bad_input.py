@@ -44,7 +44,7 @@ def nothing_trains(folder: Path) -> Iterator[None]:
             patch.setattr(module, "ray_for", no_ray)
         # The end of `teach` and of `distill`: the first epoch, or the first accuracy.
         patch.setattr(tuner.training.in_process, "_run", would_run)
-        patch.setattr(tuner.training.in_process, "choose_execution", lambda *_, **__: (FLOAT32, ""))
+        patch.setattr(tuner.training.in_process, "choose_step_mode", lambda *_, **__: (FLOAT32, ""))
         patch.setattr(tuner.training.distillation, "evaluate", would_run)
         yield
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tuner.config.environment import prepare
+from tuner.config.environment import set_library_defaults
 
-prepare()  # before any test imports ray or mlflow
+set_library_defaults()  # before any test imports ray or mlflow
 torch.set_num_threads(1)  # more would only wait for each other on networks this small
 
 

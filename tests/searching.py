@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tuner.config.environment import prepare
+from tuner.config.environment import set_library_defaults
 from tuner.results.record import Record
 from tuner.search import main
 from tuner.storage.folder import Storage
@@ -147,7 +147,7 @@ def same_mlflow_runs(searches: Searches, name: str) -> None:
     record = searches.record(name)
     runs = searches.mlflow_runs(name)
     names = [run.data.tags["tuner.trial"] for run in runs]
-    groups = {f"group:{trial.label}" for trial in record.of("final")}
+    groups = {f"group:{trial.label}" for trial in record.trials_of("final")}
     assert sorted(names) == sorted(["", *record.trials, *groups])
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in runs:
@@ -162,7 +162,7 @@ def same_mlflow_runs(searches: Searches, name: str) -> None:
 @contextmanager
 def local_ray() -> Iterator[None]:
     """One Ray for all searches of a module; `tuner.search` uses a Ray that is there already."""
-    prepare()
+    set_library_defaults()
     os.environ["RAY_AUTH_MODE"] = "disabled"
     for name in LIBRARY_VARIABLES:
         os.environ.pop(name, None)

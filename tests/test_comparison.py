@@ -82,7 +82,7 @@ def test_intervals_of_several_comparisons_hold_together(record):
     train(record, "plain", 60.0, 70.0, 80.0)
     train(record, "tuned", 61.0, 72.0, 83.0)
     plain, tuned = (
-        [trial for trial in record.of(FINAL) if trial.label == label]
+        [trial for trial in record.trials_of(FINAL) if trial.label == label]
         for label in ("plain", "tuned")
     )
     found = difference(tuned, plain, num_comparisons=4)

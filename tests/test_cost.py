@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from losses import LOSSES, LossError, Training, build_objective
+from losses import LOSSES, LossError, TrainingData, build_objective
 from models import build_untrained, shapes_of
 from search_spaces import SPACES
 from tuner.config.workload import resolve
@@ -102,7 +102,7 @@ def test_counted_is_what_is_made(method):
     ]
     objective = build_objective(LOSSES[method], *shapes, setting)
     rows = torch.arange(512)
-    objective.start(Training(rows, rows % 10, 4))
+    objective.start(TrainingData(rows, rows % 10, 4))
     state = torch.get_rng_state()
     assert added_parameters(workload(), method, setting, **SMALL) == added_by(objective)
     assert torch.equal(torch.get_rng_state(), state)

@@ -5,7 +5,7 @@ import torch
 from golden_cases import Case, case_names, load_weights, make_batch, random_outputs, shapes
 from torch import Tensor
 
-from losses import CRCD, CRD, LossError, Training
+from losses import CRCD, CRD, LossError, TrainingData
 from losses.crcd import embedding_gradient, relation_cosines
 from losses.parts.memory_bank import at_once, product_with_all, product_with_gathered, row_products
 from losses.parts.nce import NCE
@@ -33,9 +33,9 @@ float64_and_float32 = pytest.mark.parametrize(
 every_method = pytest.mark.parametrize("method", [CRD, CRCD])
 
 
-def training(num_images: int, num_classes: int = 5, num_epochs: int = 240) -> Training:
+def training(num_images: int, num_classes: int = 5, num_epochs: int = 240) -> TrainingData:
     """Every third row of a data set, the classes in turn."""
-    return Training(
+    return TrainingData(
         torch.arange(num_images) * 3, torch.arange(num_images) % num_classes, num_epochs
     )
 
@@ -339,7 +339,7 @@ def draw(kind: str, num_negatives: int, seed: int = 0) -> tuple[Negatives, Tenso
     """Negatives of all ten images, as rows of the data set: which is 100, 101, ..."""
     negatives = Negatives("crd", kind, num_negatives)
     images = torch.arange(100, 110)
-    negatives.start(Training(images, UNEVEN, num_epochs=1), torch.device("cpu"))
+    negatives.start(TrainingData(images, UNEVEN, num_epochs=1), torch.device("cpu"))
     rows = negatives.rows_of(images)
     index_of_row = torch.empty(10, dtype=torch.long).index_copy_(0, rows, images)
     return negatives, rows, index_of_row[negatives.draw(rows, seed)]

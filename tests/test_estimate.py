@@ -5,10 +5,10 @@ import pytest
 from losses import ITRD
 from search_spaces import SPACES
 from tuner.config.workload import resolve
-from tuner.orchestration.estimate import measure_pace
-from tuner.planning.estimate import Amount, Estimate, Pace, mean_epochs
+from tuner.orchestration.estimate import measure_step_times
+from tuner.planning.estimate import Amount, Estimate, StepTimes, mean_epochs
 
-PACE = Pace(step=0.1, teacher=0.5, validation=2.0, teacher_step=0.3)
+PACE = StepTimes(step=0.1, teacher=0.5, validation=2.0, teacher_step=0.3)
 AMOUNT = Amount(
     steps_per_epoch=10,
     epochs=20,
@@ -88,7 +88,7 @@ def test_a_pace_is_measured_on_real_steps(data_dir):
     given = {"data": "digits", "data_dir": data_dir, "teacher": "resnet8", "student": "resnet8"}
     workload = resolve(given | {"limit": 300, "seed": 0})
     setting = SPACES["itrd"].published()
-    pace = measure_pace(workload, ITRD, setting, 1, 0.0, trains_teacher=True)
+    pace = measure_step_times(workload, ITRD, setting, 1, 0.0, trains_teacher=True)
     assert min(pace.step, pace.teacher, pace.validation, pace.teacher_step) > 0
-    without = measure_pace(workload, ITRD, setting, 1, 0.0, trains_teacher=False)
+    without = measure_step_times(workload, ITRD, setting, 1, 0.0, trains_teacher=False)
     assert without.teacher_step == 0.0

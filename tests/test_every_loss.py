@@ -9,7 +9,7 @@ import torch
 from golden_cases import make_batch, network_shapes, random_outputs, shapes
 from torch import Tensor
 
-from losses import LOSSES, Batch, DistillationLoss, LossError, Training
+from losses import LOSSES, Batch, DistillationLoss, LossError, TrainingData
 from losses.objective import COMMON, build_objective
 from models.outputs import NUM_ROTATIONS, Outputs, Shapes, attention_map
 from search_spaces import SPACES
@@ -60,7 +60,7 @@ EVERY_LOSS = [
     for number, changes in enumerate(CHANGES.get(name, [{}]))
 ]
 NUM_IMAGES = 20  # of the data set
-TRAINING = Training(torch.arange(NUM_IMAGES), torch.arange(NUM_IMAGES) % 10, num_epochs=50)
+TRAINING = TrainingData(torch.arange(NUM_IMAGES), torch.arange(NUM_IMAGES) % 10, num_epochs=50)
 
 
 def pair_of(name: str) -> tuple[Shapes, Shapes]:

@@ -13,27 +13,27 @@ from search_spaces import SPACES
 from tuner.data import open_dataset, split
 from tuner.training import precision as execution
 from tuner.training.distillation import Distillation
-from tuner.training.precision import BFLOAT16, FLOAT32, Execution, StepTimer, choose_execution
+from tuner.training.precision import BFLOAT16, FLOAT32, StepMode, StepTimer, choose_step_mode
 from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import teacher_of
 
 CPU = torch.device("cpu")
-COMPILED, COMPILED_BFLOAT16 = Execution("float32", True), Execution("bfloat16", True)
+COMPILED, COMPILED_BFLOAT16 = StepMode("float32", True), StepMode("bfloat16", True)
 HOUR = 3600.0
 
 
 class Scripted:
     """In place of a `StepTimer`: says how long a step takes, and lets compiling take its time."""
 
-    def __init__(self, seconds: dict[Execution, float], compile_seconds: float = 60.0) -> None:
+    def __init__(self, seconds: dict[StepMode, float], compile_seconds: float = 60.0) -> None:
         self.seconds, self.compile_seconds = seconds, compile_seconds
         self.now = 0.0
-        self.asked: list[Execution] = []
+        self.asked: list[StepMode] = []
 
     def perf_counter(self) -> float:
         return self.now
 
-    def __call__(self, asked: Execution) -> float:
+    def __call__(self, asked: StepMode) -> float:
         if asked.compiled and asked not in self.asked:
             self.now += self.compile_seconds
         self.asked.append(asked)
@@ -47,7 +47,7 @@ def choose(monkeypatch):
     def call(script: Scripted, hours: float, *, trials: int = 10, wanted="auto"):
         monkeypatch.setattr(execution, "StepTimer", lambda *arguments: script)
         monkeypatch.setattr(execution, "time", SimpleNamespace(perf_counter=script.perf_counter))
-        return choose_execution(
+        return choose_step_mode(
             lambda: pytest.fail("nothing is built"),
             image_size=(8, 8),
             batch_size=32,
@@ -63,7 +63,7 @@ def choose(monkeypatch):
 @pytest.mark.parametrize("wanted", ["float32", "bfloat16"])
 def test_a_persons_wish_is_not_measured(choose, wanted):
     script = Scripted({FLOAT32: 0.1})
-    expected = Execution(wanted), f"{wanted}, as asked for"
+    expected = StepMode(wanted), f"{wanted}, as asked for"
     assert choose(script, 1000.0, wanted=wanted) == expected
     assert script.asked == []
 
@@ -95,7 +95,7 @@ def test_the_fastest_of_several_rounds_counts(choose, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_long_search_is_compiled_where_that_gains(choose, precision):
-    compiled = Execution(precision, compiled=True)
+    compiled = StepMode(precision, compiled=True)
     fast = 0.05 if precision == "bfloat16" else 0.1
     script = Scripted({FLOAT32: 0.1, BFLOAT16: fast, compiled: fast / 2})
     chosen, reason = choose(script, 100.0)
@@ -148,7 +148,7 @@ def data(data_dir):
     return dataset, split(dataset, validation_fraction=0.2, seed=0, limit=100)
 
 
-def make(data, method: str, how: Execution) -> Distillation:
+def make(data, method: str, how: StepMode) -> Distillation:
     pins = {"width": "4", "num_locations": "2"} if method == "mimkd" else {}
     network = frozen(seeded(100, lambda: models.build("resnet8", 10)))
     return Distillation(
@@ -209,7 +209,7 @@ def test_a_resumed_training_in_bfloat16_has_the_same_bits(data, method):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [COMPILED, COMPILED_BFLOAT16], ids=["float32", "bfloat16"])
 def test_a_compiled_training_is_the_same_but_for_rounding(data, how):
-    compiled, plain = make(data, "itrd", how), make(data, "itrd", Execution(how.precision))
+    compiled, plain = make(data, "itrd", how), make(data, "itrd", StepMode(how.precision))
     ours, theirs = compiled.run_epoch(), plain.run_epoch()
     tolerance = 1e-3 if how.precision == "float32" else 0.05
     assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=tolerance)

@@ -39,7 +39,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
     with local_ray():
         searches = Searches(tmp_path_factory.mktemp("faults"), data_dir)
         assert searches.run(STRAIGHT, "--quiet", **OPTIONS) == 0
-        trials = searches.record(STRAIGHT).of(SEARCH)
+        trials = searches.record(STRAIGHT).trials_of(SEARCH)
         assert {trial.status for trial in trials} == {DONE, STOPPED}  # else this shows nothing
         yield searches
 
@@ -211,7 +211,7 @@ def test_a_trial_that_takes_all_memory_fails_alone(
     finally:
         driver.reap()
     record = searches.record("hungry")
-    failed = [trial for trial in record.of(SEARCH) if trial.status == FAILED]
+    failed = [trial for trial in record.trials_of(SEARCH) if trial.status == FAILED]
     lost, repeated = lost_trials(None, record), repeated_runs(searches, "hungry")
     fault_row(
         "a trial takes all memory (it fails, with its reason)",
@@ -225,7 +225,7 @@ def test_a_trial_that_takes_all_memory_fails_alone(
     assert (lost, repeated) == (0, 0)
 
     def curves(name: str) -> dict[float, list[float]]:
-        trials = searches.record(name).of(SEARCH)
+        trials = searches.record(name).trials_of(SEARCH)
         return {t.setting["weight"]: [e["val_loss"] for e in t.epochs] for t in trials if t.epochs}
 
     assert curves("hungry") == curves("modest")

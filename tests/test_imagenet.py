@@ -36,8 +36,8 @@ from tuner.results.trial import DONE
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.named_outputs import assemble, of_images, select
 from tuner.teacher_cache.plan import CachedOutput
-from tuner.teacher_cache.planner import Demand, plan_outputs
-from tuner.teacher_cache.probing import Room, Speeds
+from tuner.teacher_cache.planner import TeacherLoad, plan_outputs
+from tuner.teacher_cache.probing import Capacity, Speeds
 from tuner.text.errors import RequestError
 from tuner.training.distillation import Distillation
 from tuner.training.precision import FLOAT32
@@ -368,7 +368,7 @@ def test_cached_outputs_and_a_resumed_training_are_those_of_a_live_one(dataset, 
 @pytest.mark.parametrize("method", ["kd", "at", "mimkd", "itrd"])
 def test_methods_fit_torchvisions_networks(method):
     """At 224 pixels ResNet-34 teaches ResNet-18, with the published setting, for one step."""
-    from losses import Batch, Training, build_objective
+    from losses import Batch, TrainingData, build_objective
 
     student = seeded(0, lambda: build_untrained("torchvision:resnet18", 1000))
     student.requires_grad_(True).train()
@@ -379,7 +379,7 @@ def test_methods_fit_torchvisions_networks(method):
     }
     objective = build_objective(LOSSES[method], *shapes, SPACES[method].published())
     rows = torch.arange(4)
-    objective.start(Training(rows, rows, 1))
+    objective.start(TrainingData(rows, rows, 1))
     images = torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         taught = assemble(select(teacher(images), of_images(objective.needs)))
@@ -393,11 +393,11 @@ def test_methods_fit_torchvisions_networks(method):
 def test_the_planner_caches_logits_of_imagenet_and_no_maps():
     shapes = shapes_of(build_untrained("torchvision:resnet34", 1000), (224, 224))
     maps = ("logits", *(f"feature_maps.{name}" for name in shapes.feature_maps))
-    demand = Demand(
+    demand = TeacherLoad(
         (("logits",), maps), 1_229_920, 100, 0, has_trials=True, batch_size=256, max_concurrent=1
     )
     gpu = Speeds(teacher_seconds=3e-4, disk_bytes=2e9, memory_bytes=1e10)
-    room = Room(budget=500 * 10**9, free_memory=10**11, window=10**10)
+    room = Capacity(budget=500 * 10**9, free_memory=10**11, window=10**10)
     plan, (logits, live) = plan_outputs(demand, shapes, "float16", gpu, room)
     assert plan.cached == (CachedOutput("logits", 100, 100),)
     assert logits.startswith("logits: cached in float16, 246.0 GB in all")

@@ -9,12 +9,12 @@ import pytest
 
 from tuner.config.options import WorkloadRequest
 from tuner.config.workload import resolve
-from tuner.results.ledger import SCHEMA, Circumstances, Ledger, run_hash
+from tuner.results.ledger import SCHEMA, Ledger, TrainingKey, run_hash
 from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage.folder import Storage
 
 WORKLOAD = resolve(WorkloadRequest(epochs=2, limit=200).model_dump(exclude_none=True))
-HERE = Circumstances(WORKLOAD, "data", "teacher", "float32", ("code",))
+HERE = TrainingKey(WORKLOAD, "data", "teacher", "float32", ("code",))
 SETTING = {"weight": 0.1 + 0.2, "layer": "stage2", "sigma": None, "log2": True, "degree": 2}
 
 
@@ -44,12 +44,12 @@ def trial(**fields: Any) -> Trial:
     return Trial(**(values | fields))
 
 
-def content(here: Circumstances = HERE, **fields: Any) -> dict[str, Any]:
+def content(here: TrainingKey = HERE, **fields: Any) -> dict[str, Any]:
     values = {"method": "itrd", "setting": SETTING, "seed": 7} | fields
     return here.content(**values)
 
 
-def add(ledger: Ledger, made_by: str = "runs/one", here: Circumstances = HERE) -> None:
+def add(ledger: Ledger, made_by: str = "runs/one", here: TrainingKey = HERE) -> None:
     ledger.add(trial(), here, content(here), made_by)
 
 

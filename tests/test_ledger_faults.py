@@ -10,10 +10,10 @@ import pytest
 from tuner.config.options import SearchRequest, WorkloadRequest
 from tuner.config.workload import resolve
 from tuner.driver.finished_trainings import LedgerWriter
-from tuner.planning.plan import Training
+from tuner.planning.plan import FinalTraining
 from tuner.planning.search import plan_search
 from tuner.planning.task import FixedTask
-from tuner.results.ledger import Circumstances, Ledger
+from tuner.results.ledger import Ledger, TrainingKey
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage import checkpoint
@@ -22,7 +22,7 @@ from tuner.storage.retrying import PatientStorage
 from tuner.training.precision import FLOAT32
 
 WORKLOAD = resolve(WorkloadRequest().model_dump())
-HERE = Circumstances(WORKLOAD, "data", "teacher", "float32", ())
+HERE = TrainingKey(WORKLOAD, "data", "teacher", "float32", ())
 CONTENT = HERE.content("kd", {}, 1)
 EPOCHS = [{"epoch": float(n), "test_accuracy": 50 + n / 7} for n in range(1, 21)]
 TRIAL = Trial("kd-1", FINAL, "kd", "kd", {}, 1, 20, 0.0, DONE, "", 1.0, EPOCHS)
@@ -66,7 +66,7 @@ def test_a_search_of_a_comparison_that_goes_on_alone_writes_to_the_ledger_of_all
     record = Record(storage)
     record.open(data="data", teacher="teacher", code=[], execution=asdict(FLOAT32))
     record.listeners.append(LedgerWriter(search, storage, record))
-    record.adopt(TRIAL)
+    record.import_finished(TRIAL)
     record.close()
     assert pq.read_table(tmp_path / "runs" / "ledger").num_rows == 1
     assert not (comparison / "ledger").exists()
@@ -80,7 +80,7 @@ def test_weights_of_another_training_in_the_same_place_are_not_taken_over(tmp_pa
         workload=WORKLOAD,
         runs=runs,
         all_runs=runs,
-        trainings=(Training("kd-1", "kd", "kd", {}, 1),),
+        trainings=(FinalTraining("kd-1", "kd", "kd", {}, 1),),
         needs_weights=True,
     )
     Ledger(runs).add(TRIAL, HERE, CONTENT, f"{tmp_path}/first")

@@ -8,7 +8,7 @@ import pytest
 from by_hand import METRIC, begin, make_plan, make_sampler, new_record, run
 from rich.console import Console
 
-from tuner.planning.plan import FixedPlan, Training
+from tuner.planning.plan import FinalTraining, FixedPlan
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED, FINAL, STOPPED, TEACHER
 from tuner.terminal.live import LiveView
@@ -42,7 +42,7 @@ def view_of(
 
 def view_of_fixed(record: Record, num_trainings: int) -> LiveView:
     """Of a table's trainings, all of the same length."""
-    trainings = [Training(f"a-{n}", "a", "itrd", {}, n) for n in range(1, num_trainings + 1)]
+    trainings = [FinalTraining(f"a-{n}", "a", "itrd", {}, n) for n in range(1, num_trainings + 1)]
     budget = make_plan(record, make_sampler(algo="grid"), num_trials=0).budget
     plan = FixedPlan(record, trainings, budget, find=lambda training: None)
     return LiveView(
@@ -145,7 +145,7 @@ def test_trainings_of_other_searches_are_no_pace(record):
     run(record, "a-1", [50.0] * 3)
     made = replace(record.trials["a-1"], trial="a-2", started=1.0, ended=2.0)
     before = view._num_made()
-    record.adopt(made)
+    record.import_finished(made)
     assert view._num_made() == before
     assert view._progress(list(record.trials.values()))[0] == pytest.approx(6 / 15)
 

@@ -160,7 +160,7 @@ def test_the_best_on_validation_may_lose_on_the_test_set(tmp_path):
         "kd": searched(tmp_path, "kd", published=(60.0, 61.5, 62.0)),
         "at": searched(tmp_path, "at", published=(65.0, 66.4, 67.1)),
     }
-    for trial in records["kd"].of(FINAL):
+    for trial in records["kd"].trials_of(FINAL):
         trial.epochs[0]["val_accuracy"] = 90.0
     verdict = methods_verdict(compare_methods(records))
     assert verdict.startswith("kd has the highest validation accuracy of the methods.")

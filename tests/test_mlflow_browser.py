@@ -60,7 +60,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterator[Si
     server = mlflow_server(store, folder)
     try:
         address = f"http://127.0.0.1:{server.port}"
-        trials = {trial.trial: by_trial[trial.trial] for trial in record.of(SEARCH)}
+        trials = {trial.trial: by_trial[trial.trial] for trial in record.trials_of(SEARCH)}
         yield Site(address, experiment, by_trial[""], trials, record)
     finally:
         server.kill()
@@ -110,7 +110,7 @@ def test_a_view_ranks_the_trials(site: Site, page: Page) -> None:
     page.wait_for(has("0003"))
     page.wait_for(has("Sort: accuracy"))
     accuracies = {
-        trial.trial: trial.last("val_accuracy") or 0.0 for trial in site.record.of(SEARCH)
+        trial.trial: trial.last("val_accuracy") or 0.0 for trial in site.record.trials_of(SEARCH)
     }
     shown = names_of_rows(page)
     assert [accuracies[name] for name in shown] == sorted(accuracies.values(), reverse=True)
@@ -118,7 +118,7 @@ def test_a_view_ranks_the_trials(site: Site, page: Page) -> None:
 
 def test_the_same_view_has_the_curves_of_the_trials(site: Site, page: Page) -> None:
     page.open(f"{site.runs_page('tuner-trials')}&compareRunsMode=CHART")
-    curves = [[e["val_accuracy"] for e in trial.epochs] for trial in site.record.of(SEARCH)]
+    curves = [[e["val_accuracy"] for e in trial.epochs] for trial in site.record.trials_of(SEARCH)]
     # One of the charts has, as near as it draws, a line for each trial.
     page.wait_for(
         "[...document.querySelectorAll('.js-plotly-plot')].some(chart => "

@@ -4,7 +4,17 @@ import torch.nn.functional as F
 from golden_cases import make_batch, random_outputs, shapes
 from torch import Tensor, nn
 
-from losses import COMMON, ITRD, KD, Batch, DistillationLoss, LossError, Objective, Plain, Training
+from losses import (
+    COMMON,
+    ITRD,
+    KD,
+    Batch,
+    DistillationLoss,
+    LossError,
+    Objective,
+    Plain,
+    TrainingData,
+)
 from losses import build_objective as build
 from losses.kd import kd_divergence
 from models.outputs import Outputs, Shapes
@@ -22,9 +32,9 @@ class Hint(DistillationLoss):
         super().__init__()
         self.weight = weight
         self.scale = nn.Parameter(torch.ones(()))
-        self.started: Training | None = None
+        self.started: TrainingData | None = None
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingData) -> None:
         self.started = training
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
@@ -134,7 +144,7 @@ def test_heads_of_the_method_are_parameters_and_in_the_state():
 
 def test_the_method_is_told_of_the_training():
     objective = hint()
-    training = Training(torch.arange(4), torch.zeros(4, dtype=torch.int64), num_epochs=2)
+    training = TrainingData(torch.arange(4), torch.zeros(4, dtype=torch.int64), num_epochs=2)
     objective.start(training)
     assert objective.loss.started is training
 

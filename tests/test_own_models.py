@@ -498,14 +498,14 @@ def test_the_state_dict_is_the_networks_own(network):
 
 
 def test_a_part_called_network_keeps_its_name():
-    from models.custom.hooked_network import OwnNetwork
+    from models.custom.hooked_network import CustomNetwork
 
     part = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     both = nn.Sequential()
     both.add_module("network", nn.Sequential())
     both.network.add_module("network", part)
     both.network.add_module("x", nn.Identity())
-    own = OwnNetwork("own", both, 5)
+    own = CustomNetwork("own", both, 5)
     assert list(own.state_dict()) == ["network.network.1.weight", "network.network.1.bias"]
     own.load_state_dict(own.state_dict())
 

@@ -3,7 +3,7 @@
 import pytest
 from by_hand import METRIC, SPACE, begin, make_plan, make_sampler, new_record, reloaded, run
 
-from tuner.planning.plan import Budget, FixedPlan, Training
+from tuner.planning.plan import Budget, FinalTraining, FixedPlan
 from tuner.results.record import Record, winner
 from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Trial
 
@@ -97,7 +97,7 @@ def test_winner_published_and_plain_are_trained_with_fresh_seeds(record):
     names = finish_finals(plan)
     assert names == ["tuned-1", "published-1", "plain-1", "tuned-2", "published-2", "plain-2"]
     assert plan.is_finished
-    finals = record.of(FINAL)
+    finals = record.trials_of(FINAL)
     assert [trial.seed for trial in finals] == [6, 6, 6, 7, 7, 7]
     tuned, published, plain = finals[:3]
     assert tuned.setting == record.trials["0001"].setting
@@ -124,7 +124,11 @@ def test_a_final_training_that_fails_is_not_tried_again(record):
     finish_search(plan)
     while (trial := plan.next()) is not None:
         record.end(trial.trial, FAILED, "diverged")
-    assert [trial.trial for trial in record.of(FINAL)] == ["tuned-1", "published-1", "plain-1"]
+    assert [trial.trial for trial in record.trials_of(FINAL)] == [
+        "tuned-1",
+        "published-1",
+        "plain-1",
+    ]
     assert plan.is_finished
 
 
@@ -138,7 +142,7 @@ def test_when_the_time_is_over_no_trial_begins_but_the_final_trainings_do(record
     assert plan.next() is None
     run(record, live.trial, [20.0], STOPPED)
     assert finish_finals(plan)[:2] == ["tuned-1", "published-1"]
-    assert len(record.of(SEARCH)) == 3
+    assert len(record.trials_of(SEARCH)) == 3
 
 
 def test_a_search_without_a_time_budget_is_never_over_time(record):
@@ -195,7 +199,7 @@ def test_a_deterministic_search_does_not_depend_on_who_finishes_first(tmp_path, 
             for name in names:
                 trial = f"{int(name) + 3 * batch:04d}"
                 run(record, trial, [40.0 + record.trials[trial].setting["weight"]] * 3)
-        settings.append([trial.setting for trial in record.of(SEARCH)])
+        settings.append([trial.setting for trial in record.trials_of(SEARCH)])
     assert settings[0] == settings[1]
 
 
@@ -269,7 +273,7 @@ def test_a_final_training_that_is_known_is_not_made_again(tmp_path):
 def make_fixed(record: Record, known: dict[str, Trial] | None = None, **budget) -> FixedPlan:
     """Two settings with two seeds each; `known` are trainings that were made before."""
     trainings = [
-        Training(f"{label}-{seed}", label, "itrd", {"weight": weight}, seed)
+        FinalTraining(f"{label}-{seed}", label, "itrd", {"weight": weight}, seed)
         for seed in (1, 2)
         for label, weight in (("low", 1.0), ("high", 2.0))
     ]
@@ -319,7 +323,7 @@ def test_a_fixed_plan_of_which_all_was_made_before_trains_nothing(record):
     plan = make_fixed(record, {name: made_before(name) for name in names})
     assert plan.next() is None
     assert plan.is_finished
-    assert all(trial.is_full_length for trial in record.of(FINAL))
+    assert all(trial.is_full_length for trial in record.trials_of(FINAL))
 
 
 def test_a_fixed_plan_trains_its_teacher_first_and_not_without_it(record):

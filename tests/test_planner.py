@@ -11,8 +11,8 @@ import models
 from models import Shapes
 from tuner.teacher_cache import OutputsPlan, planner
 from tuner.teacher_cache.plan import LIVE, CachedOutput
-from tuner.teacher_cache.planner import Demand, plan_outputs
-from tuner.teacher_cache.probing import Room, Speeds, measure_room, measure_speeds
+from tuner.teacher_cache.planner import TeacherLoad, plan_outputs
+from tuner.teacher_cache.probing import Capacity, Speeds, measure_capacity, measure_speeds
 from tuner.teacher_cache.sizes import bytes_per_image
 from tuner.training.seeding import frozen
 
@@ -23,10 +23,10 @@ NEEDS = (NAMES, SMALL, (ATTENTION, *SMALL))  # in whatever order settings are tr
 NUM_IMAGES, NUM_PASSES, NUM_SEEDS, BATCH_SIZE = 1000, 10, 3, 64
 ALL_PASSES = NUM_PASSES * (1 + NUM_SEEDS)
 SPEEDS = Speeds(teacher_seconds=1e-3, disk_bytes=1e9, memory_bytes=1e10)
-ROOM = Room(budget=10**12, free_memory=0, window=10**9)
+ROOM = Capacity(budget=10**12, free_memory=0, window=10**9)
 
 
-def demand(**changes) -> Demand:
+def demand(**changes) -> TeacherLoad:
     options = {
         "needs": NEEDS,
         "num_images": NUM_IMAGES,
@@ -36,11 +36,11 @@ def demand(**changes) -> Demand:
         "batch_size": BATCH_SIZE,
         "max_concurrent": 4,
     }
-    return Demand(**{**options, **changes})
+    return TeacherLoad(**{**options, **changes})
 
 
-def room(**changes) -> Room:
-    return Room(**{**vars(ROOM), **changes})
+def room(**changes) -> Capacity:
+    return Capacity(**{**vars(ROOM), **changes})
 
 
 def speeds(**changes) -> Speeds:
@@ -281,14 +281,14 @@ def test_a_larger_teacher_is_slower(tmp_path, monkeypatch):
 
 def test_what_is_there_already_is_off_the_budget(tmp_path):
     folder = tmp_path / "teacher-outputs"
-    empty = measure_room(folder, 10**6)
+    empty = measure_capacity(folder, 10**6)
     assert empty.budget == 10**6
     piece = folder / "entry" / "logits.float16.64" / "0001" / "00000-0.arrow"
     piece.parent.mkdir(parents=True)
     piece.write_bytes(bytes(400_000))
-    assert measure_room(folder, 10**6).budget == 600_000
-    assert measure_room(folder, 10**5).budget == 0
-    assert measure_room(folder, 0).budget == 0
+    assert measure_capacity(folder, 10**6).budget == 600_000
+    assert measure_capacity(folder, 10**5).budget == 0
+    assert measure_capacity(folder, 0).budget == 0
 
 
 def test_the_default_budget_is_half_of_the_free_disk(tmp_path, monkeypatch):
@@ -296,19 +296,19 @@ def test_the_default_budget_is_half_of_the_free_disk(tmp_path, monkeypatch):
 
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(planner.shutil, "disk_usage", lambda path: usage(0, 0, 1000))
-    assert measure_room(tmp_path, None).budget == 500
-    assert measure_room(tmp_path, 10**9).budget == 1000  # never more than is free
+    assert measure_capacity(tmp_path, None).budget == 500
+    assert measure_capacity(tmp_path, 10**9).budget == 1000  # never more than is free
 
 
 def test_memory_is_counted(tmp_path):
     import os
 
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    measured = measure_room(tmp_path, 0)
+    measured = measure_capacity(tmp_path, 0)
     assert 0 < measured.free_memory <= physical
     assert 0 <= measured.window <= planner.MEMORY_SHARE * physical
 
 
 def test_without_shared_memory_there_is_no_window(tmp_path, monkeypatch):
     monkeypatch.setattr(planner, "SHARED_MEMORY", tmp_path / "absent")
-    assert measure_room(tmp_path, 0).window == 0
+    assert measure_capacity(tmp_path, 0).window == 0

@@ -13,7 +13,7 @@ from tuner.results.heartbeat import (
     DRIVER_FILE,
     STOP_FILE,
     Driver,
-    Presence,
+    Heartbeat,
     check_not_running,
     is_alive,
     read_driver,
@@ -49,7 +49,7 @@ def wait_for(is_so) -> None:
 
 
 def test_a_driver_is_seen_from_its_first_moment_to_its_last(storage):
-    with Presence(storage):
+    with Heartbeat(storage):
         wait_for(lambda: read_driver(storage) is not None)
         driver = read_driver(storage)
         assert is_alive(storage, driver)
@@ -60,14 +60,14 @@ def test_a_driver_is_seen_from_its_first_moment_to_its_last(storage):
 
 
 def test_an_error_is_an_outcome_too(storage):
-    with pytest.raises(ZeroDivisionError), Presence(storage):
+    with pytest.raises(ZeroDivisionError), Heartbeat(storage):
         raise ZeroDivisionError
     assert read_driver(storage).outcome == "failed"
 
 
 def test_it_hears_that_it_is_told_to_stop_and_not_what_an_earlier_one_was_told(storage):
     storage.write(STOP_FILE, b"")
-    with Presence(storage) as driver:
+    with Heartbeat(storage) as driver:
         wait_for(lambda: read_driver(storage) is not None and read_driver(storage).beat > 2)
         assert not driver.is_told_to_stop
         storage.write(STOP_FILE, b"")
@@ -77,8 +77,8 @@ def test_it_hears_that_it_is_told_to_stop_and_not_what_an_earlier_one_was_told(s
 
 def test_a_killed_driver_of_this_machine_is_known_at_once(storage):
     code = (
-        "import sys, time; from tuner.results.heartbeat import Presence;"
-        "from tuner.storage.folder import Storage; Presence(Storage(sys.argv[1])).__enter__();"
+        "import sys, time; from tuner.results.heartbeat import Heartbeat;"
+        "from tuner.storage.folder import Storage; Heartbeat(Storage(sys.argv[1])).__enter__();"
         "time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, storage.uri])
@@ -93,7 +93,7 @@ def test_a_killed_driver_of_this_machine_is_known_at_once(storage):
 
 
 def test_a_driver_elsewhere_is_watched_by_its_beats_not_by_a_clock(storage):
-    with Presence(storage):
+    with Heartbeat(storage):
         wait_for(lambda: read_driver(storage) is not None)
         elsewhere = replace(read_driver(storage), machine="elsewhere", time=0.0)
         assert is_alive(storage, elsewhere)
@@ -103,9 +103,9 @@ def test_a_driver_elsewhere_is_watched_by_its_beats_not_by_a_clock(storage):
 
 
 def test_a_driver_whose_search_was_taken_over_stops(storage):
-    with Presence(storage) as first:
+    with Heartbeat(storage) as first:
         wait_for(lambda: read_driver(storage) is not None)
-        with Presence(storage) as second:
+        with Heartbeat(storage) as second:
             wait_for(lambda: first.is_told_to_stop)
             assert not second.is_told_to_stop
         other = read_driver(storage)
@@ -113,7 +113,7 @@ def test_a_driver_whose_search_was_taken_over_stops(storage):
 
 
 def test_a_first_sign_that_cannot_be_written_is_no_takeover(storage, monkeypatch):
-    with Presence(storage):
+    with Heartbeat(storage):
         wait_for(lambda: read_driver(storage) is not None)
     written, fails = Storage.write, [True]
 
@@ -124,14 +124,14 @@ def test_a_first_sign_that_cannot_be_written_is_no_takeover(storage, monkeypatch
         written(self, name, content, **options)
 
     monkeypatch.setattr(Storage, "write", write_later)
-    with Presence(storage) as second:
+    with Heartbeat(storage) as second:
         wait_for(lambda: read_driver(storage).outcome == "")
         assert not second.is_told_to_stop
 
 
 def test_storage_that_is_away_stops_nothing(storage, monkeypatch):
     monkeypatch.setattr(Storage, "write", _away)
-    with Presence(storage) as driver:
+    with Heartbeat(storage) as driver:
         time.sleep(0.2)
         assert not driver.is_told_to_stop
     assert read_driver(storage) is None
@@ -142,7 +142,7 @@ def test_an_object_store_has_no_locks_so_the_driver_is_looked_for():
     storage.filesystem.create_dir("mine")
     storage.write("search.yaml", b"")
     check_not_running(storage)  # nobody has begun it
-    with Presence(storage):
+    with Heartbeat(storage):
         wait_for(lambda: read_driver(storage) is not None)
         with pytest.raises(RequestError, match=r"is running on .* \(process \d+\)"):
             check_not_running(storage)

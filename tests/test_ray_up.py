@@ -154,7 +154,7 @@ def test_the_shipped_file_starts_a_cluster_that_searches_and_ends(
 
 def check(searches: Searches, name: str) -> None:
     """The search is done, and its results are in the shared folder."""
-    assert [trial.status for trial in searches.record(name).of(SEARCH)] == [DONE] * 4
+    assert [trial.status for trial in searches.record(name).trials_of(SEARCH)] == [DONE] * 4
     assert len(searches.table(name, "trials")) >= 4
     assert (searches.folder(name) / "best.yaml").exists()
     assert (searches.folder(name) / "report.html").exists()

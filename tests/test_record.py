@@ -191,6 +191,6 @@ def test_a_training_of_another_search_is_taken_over_with_its_times(tmp_path):
     one.initial_epoch("plain-1", {"initial_epoch": 1.0, "initial_seconds": 2.0})
     epoch(one, "plain-1", 1, 50.0)
     one.end("plain-1", DONE)
-    other.adopt(one.trials["plain-1"])
+    other.import_finished(one.trials["plain-1"])
     assert other.trials == one.trials
     assert Record.load(Storage(str(tmp_path / "other"))).trials == one.trials

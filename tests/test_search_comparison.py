@@ -46,12 +46,16 @@ def test_every_method_has_a_row_and_plain_is_trained_once(searches: Searches, re
     assert all(row["num_seeds"] == 2 for row in result["methods"])
     assert all(row["cost"] > 0 for row in result["methods"])
     kd, ft, fsp = (searches.record(f"{NAME}/{method}") for method in SPACES.split(","))
-    assert [len(record.of(SEARCH)) for record in (kd, ft, fsp)] == [2, 2, 1]  # fsp varies nothing
+    assert [len(record.trials_of(SEARCH)) for record in (kd, ft, fsp)] == [
+        2,
+        2,
+        1,
+    ]  # fsp varies nothing
     # Another search's plain trainings are taken over, with their times.
     for seed in (1, 2):
         plain = [record.trials[f"plain-{seed}"] for record in (kd, ft, fsp)]
         assert plain[0] == plain[1] == plain[2]
-    assert not ft.of(TEACHER)
+    assert not ft.trials_of(TEACHER)
     assert kd.header["execution"] == ft.header["execution"]
     assert ft.header["reasons"][-1] == "student: as in the first search of the comparison"
 
@@ -122,7 +126,7 @@ def test_a_comparison_that_lost_its_last_search_goes_on(
     assert [row["test_accuracy"] for row in json.loads(last)["methods"]] == [
         row["test_accuracy"] for row in result["methods"]
     ]
-    assert all(t.status == DONE for t in searches.record(f"{NAME}/fsp").of(FINAL))
+    assert all(t.status == DONE for t in searches.record(f"{NAME}/fsp").trials_of(FINAL))
 
 
 def test_the_report_of_a_comparison_is_rebuilt(searches: Searches, result: dict) -> None:

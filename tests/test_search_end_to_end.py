@@ -80,7 +80,7 @@ def test_every_trial_is_in_the_tables(searches: Searches, status: int) -> None:
 
 
 def test_the_first_trial_is_the_published_setting(searches: Searches, status: int) -> None:
-    first = searches.record(NAME).of(SEARCH)[0]
+    first = searches.record(NAME).trials_of(SEARCH)[0]
     assert first.label == "published"
     assert first.setting == SPACES["itrd"].published()
 
@@ -88,7 +88,7 @@ def test_the_first_trial_is_the_published_setting(searches: Searches, status: in
 def test_winner_published_and_plain_are_trained_again_and_tested(
     searches: Searches, status: int
 ) -> None:
-    finals = searches.record(NAME).of(FINAL)
+    finals = searches.record(NAME).trials_of(FINAL)
     assert {trial.label for trial in finals} >= {"published", "plain"}
     assert {trial.label for trial in finals} <= {"tuned", "published", "plain"}
     for trial in finals:
@@ -105,7 +105,7 @@ def test_the_test_split_is_read_for_final_trainings_only(searches: Searches, sta
 
 
 def test_only_final_checkpoints_are_kept(searches: Searches, status: int) -> None:
-    finals = [trial.trial for trial in searches.record(NAME).of(FINAL)]
+    finals = [trial.trial for trial in searches.record(NAME).trials_of(FINAL)]
     kept = sorted(path.stem for path in (searches.folder(NAME) / "checkpoints").iterdir())
     assert kept == sorted(finals)
 
@@ -123,7 +123,7 @@ def test_mlflow_has_one_run_for_the_search_and_one_below_it_for_every_trial(
     assert runs.parent.info.status == "FINISHED"
     assert "mlflow.parentRunId" not in runs.parent.data.tags
     assert runs.trials.keys() == record.trials.keys()
-    assert runs.groups.keys() == {trial.label for trial in record.of(FINAL)}
+    assert runs.groups.keys() == {trial.label for trial in record.trials_of(FINAL)}
     for name, run in {**runs.trials, **runs.groups}.items():
         trial = record.trials.get(name)
         above = runs.groups[trial.label] if trial and trial.kind == FINAL else runs.parent
@@ -193,7 +193,7 @@ def test_the_registered_model_predicts_what_the_checkpoint_predicts(
     model = mlflow.pytorch.load_model("models:/resnet8-itrd/1")
     dataset = open_dataset("digits", Path(searches.data_dir), image_size=None)
     images = torch.from_numpy(dataset.images[:50].copy()).float() / 255
-    finals = [trial for trial in searches.record(NAME).of(FINAL) if trial.label != "plain"]
+    finals = [trial for trial in searches.record(NAME).trials_of(FINAL) if trial.label != "plain"]
     best = "tuned" if any(trial.label == "tuned" for trial in finals) else "published"
     checkpoint = (searches.folder(NAME) / "checkpoints" / f"{best}-1.pt").read_bytes()
     expected = load_classifier(checkpoint, "resnet8", dataset)
@@ -225,7 +225,7 @@ def test_best_yaml_feeds_into_distill(
 
 def test_the_setting_of_best_yaml_is_the_winners(searches: Searches, status: int) -> None:
     best: dict[str, Any] = yaml.safe_load((searches.folder(NAME) / "best.yaml").read_text())
-    full = [trial for trial in searches.record(NAME).of(SEARCH) if trial.is_full_length]
+    full = [trial for trial in searches.record(NAME).trials_of(SEARCH) if trial.is_full_length]
     winner = max(full, key=lambda trial: trial.epochs[-1]["val_accuracy"])
     assert best["set"] == {k: v for k, v in winner.setting.items() if v is not None}
     assert best["method"] == "itrd"

@@ -22,7 +22,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
 
 
 def statuses(searches: Searches, name: str) -> list[str]:
-    return [trial.status for trial in searches.record(name).of(SEARCH)]
+    return [trial.status for trial in searches.record(name).trials_of(SEARCH)]
 
 
 # tpe is in the test of --deterministic.
@@ -33,7 +33,7 @@ def statuses(searches: Searches, name: str) -> list[str]:
 def test_every_algorithm_runs_all_trials_to_the_end(searches: Searches, algo: str) -> None:
     # Six trials: GP and CMA-ES propose settings themselves from the fifth on.
     assert searches.run(algo, "--quiet", algo=algo, scheduler="none", epochs=1, trials=6) == 0
-    trials = searches.record(algo).of(SEARCH)
+    trials = searches.record(algo).trials_of(SEARCH)
     assert [trial.status for trial in trials] == [DONE] * 6
     assert trials[0].setting == SPACES["itrd"].published()
     settings = {json.dumps(trial.setting) for trial in trials}
@@ -45,7 +45,7 @@ def test_hyperband_with_mimkd(searches: Searches) -> None:
     options = {"space": "mimkd", "scheduler": "hyperband", "epochs": 4, "trials": 5}
     assert searches.run("hyperband", "--quiet", **options) == 0
     assert set(statuses(searches, "hyperband")) <= {DONE, STOPPED}
-    (published, *_) = searches.record("hyperband").of(SEARCH)
+    (published, *_) = searches.record("hyperband").trials_of(SEARCH)
     assert published.setting["lambda_l"] == 0.8
     assert published.setting["width"] == 64  # the digits' cheap critics
 
@@ -58,9 +58,9 @@ def test_the_median_rule_ranking_on_the_test_split(
     assert set(statuses(searches, "median")) <= {DONE, STOPPED}
     assert "optimistic" in capsys.readouterr().out
     record = searches.record("median")
-    full = [trial for trial in record.of(SEARCH) if trial.is_full_length]
+    full = [trial for trial in record.trials_of(SEARCH) if trial.is_full_length]
     best = max(full, key=lambda trial: trial.last("test_accuracy") or 0.0)
-    finals = [trial for trial in record.of(FINAL) if trial.label in ("tuned", "published")]
+    finals = [trial for trial in record.trials_of(FINAL) if trial.label in ("tuned", "published")]
     assert best.setting in [trial.setting for trial in finals]
     report = (searches.folder("median") / "report.html").read_text()
     assert "optimistic" in report
@@ -79,7 +79,7 @@ def test_pbt_changes_settings_and_copies_better_trials(searches: Searches) -> No
     for change in changes:
         assert change["setting"] != begun[change["trial"]]
         assert change["setting"].keys() == SPACES["itrd"].published().keys()
-    for trial in record.of(SEARCH):  # weights come with their history, so no epoch is lost
+    for trial in record.trials_of(SEARCH):  # weights come with their history, so no epoch is lost
         assert [epoch["epoch"] for epoch in trial.epochs] == [1, 2, 3, 4]
     assert record.trials[changes[-1]["trial"]].setting == changes[-1]["setting"]
 
@@ -88,12 +88,12 @@ def test_pbt_changes_settings_and_copies_better_trials(searches: Searches) -> No
 def test_a_time_budget_ends_the_search_early(searches: Searches) -> None:
     options = {"time_budget": "12s", "trials": 400, "epochs": 3}
     assert searches.run("budget", "--quiet", **options) == 0
-    trials = searches.record("budget").of(SEARCH)
+    trials = searches.record("budget").trials_of(SEARCH)
     assert 1 <= len(trials) < 400
     assert all(trial.status != RUNNING for trial in trials)
     assert trials[-1].reason.startswith("time budget") or trials[-1].status == DONE
     full = [trial for trial in trials if trial.is_full_length]
-    finals = {trial.label: trial for trial in searches.record("budget").of(FINAL)}
+    finals = {trial.label: trial for trial in searches.record("budget").trials_of(FINAL)}
     assert all(final.is_full_length for final in finals.values())
     if full:  # a truncated trial never wins against a full-length one
         best = max(full, key=lambda trial: trial.last("val_accuracy") or 0.0)
@@ -109,7 +109,10 @@ def test_deterministic_gives_the_same_settings_twice_with_two_at_a_time(
         assert searches.run(name, "--quiet", "--deterministic", **options) == 0
         assert statuses(searches, name) == [DONE] * 6
     one, other = (
-        {trial.trial: (trial.setting, trial.last("val_accuracy")) for trial in record.of(SEARCH)}
+        {
+            trial.trial: (trial.setting, trial.last("val_accuracy"))
+            for trial in record.trials_of(SEARCH)
+        }
         for record in (searches.record("one"), searches.record("other"))
     )
     assert one == other
@@ -136,7 +139,7 @@ def test_networks_and_a_method_of_ones_own(
         "trials": 2,
     }
     assert searches.run("own", "--quiet", **options) == 0
-    assert {trial.status for trial in searches.record("own").of(SEARCH)} == {DONE}
+    assert {trial.status for trial in searches.record("own").trials_of(SEARCH)} == {DONE}
     client = searches.client()
     assert any(
         model.name.startswith("my_net-small-") for model in client.search_registered_models()

@@ -40,7 +40,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
 def straight(searches: Searches) -> str:
     """A search that nothing disturbed."""
     assert searches.run(STRAIGHT, "--quiet", **OPTIONS) == 0
-    trials = searches.record(STRAIGHT).of(SEARCH)
+    trials = searches.record(STRAIGHT).trials_of(SEARCH)
     assert {trial.status for trial in trials} == {DONE, STOPPED}  # else this shows nothing
     return STRAIGHT
 
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_with_130_and_the_command_that_resumes(
     assert left == []
     assert f"python -m tuner.search --resume interrupted --runs-dir {searches.runs}" in driver.err
     assert "Traceback" not in driver.out + driver.err
-    ended = [trial for trial in searches.record("interrupted").of(SEARCH) if trial.ended]
+    ended = [trial for trial in searches.record("interrupted").trials_of(SEARCH) if trial.ended]
     assert len(ended) < 6
     assert "RUNNING" not in {run.info.status for run in searches.mlflow_runs("interrupted")}
     assert searches.resume("interrupted", "--quiet") == 0
@@ -203,4 +203,4 @@ def test_a_process_that_is_not_done_with_the_trial_before_loses_none(
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()
-    assert [trial.status for trial in searches.record("busy").of(SEARCH)] == [DONE] * 4
+    assert [trial.status for trial in searches.record("busy").trials_of(SEARCH)] == [DONE] * 4

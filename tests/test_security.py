@@ -91,11 +91,11 @@ DRIVER = """
     from pathlib import Path
 
     from tuner.orchestration.cluster import ray_for
-    from tuner.config.environment import prepare
+    from tuner.config.environment import set_library_defaults
     from tuner.planning.search import plan_search
     from tuner.config.options import SearchRequest
 
-    prepare()
+    set_library_defaults()
     import ray
 
     def below(pid):

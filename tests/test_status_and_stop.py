@@ -236,5 +236,5 @@ def test_a_running_search_is_seen_and_stopped_and_goes_on_later(
     capsys.readouterr()
     assert tuner.status.main(["mine", *runs]) == 0
     assert "interrupted, " in capsys.readouterr().out
-    ended = [trial for trial in searches.record("mine").of(SEARCH) if trial.ended]
+    ended = [trial for trial in searches.record("mine").trials_of(SEARCH) if trial.ended]
     assert 1 <= len(ended) < 30

@@ -252,7 +252,7 @@ def test_trap_01_a_server_that_goes_away_never_raises_into_the_driver(
 
     monkeypatch.setattr(Tracking, "_send", go_away_after_three)
     assert searches.run("away", "--quiet", trials=2, epochs=2) == 0
-    assert len(searches.record("away").of(SEARCH)) == 2
+    assert len(searches.record("away").trials_of(SEARCH)) == 2
     assert "does not answer: the server went away" in capsys.readouterr().out
 
 
@@ -278,8 +278,8 @@ def test_trap_02_trials_are_below_their_search_and_none_stays_running(
     top = runs[""].info.run_id
     record = searches.record(watched.name)
     assert [name for name, parent in parents.items() if parent is None] == [""]
-    assert all(parents[trial.trial] == top for trial in record.of(SEARCH))
-    for trial in record.of(FINAL):
+    assert all(parents[trial.trial] == top for trial in record.trials_of(SEARCH))
+    for trial in record.trials_of(FINAL):
         assert parents[trial.trial] == runs[f"group:{trial.label}"].info.run_id
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
 
@@ -352,7 +352,7 @@ def test_trap_04_a_diverged_trial_fails_at_once_and_the_sampler_hears_of_it(
     stock.on_trial_complete("0000", {METRIC: float("nan"), "training_iteration": 1})
     assert stock._ot_study.trials[0].state == TrialState.RUNNING
 
-    good, bad = searches.record(exploded).of(SEARCH)
+    good, bad = searches.record(exploded).trials_of(SEARCH)
     assert good.status == DONE
     assert bad.status == FAILED
     assert bad.epochs == []
@@ -448,10 +448,10 @@ def test_trap_07_a_search_in_which_nothing_finishes_says_so(
     teacher = searches.folder("teacher") / "teacher.pt"
     options = {"lr": 1e30, "teacher": f"resnet8@{teacher}", "trials": 3}
     assert searches.run("hopeless", **options) == 1
-    trials = searches.record("hopeless").of(SEARCH)
+    trials = searches.record("hopeless").trials_of(SEARCH)
     assert [trial.status for trial in trials] == [FAILED] * 3  # it does not stop at the first
     assert all("(lr 1e+30)" in trial.reason for trial in trials)
-    assert searches.record("hopeless").of(FINAL) == []
+    assert searches.record("hopeless").trials_of(FINAL) == []
     output = capsys.readouterr()
     assert "tuner: no trial finished, of 3: " in output.err
     assert trials[0].reason in output.err
@@ -480,7 +480,7 @@ def test_trap_08_the_published_setting_is_the_first_trial(
     ):
         published = SPACES[method].published()
         assert sampler_of(SPACES[method], algo, num_trials=8).ask("0000") == published
-    first = searches.record(watched.name).of(SEARCH)[0]
+    first = searches.record(watched.name).trials_of(SEARCH)[0]
     assert (first.label, first.setting) == ("published", SPACES["itrd"].published())
 
 
@@ -489,8 +489,8 @@ def test_trap_09_processes_that_open_a_fresh_store_together_all_succeed(tmp_path
     code = f"""
 import sys, time
 from pathlib import Path
-from tuner.config.environment import prepare
-prepare()
+from tuner.config.environment import set_library_defaults
+set_library_defaults()
 import mlflow
 from tuner.results.record import DONE, Record
 from tuner.storage.folder import Storage
@@ -552,7 +552,7 @@ def test_trap_11_one_space_serves_every_algorithm(searches: Searches, exploded: 
         sampler = sampler_of(WEIGHT, algo)
         settings = [sampler.ask(f"{n:04d}") for n in range(3)]
         assert all(0 <= setting["weight"] <= 1 for setting in settings)
-    grid = [trial.setting["beta_corr"] for trial in searches.record(exploded).of(SEARCH)]
+    grid = [trial.setting["beta_corr"] for trial in searches.record(exploded).trials_of(SEARCH)]
     assert grid == [2.0, 1e38]  # and any of the others takes the same file
 
 
@@ -561,14 +561,14 @@ def test_trap_12_a_trial_is_the_same_first_and_after_others_in_a_warm_process(
     searches: Searches, watched: Watched
 ) -> None:
     """Reused actors keep what a trial has left behind in their modules and random states."""
-    last = searches.record(watched.name).of(SEARCH)[-1]
+    last = searches.record(watched.name).trials_of(SEARCH)[-1]
     assert len(watched.processes) == 1  # all trials of that search ran in one process
     pins = tuple(
         f"{name}={yaml_text(value)}" for name, value in last.setting.items() if value is not None
     )
     options = {"set": pins, "trials": 1, "scheduler": "none"}
     assert searches.run("alone", "--quiet", **options) == 0
-    (first,) = searches.record("alone").of(SEARCH)
+    (first,) = searches.record("alone").trials_of(SEARCH)
     assert first.setting == last.setting
     length = len(last.epochs)
     without_times = [

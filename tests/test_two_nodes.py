@@ -78,7 +78,7 @@ class Cluster:
         there = self.worker.trials_that_ran()
         return [
             trial.trial
-            for trial in self.searches.record(name).of(SEARCH)
+            for trial in self.searches.record(name).trials_of(SEARCH)
             if trial.status == RUNNING and 3 <= len(trial.epochs) < 18 and trial.trial in there
         ]
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from golden_cases import Case, make_batch, random_outputs, shapes
 from torch import Tensor
 
-from losses import LossError, Training, WCoRD
+from losses import LossError, TrainingData, WCoRD
 from losses.wcord import LipschitzCritic, transport_cost, transport_plan, wasserstein_gap
 
 STUDENT, TEACHER = shapes(6), shapes(9)
@@ -30,7 +30,7 @@ float64_and_float32 = pytest.mark.parametrize(
 def make(**changes: object) -> WCoRD:
     torch.manual_seed(0)
     loss = WCoRD(STUDENT, TEACHER, **SETTING | changes)
-    loss.start(Training(torch.arange(40), torch.arange(40) % 5, num_epochs=240))
+    loss.start(TrainingData(torch.arange(40), torch.arange(40) % 5, num_epochs=240))
     return loss
 
 

@@ -50,7 +50,7 @@ def _method(
     from losses import Plain
     from search_spaces import SPACES, load_space
     from search_spaces.parameters import suggestion
-    from tuner.config.method import method_of
+    from tuner.config.method import loss_class_of
 
     if request.method == "plain" and request.space is None:
         if request.set:
@@ -64,7 +64,7 @@ def _method(
         )
     place = request.space or request.method
     space = load_space(place).for_epochs(num_epochs)
-    return method_of(space, place), space.narrow(request.set).published()
+    return loss_class_of(space, place), space.narrow(request.set).published()
 
 
 if __name__ == "__main__":

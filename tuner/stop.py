@@ -11,7 +11,7 @@ from tuner.text.errors import RequestError
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from tuner.results.heartbeat import Driver
+    from tuner.results.heartbeat import DriverStatus
     from tuner.storage.folder import Storage
 
 PATIENCE_SECONDS = 120.0  # of a driver that waits for the end of its trials' epochs
@@ -86,7 +86,9 @@ def _wait_for_outcome(storage: "Storage") -> str:
     return ""
 
 
-def _next_search(name: str, runs_dir: str, last: "Driver") -> "tuple[Storage, Driver] | None":
+def _next_search(
+    name: str, runs_dir: str, last: "DriverStatus"
+) -> "tuple[Storage, DriverStatus] | None":
     """What a comparison's driver goes on with, some time after the end of one of its searches."""
     from tuner.results.heartbeat import read_driver
     from tuner.storage.folder import COMPARISON_FILE, Storage

@@ -7,7 +7,7 @@ replacement; MIMKD's own CRD baseline (arXiv:2110.15946) draws any other image.
 import torch
 from torch import Tensor, nn
 
-from losses.batch import Training
+from losses.batch import TrainingData
 from losses.loss import LossError, require_choice, require_positive
 
 OTHER_CLASS, OTHER_IMAGE = "other_class", "other_image"
@@ -39,7 +39,7 @@ class Negatives(nn.Module):
         for name in ("indices", "row_of_index", "class_start", "class_size"):
             self.register_buffer(name, None, persistent=False)
 
-    def start(self, training: Training, device: torch.device) -> None:
+    def start(self, training: TrainingData, device: torch.device) -> None:
         """Sorts the images by label. Raises LossError if some of them have no negatives."""
         labels, order = training.labels.cpu().sort(stable=True)
         num_images = len(labels)

@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.custom.hooked_network import OwnNetwork
-from models.custom.name import TIMM, TORCHVISION, OwnName, parse, source_file
+from models.custom.hooked_network import CustomNetwork
+from models.custom.name import TIMM, TORCHVISION, CustomName, parse, source_file
 from models.custom.source_file import load_file, run_theirs
 from models.errors import UnknownModel, suggestion
 
 
-def build_own(name: str, num_classes: int) -> OwnNetwork:
+def build_own(name: str, num_classes: int) -> CustomNetwork:
     """Builds a network by its canonical name, on the CPU. Raises UnknownModel."""
     own = parse(name)
     # Not on the meta device, whoever asks: such code may read what it has just made.
@@ -26,10 +26,10 @@ def build_own(name: str, num_classes: int) -> OwnNetwork:
         raise UnknownModel(f"{own.spec} has lazy layers; give them their sizes")
     if next(network.parameters(), None) is None:
         raise UnknownModel(f"{own.spec} has no parameters; let it return a network that learns")
-    return OwnNetwork(name, network, num_classes, own.layers)
+    return CustomNetwork(name, network, num_classes, own.layers)
 
 
-def _network(own: OwnName, num_classes: int) -> Any:
+def _network(own: CustomName, num_classes: int) -> Any:
     """What the library or the person's function returns."""
     if own.source == TORCHVISION:
         from torchvision.models import get_model

@@ -14,7 +14,7 @@ from models.outputs import Outputs, run_on_black
 PREFIX = "network."  # before the parameters' names, but not in the state dict
 
 
-class OwnNetwork(Network):
+class CustomNetwork(Network):
     """A network of a person's own, or of another library.
 
     It returns logits [B, num_classes], something with such `.logits`, or `Outputs`, which

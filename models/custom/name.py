@@ -19,7 +19,7 @@ TORCHVISION, TIMM = "torchvision", "timm"
 FORM = re.compile(r"(?P<source>.+\.py|[A-Za-z_][\w.]*):(?P<builder>[\w.-]+)(#(?P<layers>.*))?")
 
 
-class OwnName(NamedTuple):
+class CustomName(NamedTuple):
     """A name in its parts."""
 
     source: str  # a file, a module, "torchvision" or "timm"
@@ -44,7 +44,7 @@ def is_own(name: str) -> bool:
     return any(sign in name for sign in ":#/") or name.endswith(".py")
 
 
-def parse(name: str) -> OwnName:
+def parse(name: str) -> CustomName:
     """Raises UnknownModel where the form is another."""
     match = FORM.fullmatch(name)
     if match is None:
@@ -54,7 +54,7 @@ def parse(name: str) -> OwnName:
             "maps (a checkpoint comes after the network: NETWORK@FILE)"
         )
     layers = (layer.strip() for layer in (match["layers"] or "").split(","))
-    return OwnName(match["source"], match["builder"], tuple(filter(None, layers)))
+    return CustomName(match["source"], match["builder"], tuple(filter(None, layers)))
 
 
 def canonical_own(name: str) -> str:
@@ -97,7 +97,7 @@ def short_name(name: str) -> str:
     return re.sub(r"[^\w-]", "-", f"{source}-{own.builder}")
 
 
-def source_file(own: OwnName) -> Path | None:
+def source_file(own: CustomName) -> Path | None:
     """The file that a person's function is in; None if there is none, and for a library's."""
     if own.source in (TORCHVISION, TIMM):
         return None
@@ -111,7 +111,7 @@ def source_file(own: OwnName) -> Path | None:
     return Path(origin) if origin and origin.endswith(".py") else None
 
 
-def _listed(own: OwnName) -> str:
+def _listed(own: CustomName) -> str:
     """The library's own spelling of the network. Raises UnknownModel if it has none."""
     if own.source == TORCHVISION:
         from torchvision import models as torchvision_models

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tuner.config.command_line import fail
-from tuner.config.environment import prepare
+from tuner.config.environment import set_library_defaults
 from tuner.text.errors import RequestError
 from tuner.text.time_left import left_text
 
@@ -19,7 +19,7 @@ def run_command(command: Callable[[], int]) -> int:
 
     2: a bad request; 1: the disk; 130: Ctrl-C.
     """
-    prepare()
+    set_library_defaults()
     # The leaf packages have errors of their own, as they can be used without this one.
     from losses import LossError
     from models import CheckpointError, UnknownModel

@@ -33,7 +33,7 @@ _SETTINGS = {
 }
 
 
-def prepare() -> None:
+def set_library_defaults() -> None:
     """Applies the settings; call it before importing ray or mlflow."""
     for name in ("alembic", "mlflow"):  # they tell of every table that they make
         logging.getLogger(name).setLevel(logging.ERROR)

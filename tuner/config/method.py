@@ -11,7 +11,7 @@ from tuner.config.workload import Workload
 from tuner.text.errors import RequestError
 
 
-def method_of(space: Space, place: str) -> type[DistillationLoss]:
+def loss_class_of(space: Space, place: str) -> type[DistillationLoss]:
     """The loss that a space is for; `place` is where the space comes from.
 
     Raises RequestError for an unknown method, and for a file's loss that is none or that
@@ -35,7 +35,7 @@ def method_of(space: Space, place: str) -> type[DistillationLoss]:
     return space.loss
 
 
-def code_of(workload: Workload, space: str) -> list[str]:
+def source_digests(workload: Workload, space: str) -> list[str]:
     """What the results of a search depend on beside this package: a person's own files.
 
     `space`: a name or a file; "" where all methods are ours.
@@ -47,4 +47,4 @@ def code_of(workload: Workload, space: str) -> list[str]:
 
 def method_named(name: str, space: str) -> type[DistillationLoss]:
     """The method of a training, whose search has this space (a name or a file)."""
-    return LOSSES[name] if name in LOSSES else method_of(load_space(space), space)
+    return LOSSES[name] if name in LOSSES else loss_class_of(load_space(space), space)

@@ -126,7 +126,7 @@ def _commands_of(search: Search) -> dict[str, str]:
 
 def _final_of_winner(record: Record) -> Trial | None:
     """Of the final trainings of the winning setting, the one that validates best."""
-    finals = record.of(FINAL)
+    finals = record.trials_of(FINAL)
     label = next((one for one in WINNERS if any(t.label == one for t in finals)), WINNERS[-1])
     candidates = [trial for trial in finals if trial.label == label and trial.is_full_length]
     return max(candidates, key=lambda trial: trial.last("val_accuracy") or 0.0, default=None)

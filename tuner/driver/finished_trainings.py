@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tuner.planning.plan import Training
+from tuner.planning.plan import FinalTraining
 from tuner.planning.task import FixedTask, Task
-from tuner.results.ledger import Circumstances, Ledger
+from tuner.results.ledger import Ledger, TrainingKey
 from tuner.results.record import Event, Record
 from tuner.results.trial import FINAL, Trial
 from tuner.storage import checkpoint
@@ -12,7 +12,7 @@ from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import COMPARISON_FILE, Storage, read_file
 from tuner.storage.retrying import PatientStorage
 from tuner.text.errors import RequestError
-from tuner.training.precision import Execution
+from tuner.training.precision import StepMode
 
 
 class LedgerWriter:
@@ -25,7 +25,7 @@ class LedgerWriter:
             runs = Storage(runs.parent_uri)
         self._ledger = Ledger(PatientStorage(runs.uri))
         # What a session that was killed did not come to write.
-        for trial in record.of(FINAL):
+        for trial in record.trials_of(FINAL):
             if trial.is_full_length and not self._ledger.has(self._content(trial)):
                 self._add(trial)
 
@@ -36,7 +36,7 @@ class LedgerWriter:
             if is_ours or not self._ledger.has(self._content(trial)):
                 self._add(trial)
 
-    def find(self, training: Training) -> Trial | None:
+    def find(self, training: FinalTraining) -> Trial | None:
         """A training of the same content, or None.
 
         Where weights are needed they are copied to this search's own; without them, or with
@@ -62,13 +62,13 @@ class LedgerWriter:
         content = circumstances.content(trial.method, trial.setting, trial.seed)
         self._ledger.add(trial, circumstances, content, self._search.storage.uri)
 
-    def _content(self, training: Training | Trial) -> dict[str, Any]:
+    def _content(self, training: FinalTraining | Trial) -> dict[str, Any]:
         return self._circumstances().content(training.method, training.setting, training.seed)
 
-    def _circumstances(self) -> Circumstances:
+    def _circumstances(self) -> TrainingKey:
         header = self._record.header
-        execution = Execution(**header["execution"])
-        return Circumstances(
+        execution = StepMode(**header["execution"])
+        return TrainingKey(
             workload=self._search.workload,
             data=header["data"],
             teacher=header["teacher"] or "",

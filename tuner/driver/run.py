@@ -8,36 +8,36 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from tuner.config.method import code_of
+from tuner.config.method import source_digests
 from tuner.config.run_folder import search_yaml
 from tuner.data import Dataset
 from tuner.driver.clean_up import delete_checkpoint, delete_leftovers, keep_teacher
 from tuner.driver.finished_trainings import LedgerWriter
 from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run, with_gpu_share
-from tuner.orchestration.measurements import execution_for, plan_for
+from tuner.orchestration.measurements import plan_for, step_mode_for
 from tuner.orchestration.preflight import check_machines
 from tuner.orchestration.tune_run import tune
 from tuner.planning.checks import check_resumed, check_storage, check_teacher
 from tuner.planning.plan import (
     TEACHER_TRIAL,
     Budget,
+    FinalTraining,
     FixedPlan,
     Plan,
     SearchPlan,
-    Training,
 )
 from tuner.planning.resources import check_resources, fit, machine_resources
 from tuner.planning.sampler import Sampler
 from tuner.planning.search import Search
 from tuner.planning.task import AnyTask, FixedTask, Needs, Run, Task, plain_trainings
-from tuner.results.heartbeat import Presence, check_not_running
+from tuner.results.heartbeat import Heartbeat, check_not_running
 from tuner.results.record import Record
 from tuner.results.tables import TableWriter, write_tables
 from tuner.results.trial import Trial
 from tuner.storage.folder import SEARCH_FILE
 from tuner.storage.retrying import PatientStorage
 from tuner.teacher_cache.maintenance import empty_window
-from tuner.training.precision import Execution
+from tuner.training.precision import StepMode
 from tuner.training.teachers import (
     check_can_keep,
     digest_if_whole,
@@ -98,7 +98,7 @@ def run_search(
             record.claim()
             check_storage(search)  # another may have begun, and ended, meanwhile
             search.storage.write(SEARCH_FILE, search_yaml(search.request))
-        with Presence(search.storage) as presence:
+        with Heartbeat(search.storage) as presence:
             if not record.header:
                 # Of one machine: only its own trials can share its memory.
                 together = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
@@ -156,16 +156,16 @@ def _open(
     measuring = where_trials_run(search, gpus)
     outputs, reasons = plan_for(search, needs, dataset, digest, together, gpus, measuring)
     if earlier:
-        execution = Execution(**earlier[0].header["execution"])
+        execution = StepMode(**earlier[0].header["execution"])
         reason = "as in the first search of the comparison"
     else:
-        execution, reason = execution_for(search, dataset, gpus, measuring)
+        execution, reason = step_mode_for(search, dataset, gpus, measuring)
     record.open(
         id=uuid.uuid4().hex,
         space=search.identity,
         data=dataset.fingerprint,
         teacher=digest,
-        code=code_of(search.workload, search.own_method),
+        code=source_digests(search.workload, search.custom_method),
         batch=max_concurrent if search.request.deterministic else None,
         trainings=None if search.has_trials else search.num_trainings,
         outputs=outputs.as_json(),
@@ -182,7 +182,7 @@ def _plan(
     *,
     needs_teacher: bool,
     known: Mapping[str, Trial],
-    find: Callable[[Training], Trial | None],
+    find: Callable[[FinalTraining], Trial | None],
 ) -> Plan:
     request, workload = search.request, search.workload
     budget = Budget(

@@ -13,7 +13,7 @@ from tuner.data import num_batches
 from tuner.orchestration.cluster import ray_for, where_trials_run, with_gpu_share
 from tuner.orchestration.measurements import plan_for, with_threads
 from tuner.orchestration.preflight import check_machines
-from tuner.planning.estimate import Amount, Estimate, Pace, mean_epochs
+from tuner.planning.estimate import Amount, Estimate, StepTimes, mean_epochs
 from tuner.planning.resources import check_resources, fit
 from tuner.planning.search import Search
 from tuner.teacher_cache import OutputsPlan
@@ -53,8 +53,8 @@ def estimate(search: Search) -> Estimate:
         )
         method, setting, num_threads = search.method, search.published, search.num_threads
         trains_teacher = teacher is None
-        pace: Pace = measuring(
-            lambda: measure_pace(workload, method, setting, num_threads, gpus, trains_teacher)
+        pace: StepTimes = measuring(
+            lambda: measure_step_times(workload, method, setting, num_threads, gpus, trains_teacher)
         )
     steps = num_batches(len(splits.train), workload.batch_size)
     once, each = _teacher_batches(search, needs, outputs, steps)
@@ -80,14 +80,14 @@ def estimate(search: Search) -> Estimate:
     )
 
 
-def measure_pace(
+def measure_step_times(
     workload: Workload,
     method: type[DistillationLoss],
     setting: dict[str, Any],
     num_threads: int,
     gpus: float,
     trains_teacher: bool,
-) -> Pace:
+) -> StepTimes:
     """Some steps of a trial with an untrained teacher, which takes as long as a trained one."""
     device = device_for(gpus)
     dataset, splits = open_data(workload)
@@ -125,7 +125,7 @@ def measure_pace(
                 **workload.teacher_schedule(),
             )
             teacher_step, _ = _step_seconds(training)
-    return Pace(step, teacher, validation, teacher_step)
+    return StepTimes(step, teacher, validation, teacher_step)
 
 
 def _step_seconds(training: Distillation) -> tuple[float, float]:

@@ -11,10 +11,10 @@ from tuner.data import Dataset, num_batches
 from tuner.orchestration.cluster import Measuring
 from tuner.planning.task import Needs, Task
 from tuner.teacher_cache import OutputsPlan
-from tuner.teacher_cache.planner import Demand, plan_outputs
-from tuner.teacher_cache.probing import Room, Speeds, measure_room, measure_speeds
+from tuner.teacher_cache.planner import TeacherLoad, plan_outputs
+from tuner.teacher_cache.probing import Capacity, Speeds, measure_capacity, measure_speeds
 from tuner.teacher_cache.store import cache_folder, describe_entry, entry_key
-from tuner.training.precision import Execution, choose_execution, device_for
+from tuner.training.precision import StepMode, choose_step_mode, device_for
 from tuner.training.seeding import seeded
 from tuner.training.workload_data import open_data, views_of
 
@@ -44,15 +44,15 @@ def plan_for(
     folder, budget = cache_folder(workload.data_dir), request.cache_budget
     num_threads, precision = search.num_threads, request.cache_precision
 
-    def measure() -> tuple[Speeds, Room]:
+    def measure() -> tuple[Speeds, Capacity]:
         with with_threads(num_threads):
             # An untrained teacher takes as long as a trained one.
             teacher = models.build_untrained(name, num_classes)
             speeds = measure_speeds(teacher, image_size, folder, device_for(gpus))
-        return speeds, measure_room(folder, budget, own, precision)
+        return speeds, measure_capacity(folder, budget, own, precision)
 
     speeds, room = measuring(measure)
-    demand = Demand(
+    demand = TeacherLoad(
         needs=needs,
         num_images=len(splits.train),
         num_passes=workload.passes,
@@ -65,9 +65,9 @@ def plan_for(
     return plan_outputs(demand, shapes, request.cache_precision, speeds, room)
 
 
-def execution_for(
+def step_mode_for(
     search: Task, dataset: Dataset, gpus: float, measuring: Measuring
-) -> tuple[Execution, str]:
+) -> tuple[StepMode, str]:
     """How the students of a search are computed, and why."""
     workload = search.workload
     _, splits = open_data(workload)
@@ -76,9 +76,9 @@ def execution_for(
     steps_per_trial = workload.epochs * num_batches(len(splits.train), workload.batch_size)
     num_trials = search.num_trainings
 
-    def measure() -> tuple[Execution, str]:
+    def measure() -> tuple[StepMode, str]:
         with with_threads(num_threads):
-            return choose_execution(
+            return choose_step_mode(
                 lambda: seeded(0, lambda: models.build(student, num_classes)),
                 image_size=image_size,
                 batch_size=workload.batch_size,
@@ -88,7 +88,7 @@ def execution_for(
                 device=device_for(gpus),
             )
 
-    chosen: tuple[Execution, str] = measuring(measure)
+    chosen: tuple[StepMode, str] = measuring(measure)
     return chosen
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tuner.config.method import code_of
+from tuner.config.method import source_digests
 from tuner.config.workload import Workload
 from tuner.data import Dataset
 from tuner.orchestration.cluster import on_machines
@@ -49,9 +49,9 @@ def check_machines(search: Task, dataset: Dataset, gpus: float, nodes: list[Any]
     """
     places = [node for node in nodes if fit(node["Resources"], search.request.cpus_per_trial, gpus)]
     with search.runs.probe() as marker:
-        question = Question(search.workload, search.own_method, search.runs.uri, marker)
+        question = Question(search.workload, search.custom_method, search.runs.uri, marker)
         answers = on_machines(places, lambda: answer(question))
-    code = tuple(code_of(search.workload, search.own_method))
+    code = tuple(source_digests(search.workload, search.custom_method))
     for one in answers:
         problem = _problem(one, search, dataset.fingerprint, code)
         if problem:
@@ -77,7 +77,7 @@ def answer(question: Question) -> Answer:
         sees_storage = Storage(question.runs_uri).exists(question.marker)
         dataset, _ = open_data(question.workload)
         fingerprint = dataset.fingerprint
-        code = tuple(code_of(question.workload, question.space))
+        code = tuple(source_digests(question.workload, question.space))
     except (ValueError, OSError) as error:  # RequestError and the leaf packages' errors are such
         sees_storage, problem = True, str(error)
     return Answer(socket.gethostname(), versions(), sees_storage, fingerprint, code, problem)

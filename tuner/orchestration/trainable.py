@@ -19,7 +19,7 @@ from ray import tune
 from torch import nn
 
 from losses import LossError
-from tuner.config.method import code_of, method_named
+from tuner.config.method import method_named, source_digests
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, UnreadableImageError
 from tuner.orchestration.messages import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
@@ -30,7 +30,7 @@ from tuner.storage.retrying import LostStorageError, PatientStorage
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.training.distillation import Distillation, DivergedError
 from tuner.training.evaluation import Metrics
-from tuner.training.precision import FLOAT32, Execution, device_for
+from tuner.training.precision import FLOAT32, StepMode, device_for
 from tuner.training.teachers import (
     TEACHER_FILE,
     read_digest,
@@ -55,9 +55,9 @@ class Job:
     ranks_on_test: bool
     perturbation_interval: int | None  # epochs; population-based training only
     num_threads: int
-    execution: Execution  # of the students
+    execution: StepMode  # of the students
     outputs: OutputsPlan  # which of the teacher's outputs are cached, shared or live
-    own_method: str  # the name or the file of a search space that may define a method; "": none
+    custom_method: str  # the name or the file of a search space that may define a method; "": none
 
 
 def train(config: dict[str, Any], job: Job) -> None:
@@ -88,12 +88,12 @@ def _train(
     dataset, splits = _data(workload)
     if dataset.fingerprint != job.fingerprint:
         raise RuntimeError(f"{workload.data} has changed since the search began, or differs here")
-    if tuple(code_of(workload, job.own_method)) != job.code:
+    if tuple(source_digests(workload, job.custom_method)) != job.code:
         raise RuntimeError("a network's or method's own file has changed since the search began")
     teacher = None if config["method"] == "plain" else _teacher(job, device, kind == FINAL)
     training = Distillation(
         student=workload.teacher if kind == TEACHER else workload.student,
-        method=method_named(config["method"], job.own_method),
+        method=method_named(config["method"], job.custom_method),
         setting=config["setting"],
         teacher=teacher,
         dataset=dataset,

@@ -8,12 +8,12 @@ from typing import Any
 from tuner.planning.plan import Plan
 from tuner.planning.search import Search
 from tuner.planning.task import Task
-from tuner.results.heartbeat import Presence
+from tuner.results.heartbeat import Heartbeat
 from tuner.results.record import Record
 from tuner.storage.retrying import PatientStorage
 from tuner.teacher_cache import OutputsPlan
 from tuner.text.errors import RequestError
-from tuner.training.precision import Execution
+from tuner.training.precision import StepMode
 
 MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoint
 
@@ -24,7 +24,7 @@ def tune(
     record: Record,
     plan: Plan,
     gpus: float,
-    presence: Presence,
+    presence: Heartbeat,
 ) -> bool:
     """Lets Ray Tune train what the plan says; returns whether it was interrupted."""
     from ray import tune
@@ -65,9 +65,9 @@ def tune(
             perturbation_interval(workload.epochs) if request.scheduler == "pbt" else None
         ),
         num_threads=search.num_threads,
-        execution=Execution(**record.header["execution"]),
+        execution=StepMode(**record.header["execution"]),
         outputs=OutputsPlan.from_json(record.header["outputs"]),
-        own_method=search.own_method,
+        custom_method=search.custom_method,
     )
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
     interruption = Interruption(lambda: presence.is_told_to_stop)

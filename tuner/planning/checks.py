@@ -2,7 +2,7 @@
 
 import re
 
-from tuner.config.method import code_of
+from tuner.config.method import source_digests
 from tuner.data import Dataset
 from tuner.planning.task import Task
 from tuner.results.journal import COPY_FILE, JOURNAL_FILE
@@ -63,7 +63,7 @@ def check_resumed(search: Task, record: Record, dataset: Dataset) -> None:
     """Raises RequestError where space or data are no longer what the search began with."""
     if not record.header:
         return
-    code = code_of(search.workload, search.own_method)
+    code = source_digests(search.workload, search.custom_method)
     for name, what, now in (
         ("space", search.request.space, search.identity),
         ("data", search.workload.data, dataset.fingerprint),

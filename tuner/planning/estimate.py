@@ -7,7 +7,7 @@ from tuner.planning.rungs import REDUCTION_FACTOR, grace_period
 
 
 @dataclass(frozen=True)
-class Pace:
+class StepTimes:
     """Seconds, measured where a trial would run."""
 
     step: float  # of a student with its loss, the teacher's answer left out
@@ -40,7 +40,7 @@ class Estimate:
     cpus_per_trial: float
     gpus_per_trial: float
     num_at_once: int  # trials
-    pace: Pace
+    pace: StepTimes
     amount: Amount
     reasons: tuple[str, ...]  # of the teacher's outputs
 

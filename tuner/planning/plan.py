@@ -32,7 +32,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Training:
+class FinalTraining:
     """One final training, before it begins; see `Trial` for the fields."""
 
     trial: str
@@ -124,7 +124,7 @@ class Plan(ABC):
         ]
         return self._unfinished
 
-    def _begin_final(self, training: Training) -> Trial:
+    def _begin_final(self, training: FinalTraining) -> Trial:
         return self.record.begin(
             trial=training.trial,
             kind=FINAL,
@@ -175,9 +175,9 @@ class SearchPlan(Plan):
 
         Nor once final trainings have begun, which a later winner would belie.
         """
-        if self.is_over_time or self.record.of(FINAL):
+        if self.is_over_time or self.record.trials_of(FINAL):
             return False
-        return len(self.record.of(SEARCH)) < self.budget.num_trials
+        return len(self.record.trials_of(SEARCH)) < self.budget.num_trials
 
     @property
     def _is_complete(self) -> bool:
@@ -199,13 +199,13 @@ class SearchPlan(Plan):
             if final.trial in self.record.trials:
                 continue
             if final.trial in self._known:
-                self.record.adopt(self._known[final.trial])
+                self.record.import_finished(self._known[final.trial])
                 continue
             return self._begin_final(final)
         return None
 
     def _new_trial(self) -> Trial | None:
-        number = len(self.record.of(SEARCH))
+        number = len(self.record.trials_of(SEARCH))
         if self.budget.batch and self._live and number % self.budget.batch == 0:
             return None  # the batch before must end first
         name = f"{number:04d}"
@@ -219,7 +219,7 @@ class SearchPlan(Plan):
             num_epochs=self.budget.num_epochs,
         )
 
-    def _finals(self) -> list[Training]:
+    def _finals(self) -> list[FinalTraining]:
         best = winner(self.record, self._metric)
         if best is None:
             return []
@@ -228,7 +228,7 @@ class SearchPlan(Plan):
             compared.insert(0, ("tuned", self._space.method, best.setting))
         # Fresh seeds: the search's own seed has helped to choose the winner.
         return [
-            Training(f"{label}-{number}", label, method, setting, self.budget.seed + number)
+            FinalTraining(f"{label}-{number}", label, method, setting, self.budget.seed + number)
             for number in range(1, self.budget.num_seeds + 1)
             for label, method, setting in compared
         ]
@@ -240,10 +240,10 @@ class FixedPlan(Plan):
     def __init__(
         self,
         record: Record,
-        trainings: Sequence[Training],
+        trainings: Sequence[FinalTraining],
         budget: Budget,
         *,
-        find: Callable[[Training], Trial | None],
+        find: Callable[[FinalTraining], Trial | None],
     ) -> None:
         """`find` gives a training that was made before, by whatever search."""
         super().__init__(record, budget)
@@ -264,5 +264,5 @@ class FixedPlan(Plan):
             made = self._find(training)
             if made is None:
                 return self._begin_final(training)
-            self.record.adopt(made)
+            self.record.import_finished(made)
         return None

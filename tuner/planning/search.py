@@ -12,7 +12,7 @@ import torch
 from losses import COMMON, DistillationLoss, LossError, Objective, build_objective
 from search_spaces import Choice, Fixed, Float, Setting, Space, load_space
 from search_spaces.parameters import Parameter, Value, list_of
-from tuner.config.method import method_of
+from tuner.config.method import loss_class_of
 from tuner.config.options import SearchRequest
 from tuner.config.presets import find_preset
 from tuner.config.workload import Workload, resolve
@@ -42,7 +42,7 @@ class Search(Task):
         return space_hash(self.space)
 
     @property
-    def own_method(self) -> str:
+    def custom_method(self) -> str:
         return self.request.space
 
     @property
@@ -107,7 +107,7 @@ def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Sear
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     find_source(workload.data, Path(workload.data_dir))
     declared = load_space(request.space).for_epochs(workload.epochs)
-    method = method_of(declared, request.space)
+    method = loss_class_of(declared, request.space)
     _check_hyperparameters(request.space, declared, method)
     cost = _setting_of_preset(workload.preset, declared, request.set)
     space = declared.narrow(cost | request.set)

@@ -15,7 +15,7 @@ from search_spaces import Setting
 from tuner.config.options import SearchRequest
 from tuner.config.workload import Workload
 from tuner.data import Dataset
-from tuner.planning.plan import Training
+from tuner.planning.plan import FinalTraining
 from tuner.results.record import Record
 from tuner.results.trial import FINAL, Trial
 from tuner.storage.folder import Storage
@@ -57,7 +57,7 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def own_method(self) -> str:
+    def custom_method(self) -> str:
         """The name or file of the space that a person's own method may come from; "": none."""
 
     @property
@@ -92,7 +92,7 @@ class Task(ABC):
 class FixedTask(Task):
     """Trainings that were decided on beforehand."""
 
-    trainings: tuple[Training, ...]
+    trainings: tuple[FinalTraining, ...]
     needs_weights: bool = False  # whether the trained students are used for something else
 
     @property
@@ -101,7 +101,7 @@ class FixedTask(Task):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
-    def own_method(self) -> str:
+    def custom_method(self) -> str:
         return ""
 
     @property
@@ -189,6 +189,6 @@ def plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
     return {
         trial.trial: trial
         for record in records
-        for trial in record.of(FINAL)
+        for trial in record.trials_of(FINAL)
         if trial.label == "plain" and trial.is_full_length
     }

@@ -34,7 +34,7 @@ MAX_DRAWN = 20_000  # points of lines in an SVG; of more it holds a picture
 def final_curves(record: Record, metric: str, axis: str) -> Figure:
     """Accuracy by epoch of the final trainings: mean over seeds, and from worst to best seed."""
     name, title = "final-curves", f"Final trainings: {axis} by epoch"
-    trials = [trial for trial in record.of(FINAL) if trial.is_full_length]
+    trials = [trial for trial in record.trials_of(FINAL) if trial.is_full_length]
     if not trials:
         return Figure(name, title, "No final training has finished.")
     with drawing() as figure:
@@ -63,7 +63,7 @@ def final_curves(record: Record, metric: str, axis: str) -> Figure:
 def search_curves(record: Record, winner: Trial | None, metric: str, axis: str) -> Figure:
     """Accuracy by epoch of every trial of the search."""
     name, title = "search-curves", f"Trials of the search: {axis} by epoch"
-    trials = record.of(SEARCH)
+    trials = record.trials_of(SEARCH)
     if not any(trial.epochs for trial in trials):
         return Figure(name, title, "No trial has finished an epoch.")
     full_length = [trial for trial in trials if trial.is_full_length and trial is not winner]
@@ -186,7 +186,7 @@ def _best_curve(record: Record, metric: str) -> list[tuple[int, float]]:
     """(epochs that all trials had trained, best accuracy) whenever a trial of full length ended."""
     curve: list[tuple[int, float]] = []
     num_epochs = 0
-    for trial in sorted(record.of(SEARCH), key=lambda trial: trial.ended or math.inf):
+    for trial in sorted(record.trials_of(SEARCH), key=lambda trial: trial.ended or math.inf):
         num_epochs += len(trial.epochs)
         value = trial.last(metric)
         if trial.is_full_length and value is not None:

@@ -124,7 +124,7 @@ def _row(
 
 
 def _finals(record: Record, label: str) -> list[Trial]:
-    return [trial for trial in record.of(FINAL) if trial.label == label]
+    return [trial for trial in record.trials_of(FINAL) if trial.label == label]
 
 
 def plain_trainings(records: Mapping[str, Record]) -> list[Trial]:
@@ -147,7 +147,7 @@ def shown_setting(record: Record, trials: list[Trial]) -> Setting:
     """Of the setting of a search's final trainings: what trials vary, or a person has pinned."""
     setting = trials[0].setting if trials else {}
     published = [trial.setting for trial in _finals(record, "published")]
-    settings = [setting, *published, *(trial.setting for trial in record.of(SEARCH))]
+    settings = [setting, *published, *(trial.setting for trial in record.trials_of(SEARCH))]
     return {
         name: value
         for name, value in setting.items()

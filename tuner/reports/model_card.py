@@ -81,7 +81,7 @@ def model_card(
 
 def _origin(record: Record, trained: Trial) -> str:
     """Where the setting comes from."""
-    num_trials = count_text(len(record.of(SEARCH)), "trial")
+    num_trials = count_text(len(record.trials_of(SEARCH)), "trial")
     if trained.label == "published":
         return f"the published one, which won a search of {num_trials}"
     return f"the best of {num_trials}"
@@ -95,7 +95,7 @@ def _limits(
     limits = [
         f"One data set ({data}) and one split of it; what it does on other images is not known.",
         f"The setting was chosen by {axis_of(dict(request))} with one seed among "
-        f"{count_text(len(record.of(SEARCH)), 'trial')}.",
+        f"{count_text(len(record.trials_of(SEARCH)), 'trial')}.",
     ]
     if request.get("select_on") == "test":
         limits.append(SELECTED_ON_TEST)

@@ -58,7 +58,7 @@ def _document(storage: Storage, record: Record, text: str, request: dict[str, An
     metric, axis = metric_of(request), axis_of(request)
     best, rows = winner(record, metric), compare(record)
     space, problem = _space(request)
-    finals = record.of(FINAL)
+    finals = record.trials_of(FINAL)
     groups = {row.label: [t for t in finals if t.label == row.label] for row in rows}
     what = "Continue" if is_interrupted(record, request) else "Repeat"
     return Document(
@@ -230,7 +230,7 @@ def _hyperparameters(record: Record, space: Space | None, best: Trial | None) ->
 
 
 def _trials(record: Record, best: Trial | None, metric: str, axis: str) -> Table:
-    trials = sorted(record.of(SEARCH), key=lambda trial: _order(trial, metric))
+    trials = sorted(record.trials_of(SEARCH), key=lambda trial: _order(trial, metric))
     varied, constant = _varied(trials)
     same = f" The same in every trial: {_constants(constant)}." if constant else ""
     return Table(
@@ -263,7 +263,7 @@ def _trials(record: Record, best: Trial | None, metric: str, axis: str) -> Table
 
 
 def _finals(record: Record) -> Table:
-    trials = record.of(FINAL)
+    trials = record.trials_of(FINAL)
     return Table(
         name="final-trainings",
         title="Final trainings",

@@ -40,7 +40,7 @@ class Searched:
     record: Record
 
     def finals(self, label: str) -> list[Trial]:
-        return [trial for trial in self.record.of(FINAL) if trial.label == label]
+        return [trial for trial in self.record.trials_of(FINAL) if trial.label == label]
 
     @property
     def winner(self) -> list[Trial]:

@@ -46,7 +46,7 @@ def compare(record: Record) -> list[Row]:
     A training that has not reached its last epoch does not count.
     """
     groups: dict[str, list[Trial]] = {}
-    for trial in [*record.of(FINAL), *record.of(TEACHER)]:
+    for trial in [*record.trials_of(FINAL), *record.trials_of(TEACHER)]:
         groups.setdefault(trial.label, []).append(trial)
     rows = []
     for label in sorted(groups, key=_rank):

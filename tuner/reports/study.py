@@ -26,7 +26,7 @@ def study_of(record: Record, space: Space, metric: str) -> optuna.Study:
     `space` searches, because the space has changed since.
     """
     study = optuna.create_study(direction="maximize")
-    study.add_trials([_frozen(trial, space, metric) for trial in record.of(SEARCH)])
+    study.add_trials([_frozen(trial, space, metric) for trial in record.trials_of(SEARCH)])
     return study
 
 

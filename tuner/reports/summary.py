@@ -75,7 +75,7 @@ def _winner(record: Record, request: dict[str, Any], winner: Trial | None) -> st
     value = winner.last(metric_of(request))
     accuracy = "" if value is None else f", {value:.2f} % {axis_of(request)} with one seed"
     text = f"Winner: trial {winner.trial} ({setting}){accuracy}."
-    num_ranked = sum(trial.is_full_length for trial in record.of(SEARCH))
+    num_ranked = sum(trial.is_full_length for trial in record.trials_of(SEARCH))
     if num_ranked > 1:
         # The largest of several noisy numbers is too large on average.
         text += (
@@ -86,7 +86,7 @@ def _winner(record: Record, request: dict[str, Any], winner: Trial | None) -> st
 
 
 def _trials(record: Record, request: dict[str, Any]) -> str:
-    trials = record.of(SEARCH)
+    trials = record.trials_of(SEARCH)
     counts = [
         (sum(trial.is_full_length for trial in trials), "ran to the end"),
         (sum(trial.status == STOPPED for trial in trials), "stopped early"),
@@ -104,7 +104,7 @@ def _trials(record: Record, request: dict[str, Any]) -> str:
 
 def is_interrupted(record: Record, request: dict[str, Any]) -> bool:
     """Whether something is left to train, as far as the tables show."""
-    searched, finals = record.of(SEARCH), record.of(FINAL)
+    searched, finals = record.trials_of(SEARCH), record.trials_of(FINAL)
     if any(trial.status == RUNNING for trial in record.trials.values()):
         return True
     if not finals:

@@ -39,7 +39,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Arm:
+class Variant:
     """One of the settings that are compared."""
 
     label: str  # unique in its experiment: a row of the table, a point of the figure
@@ -64,7 +64,7 @@ class Experiment:
     title: str  # what it shows, and where it is in the paper
     pairs: tuple[Pair, ...]
     artefact: Callable[["Results"], Artefact]
-    arms: tuple[Arm, ...] = ()  # none: nothing is trained
+    arms: tuple[Variant, ...] = ()  # none: nothing is trained
     data: str = "cifar100"
     seeds: int = 3
     # Hyperparameters of a method that are published for one pair, in the place of the others.

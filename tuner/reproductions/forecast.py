@@ -13,16 +13,16 @@ import models
 from losses import LOSSES
 from models import shapes_of
 from search_spaces import Setting
-from tuner.config.method import code_of
+from tuner.config.method import source_digests
 from tuner.data import num_batches
-from tuner.orchestration.estimate import measure_pace
-from tuner.planning.estimate import Pace
-from tuner.planning.plan import Training
+from tuner.orchestration.estimate import measure_step_times
+from tuner.planning.estimate import StepTimes
+from tuner.planning.plan import FinalTraining
 from tuner.planning.resources import check_resources, machine_resources
 from tuner.planning.task import FixedTask
 from tuner.reproductions.experiment import Reproduction
 from tuner.reproductions.terminal import print_limits
-from tuner.results.ledger import Circumstances, Ledger
+from tuner.results.ledger import Ledger, TrainingKey
 from tuner.teacher_cache.sizes import bytes_per_image
 from tuner.text.formatting import count_text, duration_text
 from tuner.training.teachers import find_teacher, weights_digest
@@ -33,8 +33,8 @@ from tuner.training.workload_data import open_data
 class Forecast:
     """Of the trainings of one pair."""
 
-    there: tuple[Training, ...]  # finished already, by whatever search
-    missing: tuple[Training, ...]
+    there: tuple[FinalTraining, ...]  # finished already, by whatever search
+    missing: tuple[FinalTraining, ...]
     trains_teacher: bool
     seconds: float  # of the missing ones, one after the other
     teacher_seconds: float  # of its own training and of its answers, once for all
@@ -90,7 +90,9 @@ def forecast(task: FixedTask) -> Forecast:
     # Of a method's settings the last, which is the dearest: all weights 1, the most negatives.
     settings: dict[str, Setting] = {t.method: t.setting for t in missing}
     paces = {
-        method: measure_pace(workload, LOSSES[method], setting, task.num_threads, 0, not digest)
+        method: measure_step_times(
+            workload, LOSSES[method], setting, task.num_threads, 0, not digest
+        )
         for method, setting in settings.items()
     }
     seconds = sum(
@@ -99,7 +101,7 @@ def forecast(task: FixedTask) -> Forecast:
     )
     teacher_seconds, answers = 0.0, 0
     if paces:
-        pace: Pace = next(iter(paces.values()))
+        pace: StepTimes = next(iter(paces.values()))
         if not digest:
             teacher_seconds += workload.teacher_epochs * (
                 steps * pace.teacher_step + pace.validation
@@ -123,14 +125,14 @@ def forecast(task: FixedTask) -> Forecast:
     )
 
 
-def _circumstances(task: FixedTask, data: str, teacher: str) -> list[Circumstances]:
+def _circumstances(task: FixedTask, data: str, teacher: str) -> list[TrainingKey]:
     """What its trainings have in common, for each precision that may be measured to be faster."""
-    workload, code = task.workload, tuple(code_of(task.workload, ""))
+    workload, code = task.workload, tuple(source_digests(task.workload, ""))
     wanted = workload.precision
     precisions = ("float32", "bfloat16") if wanted == "auto" else (wanted,)
     cached = task.request.cache_precision
     return [
-        Circumstances(workload, data, teacher, precision, code, cache_precision=cached)
+        TrainingKey(workload, data, teacher, precision, code, cache_precision=cached)
         for precision in precisions
     ]
 

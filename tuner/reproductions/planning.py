@@ -16,9 +16,9 @@ from tuner.config.presets import find_preset, preset_for
 from tuner.config.run_folder import default_tracking_uri
 from tuner.config.workload import Workload, resolve
 from tuner.planning.checks import check_name
-from tuner.planning.plan import Training
+from tuner.planning.plan import FinalTraining
 from tuner.planning.task import FixedTask
-from tuner.reproductions.experiment import Arm, Experiment, Pair, Reproduction
+from tuner.reproductions.experiment import Experiment, Pair, Reproduction, Variant
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 from tuner.text.formatting import count_text
@@ -51,7 +51,10 @@ def plan_reproduction(experiment: Experiment, request: ReproduceRequest) -> Repr
 
 
 def setting_of(
-    arm: Arm, workload: Workload, pins: Mapping[str, str], recipe: Mapping[str, str] | None = None
+    arm: Variant,
+    workload: Workload,
+    pins: Mapping[str, str],
+    recipe: Mapping[str, str] | None = None,
 ) -> Setting:
     """The whole setting of an arm. Raises SpaceError for a value that is no good.
 
@@ -78,7 +81,7 @@ def drops_of(workload: Workload) -> list[int]:
     return [drop for drop in workload.lr_decay_epochs if drop < workload.epochs]
 
 
-def training_name(arm: Arm, number: int) -> str:
+def training_name(arm: Variant, number: int) -> str:
     """What the training of an arm with the seed of this number is called, in its record."""
     label = re.sub(r"\s*=\s*", "=", arm.label).replace(", ", "_").replace(" ", "-")
     file_name = re.sub(r"[^\w.=-]", "_", label)
@@ -128,7 +131,7 @@ def _parsed(text: str) -> Pair:
     return Pair(name, student, checkpoint)
 
 
-def _arms(experiment: Experiment, request: ReproduceRequest) -> tuple[Arm, ...]:
+def _arms(experiment: Experiment, request: ReproduceRequest) -> tuple[Variant, ...]:
     """All, or those of the methods that are asked for; arms of one method stay together."""
     if request.methods is None:
         return experiment.arms
@@ -148,7 +151,7 @@ def _arms(experiment: Experiment, request: ReproduceRequest) -> tuple[Arm, ...]:
     )
 
 
-def _has_own_arm(arm: Arm, experiment: Experiment) -> bool:
+def _has_own_arm(arm: Variant, experiment: Experiment) -> bool:
     """Whether the method's name is the label of another arm."""
     return arm.label != arm.method and any(other.label == arm.method for other in experiment.arms)
 
@@ -200,7 +203,9 @@ def _task(
     ]
     seeds = request.seeds or experiment.seeds
     trainings = tuple(
-        Training(training_name(arm, number), arm.label, arm.method, setting, workload.seed + number)
+        FinalTraining(
+            training_name(arm, number), arm.label, arm.method, setting, workload.seed + number
+        )
         # A whole table with one seed first, then the next: a short run shows all of it.
         for number in range(1, seeds + 1)
         for arm, setting in zip(experiment.arms, settings, strict=True)

@@ -8,7 +8,7 @@ from functools import partial
 from tuner.config.workload import Workload
 from tuner.planning.task import FixedTask
 from tuner.reports.statistics import Accuracy, Difference, accuracy_of, difference
-from tuner.reproductions.experiment import Arm, Experiment, Pair, Reproduction
+from tuner.reproductions.experiment import Experiment, Pair, Reproduction, Variant
 from tuner.reproductions.measuring import Measured, Measurer, NotMeasuredError
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FINAL, TEACHER, Trial
@@ -38,7 +38,7 @@ class Results:
         return not self.reproduction.labels
 
     @property
-    def arms(self) -> Sequence[Arm]:
+    def arms(self) -> Sequence[Variant]:
         return self.experiment.arms
 
     @property
@@ -51,7 +51,7 @@ class Results:
         record = self.records.get(pair or self.pair)
         if record is None:
             return []
-        return [t for t in record.of(FINAL) if t.label == label and t.is_full_length]
+        return [t for t in record.trials_of(FINAL) if t.label == label and t.is_full_length]
 
     def accuracy(
         self, label: str, pair: Pair | None = None, metric: str = "test_accuracy"
@@ -91,7 +91,7 @@ def results_of(
 
 def _teacher_accuracy(task: FixedTask, record: Record, measure: Measurer) -> float:
     """On the test split: as it was trained here, or evaluated once."""
-    trained = [trial for trial in record.of(TEACHER) if trial.status == DONE]
+    trained = [trial for trial in record.trials_of(TEACHER) if trial.status == DONE]
     if trained and (accuracy := trained[-1].last("test_accuracy")) is not None:
         return accuracy
     found: float = measure(

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Driver:
+class DriverStatus:
     """What a driver says of itself."""
 
     session: str  # unique
@@ -44,10 +44,10 @@ class Driver:
     outcome: str  # "" while it runs; then "done", "interrupted" or "failed"
 
 
-_DRIVER = TypeAdapter(Driver)
+_DRIVER = TypeAdapter(DriverStatus)
 
 
-class Presence:
+class Heartbeat:
     """Makes a search's driver visible while it runs, and hears when it is told to stop.
 
     It stops too when another driver has taken its search over, as may happen where no lock can
@@ -58,7 +58,7 @@ class Presence:
         self._storage = storage
         self._stop = threading.Event()
         self._ended = threading.Event()
-        self._driver = Driver(
+        self._driver = DriverStatus(
             session=uuid.uuid4().hex,
             host=socket.gethostname(),
             machine=_machine(),
@@ -77,7 +77,7 @@ class Presence:
         """Whether somebody has said `tuner stop`, or has taken the search over."""
         return self._stop.is_set()
 
-    def __enter__(self) -> "Presence":
+    def __enter__(self) -> "Heartbeat":
         with suppress(OSError, RequestError):
             self._storage.delete(STOP_FILE)  # it was for an earlier session
         self._thread.start()
@@ -120,7 +120,7 @@ class Presence:
                 self._stop.set()
 
 
-def read_driver(storage: Storage) -> Driver | None:
+def read_driver(storage: Storage) -> DriverStatus | None:
     """The last driver of a search, if one has begun it."""
     try:
         return _DRIVER.validate_json(storage.read(DRIVER_FILE))
@@ -143,7 +143,7 @@ def check_not_running(storage: Storage) -> None:
 
 def is_alive(
     storage: Storage,
-    driver: Driver | None,
+    driver: DriverStatus | None,
     *,
     tell: Callable[[str], None] = logger.info,
 ) -> bool:

@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class TrainingKey:
     """What all trainings of a search have in common, as far as their results depend on it."""
 
     workload: Workload
@@ -95,7 +95,7 @@ class Ledger:
         return self._storage.exists(_file(content))
 
     def add(
-        self, trial: Trial, circumstances: Circumstances, content: dict[str, Any], made_by: str
+        self, trial: Trial, circumstances: TrainingKey, content: dict[str, Any], made_by: str
     ) -> None:
         """Keeps a final training that ran to its end."""
         workload = circumstances.workload

@@ -83,7 +83,7 @@ class Record:
         """A trial begins; see `Trial` for the fields."""
         return self._write({"event": "begin", **fields, "started": time.time()})
 
-    def adopt(self, trial: Trial) -> None:
+    def import_finished(self, trial: Trial) -> None:
         """Takes over a training that another search has made and ended, with its times."""
         fields = ("trial", "kind", "label", "method", "setting", "seed", "num_epochs", "started")
         self._write({"event": "begin"} | {name: getattr(trial, name) for name in fields})
@@ -126,7 +126,7 @@ class Record:
             }
         )
 
-    def of(self, kind: str) -> list[Trial]:
+    def trials_of(self, kind: str) -> list[Trial]:
         """The trials of one kind, in the order they began."""
         # Other threads ask too, while trials begin.
         return [trial for trial in list(self.trials.values()) if trial.kind == kind]
@@ -180,5 +180,5 @@ def winner(record: Record, metric: str) -> Trial | None:
 
     A trial that was stopped early never wins, however good it looked.
     """
-    trials = [trial for trial in record.of(SEARCH) if trial.is_full_length]
+    trials = [trial for trial in record.trials_of(SEARCH) if trial.is_full_length]
     return max(trials, key=lambda trial: trial.last(metric) or 0.0, default=None)

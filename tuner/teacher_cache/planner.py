@@ -9,7 +9,7 @@ from rich.filesize import decimal
 
 from models import Shapes
 from tuner.teacher_cache.plan import CachedOutput, CachePrecision, OutputsPlan
-from tuner.teacher_cache.probing import Room, Speeds
+from tuner.teacher_cache.probing import Capacity, Speeds
 from tuner.teacher_cache.sizes import bytes_per_image
 
 WORTH_IT = 0.5  # reading must take at most this share of the teacher's own time
@@ -17,7 +17,7 @@ MIN_WINDOW_BATCHES = 4
 
 
 @dataclass(frozen=True)
-class Demand:
+class TeacherLoad:
     """What the trainings of a search will ask of the teacher."""
 
     needs: tuple[tuple[str, ...], ...]  # each combination of outputs that some setting needs
@@ -30,7 +30,7 @@ class Demand:
 
 
 def plan_outputs(
-    demand: Demand, shapes: Shapes, precision: CachePrecision, speeds: Speeds, room: Room
+    demand: TeacherLoad, shapes: Shapes, precision: CachePrecision, speeds: Speeds, room: Capacity
 ) -> tuple[OutputsPlan, tuple[str, ...]]:
     """The plan, and a line for each group of outputs that says what is done with it and why."""
     planned: dict[str, None] = {}
@@ -99,7 +99,7 @@ def plan_outputs(
     return plan, tuple(lines)
 
 
-def _can_share(demand: Demand, image_bytes: int, speeds: Speeds, room: Room) -> bool:
+def _can_share(demand: TeacherLoad, image_bytes: int, speeds: Speeds, room: Capacity) -> bool:
     """Whether handing an image's outputs on is faster than computing them, and has room."""
     batch_bytes = image_bytes * demand.batch_size
     seconds = 2 * image_bytes / speeds.memory_bytes  # one trial writes them, the others read

@@ -31,7 +31,7 @@ class Speeds:
 
 
 @dataclass(frozen=True)
-class Room:
+class Capacity:
     """Bytes that teachers' outputs may take."""
 
     budget: int  # on disk, beyond what is taken already
@@ -61,12 +61,12 @@ def measure_speeds(
     return Speeds(teacher_seconds, min(_disk_bytes(folder, content), memory_bytes), memory_bytes)
 
 
-def measure_room(
+def measure_capacity(
     folder: Path,
     budget: int | None,
     own: Collection[str] = (),
     precision: CachePrecision = "float16",
-) -> Room:
+) -> Capacity:
     """What `folder` may still take of the budget (default: half of the free disk), and memory.
 
     `own`: the entries that are asked for, whose pieces in this precision need no new room.
@@ -89,7 +89,7 @@ def measure_room(
     if SHARED_MEMORY.is_dir():
         physical = page * os.sysconf("SC_PHYS_PAGES")
         window = min(int(MEMORY_SHARE * physical), shutil.disk_usage(SHARED_MEMORY).free // 2)
-    return Room(
+    return Capacity(
         budget=max(0, min(budget - taken, free)),
         free_memory=page * os.sysconf("SC_AVPHYS_PAGES"),
         window=window,

@@ -42,7 +42,7 @@ def print_interrupted(run: Run[Any], tracking: Tracking, command: str) -> None:
     tracking.finish(files={}, metrics={}, note="", status="KILLED")
     # What a reproduction trains was decided beforehand.
     kind, noun = (SEARCH, "trials") if run.search.has_trials else (FINAL, "trainings")
-    trials = run.record.of(kind)
+    trials = run.record.trials_of(kind)
     ended = sum(trial.ended is not None for trial in trials)
     print(  # noqa: T201
         f"interrupted: {ended} {noun} have ended and are kept, {len(trials) - ended} go on from "
@@ -69,7 +69,7 @@ def resume_command_of(name: str, runs: Storage, request: SearchRequest) -> str:
 
 def nothing_finished(record: Record, report: str) -> int:
     reasons = {trial.reason for trial in record.trials.values() if trial.status == FAILED}
-    trials = record.of(SEARCH)
+    trials = record.trials_of(SEARCH)
     why = "; ".join(sorted(reasons)[:3]) or "none ran to its last epoch"
     print(  # noqa: T201
         f"tuner: no trial finished, of {len(trials)}: {why}\n  report: {report}", file=sys.stderr
@@ -79,7 +79,7 @@ def nothing_finished(record: Record, report: str) -> int:
 
 def print_result(search: Search, record: Record, best: Trial, rows: list[Row]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    trials = record.of(SEARCH)
+    trials = record.trials_of(SEARCH)
     counts = {s: sum(trial.status == s for trial in trials) for s in (DONE, STOPPED, FAILED)}
     console.print()
     console.print(

@@ -6,7 +6,7 @@ from typing import Any
 
 from tuner.config.run_folder import is_reproduction, reproduce_command
 from tuner.config.yaml_file import parse_yaml
-from tuner.results.heartbeat import Driver, is_alive, read_driver
+from tuner.results.heartbeat import DriverStatus, is_alive, read_driver
 from tuner.results.record import Record, winner
 from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Setting, Trial
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage, existing
@@ -62,7 +62,7 @@ class Progress:
 
     def _what_differs(self, best: Trial) -> Setting:
         """Of a setting, what is not the same in all trials."""
-        settings = [trial.setting for trial in self.record.of(SEARCH)]
+        settings = [trial.setting for trial in self.record.trials_of(SEARCH)]
         return {
             name: value
             for name, value in best.setting.items()
@@ -82,7 +82,7 @@ class Progress:
         )
 
     def _counts(self, kind: str) -> dict[str, int]:
-        trials = self.record.of(kind)
+        trials = self.record.trials_of(kind)
         return {
             status: sum(trial.status == status for trial in trials)
             for status in (RUNNING, DONE, STOPPED, FAILED)
@@ -130,7 +130,7 @@ def _request_of(storage: Storage) -> tuple[int, str]:
     return num_trials, f"{select_on}_accuracy"
 
 
-def _state(record: Record, driver: Driver | None, going_on: str, *, is_running: bool) -> str:
+def _state(record: Record, driver: DriverStatus | None, going_on: str, *, is_running: bool) -> str:
     """`going_on`: what a person goes on with."""
     if driver is None:
         return f"not running; go on with {going_on}" if record.header else "has not begun"

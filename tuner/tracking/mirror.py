@@ -169,7 +169,7 @@ class Tracking:
 
     def _best_trials(self) -> list[str]:
         """The runs of the search's trials; of very many the best, as a note has to be short."""
-        best = sorted(self._record.of(SEARCH), key=lambda t: -(t.last(self._metric) or 0.0))
+        best = sorted(self._record.trials_of(SEARCH), key=lambda t: -(t.last(self._metric) or 0.0))
         return [self._run_ids[trial.trial] for trial in best[:MAX_COMPARED]]
 
     def _log_results(self, run_id: str, metrics: dict[str, float], step: int = 0) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import models
-from losses import DistillationLoss, Objective, Training, build_objective
+from losses import DistillationLoss, Objective, TrainingData, build_objective
 from losses.batch import Batch
 from models import Outputs, shapes_of
 from models.outputs import NUM_ROTATIONS, in_float32, rotations
@@ -23,7 +23,7 @@ from tuner.data import Dataset, Splits, Views, num_batches
 from tuner.storage import checkpoint
 from tuner.teacher_cache import Teacher, TeacherPass
 from tuner.training.evaluation import Metrics, evaluate
-from tuner.training.precision import Execution, autocast
+from tuner.training.precision import StepMode, autocast
 from tuner.training.seeding import seeded
 
 HEADS_STREAM = 0x9E3779B9
@@ -70,7 +70,7 @@ class Distillation:
         data_seed: int,
         passes: int,
         device: torch.device,
-        execution: Execution,
+        execution: StepMode,
     ) -> None:
         """`seed` gives the initial weights, `data_seed` the order and the views of the images,
         of which there are `passes` different ones: later epochs show them again.
@@ -304,11 +304,11 @@ class Distillation:
         return self.teacher.open(needs, self._views, epoch, self._batch_size)
 
 
-def training_of(dataset: Dataset, splits: Splits, num_epochs: int) -> Training:
+def training_of(dataset: Dataset, splits: Splits, num_epochs: int) -> TrainingData:
     """What a loss is told before the first step."""
     rows = np.sort(splits.train)
     labels = dataset.labels[rows].astype(np.int64)
-    return Training(torch.from_numpy(rows), torch.from_numpy(labels), num_epochs)
+    return TrainingData(torch.from_numpy(rows), torch.from_numpy(labels), num_epochs)
 
 
 def _raise_if_not_finite(values: Tensor, names: Sequence[str], epoch: int, lr: float) -> None:

@@ -17,7 +17,7 @@ from tuner.teacher_cache import Teacher
 from tuner.text.time_left import seconds_left
 from tuner.training.distillation import Distillation
 from tuner.training.evaluation import Metrics
-from tuner.training.precision import FLOAT32, choose_execution, device_for
+from tuner.training.precision import FLOAT32, choose_step_mode, device_for
 from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import (
     check_can_keep,
@@ -82,7 +82,7 @@ def distill(
         if network is None:
             network = frozen(train_teacher(workload, dataset, splits, report).student)
         teacher = teacher_of(workload.teacher, lambda: network, dataset, device)
-    execution, _ = choose_execution(
+    execution, _ = choose_step_mode(
         lambda: seeded(0, lambda: models.build(workload.student, dataset.num_classes)),
         image_size=dataset.image_size,
         batch_size=workload.batch_size,

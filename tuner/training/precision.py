@@ -26,15 +26,15 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Execution:
+class StepMode:
     """The weights, the loss and the evaluation are in float32 always."""
 
     precision: Precision = "float32"  # of the student's forward and backward pass
     compiled: bool = False  # by torch.compile
 
 
-FLOAT32 = Execution()
-BFLOAT16 = Execution("bfloat16")
+FLOAT32 = StepMode()
+BFLOAT16 = StepMode("bfloat16")
 
 
 def device_for(gpus: float) -> torch.device:
@@ -42,7 +42,7 @@ def device_for(gpus: float) -> torch.device:
     return torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
 
 
-def choose_execution(
+def choose_step_mode(
     build: Callable[[], nn.Module],
     *,
     image_size: tuple[int, int],
@@ -51,17 +51,17 @@ def choose_execution(
     num_trials: int,
     wanted: WantedPrecision,
     device: torch.device,
-) -> tuple[Execution, str]:
+) -> tuple[StepMode, str]:
     """Measures the student's step on random images; returns the choice and its reason."""
     if wanted != "auto":
-        return Execution(wanted), f"{wanted}, as asked for"
+        return StepMode(wanted), f"{wanted}, as asked for"
     measure = StepTimer(build, image_size, batch_size, device)
     if measure(FLOAT32) * steps_per_trial * num_trials < WORTH_MEASURING_SECONDS:
         return FLOAT32, "float32, since the search is short"
     chosen, step_seconds, reason = choose_precision(measure)
     if step_seconds * steps_per_trial * num_trials < WORTH_COMPILING_SECONDS:
         return chosen, reason
-    compiled = Execution(chosen.precision, compiled=True)
+    compiled = StepMode(chosen.precision, compiled=True)
     begin = time.perf_counter()
     try:
         measure(compiled)
@@ -76,7 +76,7 @@ def choose_execution(
     return chosen, f"{reason}; not compiled ({gain:.2f} times as fast)"
 
 
-def choose_precision(measure: Callable[[Execution], float]) -> tuple[Execution, float, str]:
+def choose_precision(measure: Callable[[StepMode], float]) -> tuple[StepMode, float, str]:
     """The faster precision, the seconds of its step, and the reason."""
     # In turns, because a machine's speed changes from second to second.
     rounds = [(measure(FLOAT32), measure(BFLOAT16)) for _ in range(ROUNDS)]
@@ -101,9 +101,9 @@ class StepTimer:
         self._images = torch.randn(batch_size, 3, *image_size, generator=generator).to(device)
         self._labels = torch.zeros(batch_size, dtype=torch.int64, device=device)
         self._compiled: Any = None
-        self._is_warm: set[Execution] = set()
+        self._is_warm: set[StepMode] = set()
 
-    def __call__(self, execution: Execution) -> float:
+    def __call__(self, execution: StepMode) -> float:
         if execution not in self._is_warm:
             self._is_warm.add(execution)
             self(execution)
@@ -123,7 +123,7 @@ class StepTimer:
         return time.perf_counter() - begin
 
 
-def autocast(device: torch.device, execution: Execution) -> torch.autocast:
+def autocast(device: torch.device, execution: StepMode) -> torch.autocast:
     """The context of a student's forward pass."""
     return torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=execution.precision == "bfloat16"

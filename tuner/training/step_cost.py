@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 import models
-from losses import LOSSES, Objective, Training, build_objective
+from losses import LOSSES, Objective, TrainingData, build_objective
 from models import shapes_of
 from search_spaces.parameters import Setting, suggestion
 from tuner.config.workload import Workload
@@ -223,7 +223,7 @@ def added_parameters(
         # Shapes without numbers: ImageNet's banks have 1.3 GB.
         with torch.device("meta"):
             objective = build_objective(LOSSES[method_name], student, teacher, setting)
-            objective.start(Training(rows, rows % sizes.num_classes, workload.epochs))
+            objective.start(TrainingData(rows, rows % sizes.num_classes, workload.epochs))
         return objective
 
     return added_by(seeded(0, build))

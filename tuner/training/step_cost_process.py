@@ -32,7 +32,7 @@ from tuner.data import Dataset, Splits, evaluation_batches
 from tuner.data.synthetic import noise_dataset
 from tuner.text.errors import RequestError, printable, said
 from tuner.training.distillation import Distillation, Step
-from tuner.training.precision import FLOAT32, Execution, device_for
+from tuner.training.precision import FLOAT32, StepMode, device_for
 from tuner.training.seeding import frozen, seeded
 from tuner.training.step_cost import Cost, Sizes, added_by
 from tuner.training.teachers import teacher_of
@@ -137,7 +137,7 @@ def _training(
         seed=workload.seed,
         data_seed=workload.seed,
         device=device,
-        execution=FLOAT32 if precision == "auto" else Execution(precision),
+        execution=FLOAT32 if precision == "auto" else StepMode(precision),
         **workload.schedule() | {"batch_size": batch_size, "lr": LR},
     )
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from tuner.reports.document import Table
 from tuner.reports.statistics import Accuracy, accuracy_text, difference_text
-from tuner.reproductions.experiment import Arm
+from tuner.reproductions.experiment import Variant
 from tuner.reproductions.published import Value
 from tuner.reproductions.results import Results
 from tuner.text.formatting import NOTHING
@@ -84,7 +84,7 @@ def arms_table(
 
 
 def published_by_arm(
-    results: Results, find: Callable[[Arm], Value | None]
+    results: Results, find: Callable[[Variant], Value | None]
 ) -> dict[str, Value | None]:
     """What is published of each arm, by its label."""
     return {arm.label: find(arm) for arm in results.arms}

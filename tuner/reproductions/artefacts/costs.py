@@ -11,7 +11,7 @@ from tuner.config.workload import Workload
 from tuner.reports.document import Figure, Table
 from tuner.reproductions.artefacts import figures
 from tuner.reproductions.artefacts.arms_table import table_of
-from tuner.reproductions.experiment import Arm, Artefact, Part
+from tuner.reproductions.experiment import Artefact, Part, Variant
 from tuner.reproductions.planning import setting_of
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
@@ -103,7 +103,7 @@ def itrd_cost(results: Results) -> Artefact:
             ),
             _added(
                 workload,
-                [Arm(method, method) for method in _parameters_printed()],
+                [Variant(method, method) for method in _parameters_printed()],
                 _parameters_printed(),
             ),
         ],
@@ -113,8 +113,12 @@ def itrd_cost(results: Results) -> Artefact:
 def negatives_cost(results: Results, numbers: Sequence[int]) -> tuple[list[str], list[Part]]:
     """MIMKD's memory and rate by the number of negatives, beside the plain student and CRD."""
     workload = results.reproduction.workloads[0]
-    mimkd = [Arm(_of(number), "mimkd", {"num_negatives": number}) for number in numbers]
-    arms = [Arm("plain", "plain"), Arm("crd", "crd", {"num_negatives": numbers[-1]}), *mimkd]
+    mimkd = [Variant(_of(number), "mimkd", {"num_negatives": number}) for number in numbers]
+    arms = [
+        Variant("plain", "plain"),
+        Variant("crd", "crd", {"num_negatives": numbers[-1]}),
+        *mimkd,
+    ]
     costs = {arm.label: _cost_of(results, workload, arm) for arm in arms}
     plain, first, last = costs["plain"], costs[_of(numbers[0])], costs[_of(numbers[-1])]
     rows, data = [], []
@@ -162,10 +166,10 @@ def _published_negatives() -> str:
 
 
 def _cost(results: Results, workload: Workload, method: str) -> Cost:
-    return _cost_of(results, workload, Arm(method, method))
+    return _cost_of(results, workload, Variant(method, method))
 
 
-def _cost_of(results: Results, workload: Workload, arm: Arm) -> Cost:
+def _cost_of(results: Results, workload: Workload, arm: Variant) -> Cost:
     setting = setting_of(arm, workload, results.reproduction.request.set)
 
     def measure() -> dict[str, Any]:
@@ -189,7 +193,7 @@ def _machine(results: Results) -> str:
 
 
 def _at_cap(results: Results, workload: Workload, method: str, cap: int) -> Cost | None:
-    setting = setting_of(Arm(method, method), workload, results.reproduction.request.set)
+    setting = setting_of(Variant(method, method), workload, results.reproduction.request.set)
 
     def measure() -> dict[str, Any]:
         try:
@@ -237,7 +241,7 @@ def _cost_words(memory: dict[str, float], time: dict[str, float]) -> list[str]:
     return words
 
 
-def _added(workload: Workload, arms: Sequence[Arm], printed: Mapping[str, str]) -> Table:
+def _added(workload: Workload, arms: Sequence[Variant], printed: Mapping[str, str]) -> Table:
     """Numbers that a method adds to the two networks of ImageNet; static. `printed`: by method."""
     imagenet = replace(
         workload, teacher="ResNet34", student="ResNet18", image_size=32, data="imagenet"

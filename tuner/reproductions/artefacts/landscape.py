@@ -10,7 +10,7 @@ from tuner.reports.document import Figure, Table
 from tuner.reports.statistics import accuracy_text, interval
 from tuner.reproductions.artefacts import figures
 from tuner.reproductions.artefacts.arms_table import numbers, table_of
-from tuner.reproductions.experiment import Arm, Artefact
+from tuner.reproductions.experiment import Artefact, Variant
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
 from tuner.text.formatting import count_text
@@ -20,9 +20,9 @@ SHOWN = ("λ_g", "λ_l", "λ_f")
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def arms() -> tuple[Arm, ...]:
+def arms() -> tuple[Variant, ...]:
     return tuple(
-        Arm(
+        Variant(
             _text(weights),
             "mimkd",
             dict(zip(WEIGHTS, weights, strict=True)) | {"ce_weight": 1.0, "kd_weight": 0.0},

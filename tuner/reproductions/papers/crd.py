@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from tuner.reports.document import Table
 from tuner.reproductions.artefacts.pairs_table import Known, pairs_table, verdicts
-from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
+from tuner.reproductions.experiment import Artefact, Experiment, Pair, Variant
 from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
 
@@ -31,9 +31,9 @@ METHODS = (
     "wcord", "reviewkd", "itrd",
 )  # fmt: skip
 ARMS = (
-    Arm("plain", "plain"),
-    *(Arm(method, method) for method in METHODS),
-    Arm("crd+kd", "crd", {"kd_weight": 1.0}),
+    Variant("plain", "plain"),
+    *(Variant(method, method) for method in METHODS),
+    Variant("crd+kd", "crd", {"kd_weight": 1.0}),
 )
 # github.com/dvlab-research/ReviewKD, its scripts for CIFAR-100; 5 for all other pairs.
 REVIEWKD_WEIGHTS = {

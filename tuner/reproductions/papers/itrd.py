@@ -5,7 +5,7 @@ from tuner.reports.statistics import Accuracy
 from tuner.reproductions.artefacts import convergence, costs, figures, probes
 from tuner.reproductions.artefacts import findings as words
 from tuner.reproductions.artefacts.arms_table import arms_table, published_by_arm
-from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
+from tuner.reproductions.experiment import Artefact, Experiment, Pair, Variant
 from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
 
@@ -152,24 +152,24 @@ def _beta_label(name: str, value: float) -> str:
 BETA_BASE = _beta_label("beta_corr", BASE["beta_corr"])
 
 
-def _beta_arms() -> tuple[Arm, ...]:
+def _beta_arms() -> tuple[Variant, ...]:
     sweeps = [(name, value) for name, values, _ in SWEEPS for value in values]
     # The setting where the two sweeps cross is one arm.
     arms = {
-        _beta_label(*one): Arm(_beta_label(*one), "itrd", {**BASE, one[0]: one[1]})
+        _beta_label(*one): Variant(_beta_label(*one), "itrd", {**BASE, one[0]: one[1]})
         for one in sweeps
     }
     return tuple(arms.values())
 
 
 TRANSFERRED = (
-    Arm("plain", "plain"),
-    Arm("kd", "kd"),
-    Arm("at", "at"),
-    Arm("fitnet", "fitnet"),
-    Arm("crd", "crd"),
-    Arm("crd+kd", "crd", {"kd_weight": 1.0}),
-    Arm("itrd", "itrd"),
+    Variant("plain", "plain"),
+    Variant("kd", "kd"),
+    Variant("at", "at"),
+    Variant("fitnet", "fitnet"),
+    Variant("crd", "crd"),
+    Variant("crd+kd", "crd", {"kd_weight": 1.0}),
+    Variant("itrd", "itrd"),
 )
 
 EXPERIMENTS = (
@@ -178,8 +178,8 @@ EXPERIMENTS = (
         title="ITRD, Table 1: with and without log2 in the mutual information loss",
         pairs=RESNET_TO_MOBILENET,
         arms=(
-            Arm("without log2", "itrd", {**BASE, "log2": False}),
-            Arm("with log2", "itrd", {**BASE, "log2": True}),
+            Variant("without log2", "itrd", {**BASE, "log2": False}),
+            Variant("with log2", "itrd", {**BASE, "log2": True}),
         ),
         seeds=5,
         artefact=_log,
@@ -190,9 +190,9 @@ EXPERIMENTS = (
         title="ITRD, Table 2: kernels of the mutual information loss",
         pairs=RESNET_TO_MOBILENET,
         arms=(
-            Arm("polynomial", "itrd", {**BASE, "kernel": "polynomial", "log2": False}),
+            Variant("polynomial", "itrd", {**BASE, "kernel": "polynomial", "log2": False}),
             *(
-                Arm(
+                Variant(
                     f"RBF, h = {h:g}",
                     "itrd",
                     {k: v for k, v in BASE.items() if k != "degree"} | {"kernel": "rbf", "h": h},
@@ -222,7 +222,7 @@ EXPERIMENTS = (
         name="itrd-alpha",
         title="ITRD, Table 4: the order α of the correlation loss",
         pairs=RESNET_TO_MOBILENET,
-        arms=tuple(Arm(f"α = {alpha:g}", "itrd", {**BASE, "alpha": alpha}) for alpha in ALPHAS),
+        arms=tuple(Variant(f"α = {alpha:g}", "itrd", {**BASE, "alpha": alpha}) for alpha in ALPHAS),
         seeds=5,
         artefact=_alpha,
         assumed=(DEGREE,),
@@ -247,7 +247,7 @@ EXPERIMENTS = (
         name="itrd-convergence",
         title="ITRD, Figure 2: validation accuracy against epochs",
         pairs=(Pair("vgg13", "vgg8"),),
-        arms=(Arm("itrd", "itrd"), Arm("crd", "crd"), Arm("kd", "kd")),
+        arms=(Variant("itrd", "itrd"), Variant("crd", "crd"), Variant("kd", "kd")),
         artefact=convergence.convergence,
         assumed=(README_SETTING,),
     ),

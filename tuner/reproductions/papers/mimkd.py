@@ -13,20 +13,20 @@ from tuner.reproductions.artefacts import costs, figures, landscape
 from tuner.reproductions.artefacts import findings as words
 from tuner.reproductions.artefacts.arms_table import TEACHER, arms_table, published_by_arm
 from tuner.reproductions.artefacts.pairs_table import Known, pairs_table, verdicts
-from tuner.reproductions.experiment import Arm, Artefact, Experiment, Pair
+from tuner.reproductions.experiment import Artefact, Experiment, Pair, Variant
 from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
 from tuner.text.formatting import NOTHING
 
 # A.2: alpha is 1 for all methods but KD, whose weight on the cross-entropy is 0.9.
 SHALLOW_ARMS = (
-    Arm("plain", "plain"),
-    Arm("fitnet", "fitnet", {"weight": 100.0}),
-    Arm("at", "at", {"weight": 1000.0}),
-    Arm("vid", "vid", {"weight": 1.0}),
-    Arm("kd", "kd", {"ce_weight": 0.9, "kd_weight": 0.1}),
-    Arm("crd", "crd", {"weight": 0.8, "num_negatives": 4096, "negatives": "other_image"}),
-    Arm("mimkd", "mimkd"),
+    Variant("plain", "plain"),
+    Variant("fitnet", "fitnet", {"weight": 100.0}),
+    Variant("at", "at", {"weight": 1000.0}),
+    Variant("vid", "vid", {"weight": 1.0}),
+    Variant("kd", "kd", {"ce_weight": 0.9, "kd_weight": 0.1}),
+    Variant("crd", "crd", {"weight": 0.8, "num_negatives": 4096, "negatives": "other_image"}),
+    Variant("mimkd", "mimkd"),
 )
 BASELINES = {arm.label: arm for arm in SHALLOW_ARMS}
 SHALLOW_TEACHERS = ("resnet110", "vgg13", "resnet32x4")
@@ -250,8 +250,8 @@ EXPERIMENTS = (
         title="MIMKD, A.4: convolve against project and dot",
         pairs=LANDSCAPE_PAIR,
         arms=(
-            Arm("convolve", "mimkd", {"critic": "convolve"}),
-            Arm("project and dot", "mimkd", {"critic": "project_and_dot"}),
+            Variant("convolve", "mimkd", {"critic": "convolve"}),
+            Variant("project and dot", "mimkd", {"critic": "project_and_dot"}),
         ),
         artefact=_critics,
         assumed=(OWN_WEIGHTS,),
@@ -285,7 +285,7 @@ EXPERIMENTS = (
         title="MIMKD, A.7: cost and accuracy against the number of negatives",
         pairs=LANDSCAPE_PAIR,
         arms=tuple(
-            Arm(
+            Variant(
                 f"{number} negative{'' if number == 1 else 's'}", "mimkd", {"num_negatives": number}
             )
             for number in NEGATIVES
