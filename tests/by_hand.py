@@ -62,8 +62,8 @@ def reloaded(record: Record) -> Record:
 
 def begin(record: Record, trial: str, kind: str = SEARCH, num_epochs: int = 3, **fields) -> Trial:
     setting: Setting = {"weight": 1.0}
-    fields = {"label": "", "method": "itrd", "setting": setting, "seed": 0} | fields
-    return record.begin(trial=trial, kind=kind, num_epochs=num_epochs, **fields)
+    fields = {"setting_label": "", "method": "itrd", "setting": setting, "seed": 0} | fields
+    return record.begin(name=trial, role=kind, num_epochs=num_epochs, **fields)
 
 
 def run(record: Record, trial: str, accuracies: Iterable[float], status: str = "") -> None:

@@ -147,7 +147,7 @@ def same_mlflow_runs(searches: Searches, name: str) -> None:
     record = searches.record(name)
     runs = searches.mlflow_runs(name)
     names = [run.data.tags["tuner.trial"] for run in runs]
-    groups = {f"group:{trial.label}" for trial in record.trials_of("final")}
+    groups = {f"group:{trial.setting_label}" for trial in record.trials_of("final")}
     assert sorted(names) == sorted(["", *record.trials, *groups])
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in runs:

@@ -192,9 +192,9 @@ def test_a_report_is_rebuilt_from_the_journal(run, data_dir):
         name = f"{number:04d}"
         setting = search.published | {"alpha": 1.5 + number}
         record.begin(
-            trial=name,
-            kind=SEARCH,
-            label="",
+            name=name,
+            role=SEARCH,
+            setting_label="",
             method="itrd",
             setting=setting,
             seed=0,

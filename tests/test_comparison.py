@@ -15,14 +15,14 @@ def record(tmp_path) -> Record:
     return Record(Storage(str(tmp_path)))
 
 
-def train(record: Record, label: str, *test_accuracies: float | None, kind: str = FINAL) -> None:
+def train(record: Record, label: str, *test_accuracies: float | None, role: str = FINAL) -> None:
     """One finished training per accuracy, with seeds 1, 2, ...; None fails."""
     for seed, accuracy in enumerate(test_accuracies, start=1):
         name = f"{label}-{seed}"
         record.begin(
-            trial=name,
-            kind=kind,
-            label=label,
+            name=name,
+            role=role,
+            setting_label=label,
             method="plain" if label == "plain" else "kd",
             setting={},
             seed=seed,
@@ -41,7 +41,7 @@ def rows_of(record: Record) -> dict:
 
 
 def test_rows_stand_from_tuned_to_teacher(record):
-    train(record, "teacher", 80.0, kind=TEACHER)
+    train(record, "teacher", 80.0, role=TEACHER)
     train(record, "plain", 70.0)
     train(record, "published", 71.0)
     train(record, "tuned", 72.0)
@@ -82,7 +82,7 @@ def test_intervals_of_several_comparisons_hold_together(record):
     train(record, "plain", 60.0, 70.0, 80.0)
     train(record, "tuned", 61.0, 72.0, 83.0)
     plain, tuned = (
-        [trial for trial in record.trials_of(FINAL) if trial.label == label]
+        [trial for trial in record.trials_of(FINAL) if trial.setting_label == label]
         for label in ("plain", "tuned")
     )
     found = difference(tuned, plain, num_comparisons=4)
@@ -127,7 +127,13 @@ def test_only_seeds_that_both_finished_are_paired(record):
 
 def test_a_training_that_did_not_reach_its_last_epoch_does_not_count(record):
     record.begin(
-        trial="plain-1", kind=FINAL, label="plain", method="plain", setting={}, seed=1, num_epochs=2
+        name="plain-1",
+        role=FINAL,
+        setting_label="plain",
+        method="plain",
+        setting={},
+        seed=1,
+        num_epochs=2,
     )
     record.epoch("plain-1", {"epoch": 1, "val_accuracy": 50.0})
     row = rows_of(record)["plain"]

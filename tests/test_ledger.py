@@ -25,9 +25,9 @@ def ledger(tmp_path) -> Ledger:
 
 def trial(**fields: Any) -> Trial:
     values: dict[str, Any] = {
-        "trial": "itrd-1",
-        "kind": FINAL,
-        "label": "itrd",
+        "name": "itrd-1",
+        "role": FINAL,
+        "setting_label": "itrd",
         "method": "itrd",
         "setting": SETTING,
         "seed": 7,
@@ -55,15 +55,15 @@ def add(ledger: Ledger, made_by: str = "runs/one", here: TrainingKey = HERE) -> 
 
 def test_a_training_comes_back_bit_by_bit(ledger):
     add(ledger)
-    found, weights = ledger.find(content(), trial="other-3", label="other")
-    assert found == trial(trial="other-3", label="other")
+    found, weights = ledger.find(content(), name="other-3", setting_label="other")
+    assert found == trial(name="other-3", setting_label="other")
     assert found.setting == SETTING
     assert weights.endswith("runs/one/checkpoints/itrd-1.pt")
 
 
 def test_what_is_not_there_is_not_found(ledger):
     assert not ledger.has(content())
-    assert ledger.find(content(), trial="x", label="x") is None
+    assert ledger.find(content(), name="x", setting_label="x") is None
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_a_damaged_file_is_no_training(ledger, tmp_path):
     whole = path.read_bytes()
     for damaged in (b"", whole[:-10], b"PAR1" + bytes(100)):
         path.write_bytes(damaged)
-        assert ledger.find(content(), trial="x", label="x") is None
+        assert ledger.find(content(), name="x", setting_label="x") is None
     add(ledger)
-    assert ledger.find(content(), trial="x", label="x") is not None
+    assert ledger.find(content(), name="x", setting_label="x") is not None
 
 
 def test_a_file_of_another_table_is_no_training(ledger, tmp_path):
@@ -152,7 +152,7 @@ def test_a_file_of_another_table_is_no_training(ledger, tmp_path):
     (path,) = (tmp_path / "ledger").iterdir()
     table = pq.read_table(path)
     pq.write_table(table.drop_columns(["epochs"]), path)
-    assert ledger.find(content(), trial="x", label="x") is None
+    assert ledger.find(content(), name="x", setting_label="x") is None
 
 
 def test_all_trainings_are_one_table(ledger, tmp_path):

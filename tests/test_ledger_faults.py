@@ -39,7 +39,7 @@ def test_a_file_with_one_wrong_bit_is_no_training_or_the_same_one(tmp_path: Path
         damaged = bytearray(whole)
         damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
         path.write_bytes(damaged)
-        found = ledger.find(CONTENT, trial="kd-1", label="kd")
+        found = ledger.find(CONTENT, name="kd-1", setting_label="kd")
         num_refused += found is None
         assert found is None or found[0].epochs == EPOCHS
     assert num_refused > 100

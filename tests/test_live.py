@@ -68,7 +68,7 @@ def rows_of(view: LiveView) -> dict[str, list[str]]:
 
 
 def some_trials(record: Record) -> None:
-    begin(record, "0000", label="published", setting={"weight": 1.0, "kernel": None})
+    begin(record, "0000", setting_label="published", setting={"weight": 1.0, "kernel": None})
     run(record, "0000", [50.0, 60.0, 70.125])
     begin(record, "0001", setting={"weight": 0.123456, "kernel": "rbf"})
     run(record, "0001", [90.0])
@@ -107,7 +107,7 @@ def test_running_trials_are_never_crowded_out(record):
 
 def test_the_teachers_training_is_announced(record):
     view = view_of(record, num_teacher_epochs=5)
-    begin(record, "teacher", TEACHER, label="teacher", num_epochs=5)
+    begin(record, "teacher", TEACHER, setting_label="teacher", num_epochs=5)
     assert "training the teacher, once: epoch 0/5\n" in stripped(shown(view))
     for epoch in (1, 2):
         record.epoch("teacher", {"epoch": float(epoch), METRIC: 50.0, "seconds": 60.0})
@@ -119,7 +119,7 @@ def test_the_teachers_training_is_announced(record):
 def test_the_pace_of_the_teacher_is_not_that_of_the_students(record, monkeypatch):
     clock = set_clock(monkeypatch, 0.0)
     view = view_of(record, num_teacher_epochs=5)
-    begin(record, "teacher", TEACHER, label="teacher", num_epochs=5)
+    begin(record, "teacher", TEACHER, setting_label="teacher", num_epochs=5)
     run(record, "teacher", [50.0] * 5)
     clock[0] = 1000.0
     view._new_pace({"event": "end"}, record.trials["teacher"])
@@ -143,7 +143,7 @@ def test_trainings_of_other_searches_are_no_pace(record):
     view = view_of_fixed(record, 5)
     begin(record, "a-1", FINAL)
     run(record, "a-1", [50.0] * 3)
-    made = replace(record.trials["a-1"], trial="a-2", started=1.0, ended=2.0)
+    made = replace(record.trials["a-1"], name="a-2", started=1.0, ended=2.0)
     before = view._num_made()
     record.import_finished(made)
     assert view._num_made() == before
@@ -211,7 +211,7 @@ def test_without_a_terminal_a_line_says_what_is_left_and_of_what(record, capsys,
 def test_without_a_terminal_the_teacher_is_told_of_now_and_then(record, capsys, monkeypatch):
     clock = set_clock(monkeypatch, 0.0)
     with view_of(record, num_teacher_epochs=40):
-        begin(record, "teacher", TEACHER, label="teacher", num_epochs=40)
+        begin(record, "teacher", TEACHER, setting_label="teacher", num_epochs=40)
         for epoch in range(1, 41):
             clock[0] += 60.0
             record.epoch("teacher", {"epoch": float(epoch), METRIC: 50.0, "seconds": 60.0})

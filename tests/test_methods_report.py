@@ -26,9 +26,9 @@ def final(record: Record, label: str, method: str, weight: float, accuracies, se
         name = f"{label}-{seed}"
         setting = {} if label == "plain" else {"weight": weight, "temperature": 4.0}
         record.begin(
-            trial=name,
-            kind=FINAL,
-            label=label,
+            name=name,
+            role=FINAL,
+            setting_label=label,
             method=method,
             setting=setting,
             seed=seed,
@@ -51,9 +51,9 @@ def searched(folder: Path, method: str, *, tuned=None, published=(), seconds=1.0
     record = new_record(folder / method)
     for number, weight in enumerate((1.0, 2.0)):
         record.begin(
-            trial=f"{number:04d}",
-            kind=SEARCH,
-            label="",
+            name=f"{number:04d}",
+            role=SEARCH,
+            setting_label="",
             method=method,
             setting={"weight": weight, "temperature": 4.0},
             seed=0,
@@ -113,7 +113,7 @@ def test_the_cost_of_the_teacher_is_that_of_a_usual_epoch(tmp_path):
     for number in range(5):
         name = f"read-{number}"
         record.begin(
-            trial=name, kind=SEARCH, label="", method="kd", setting={}, seed=0, num_epochs=1
+            name=name, role=SEARCH, setting_label="", method="kd", setting={}, seed=0, num_epochs=1
         )
         record.epoch(name, {"epoch": 1.0, "seconds": 0.75, "teacher_seconds": 0.25})
     assert compare_methods({"kd": record})[0].cost == (0.5 + 0.25) / 0.5

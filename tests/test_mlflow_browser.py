@@ -60,7 +60,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterator[Si
     server = mlflow_server(store, folder)
     try:
         address = f"http://127.0.0.1:{server.port}"
-        trials = {trial.trial: by_trial[trial.trial] for trial in record.trials_of(SEARCH)}
+        trials = {trial.name: by_trial[trial.name] for trial in record.trials_of(SEARCH)}
         yield Site(address, experiment, by_trial[""], trials, record)
     finally:
         server.kill()
@@ -94,7 +94,9 @@ def test_a_search_is_one_row_that_unfolds(site: Site, page: Page) -> None:
     assert {"accuracy", "test_accuracy", "num_seeds", "status", "method"} <= set(headings)
     unfold(page)
     page.wait_for(has("0003"))
-    settings = {trial.label for trial in site.record.trials.values() if trial.kind == "final"}
+    settings = {
+        trial.setting_label for trial in site.record.trials.values() if trial.role == "final"
+    }
     assert set(names_of_rows(page)) == {NAME, *site.trials, *settings, "teacher"}
 
 
@@ -110,7 +112,7 @@ def test_a_view_ranks_the_trials(site: Site, page: Page) -> None:
     page.wait_for(has("0003"))
     page.wait_for(has("Sort: accuracy"))
     accuracies = {
-        trial.trial: trial.last("val_accuracy") or 0.0 for trial in site.record.trials_of(SEARCH)
+        trial.name: trial.last("val_accuracy") or 0.0 for trial in site.record.trials_of(SEARCH)
     }
     shown = names_of_rows(page)
     assert [accuracies[name] for name in shown] == sorted(accuracies.values(), reverse=True)

@@ -76,9 +76,9 @@ def train_trial(
     """What the driver writes of one running trial; `gate` is passed before each epoch."""
     setting = {"weight": float(trial)}
     record.begin(
-        trial=trial,
-        kind=SEARCH,
-        label="",
+        name=trial,
+        role=SEARCH,
+        setting_label="",
         method="itrd",
         setting=setting,
         seed=0,
@@ -103,7 +103,7 @@ def differences(uri: str, record: Record) -> tuple[int, int]:
     client = MlflowClient(tracking_uri=uri)
     found = runs_of(client, record.header["id"])
     names = [run.data.tags["tuner.trial"] for run in found]
-    groups = {f"group:{trial.label}" for trial in record.trials_of("final")}
+    groups = {f"group:{trial.setting_label}" for trial in record.trials_of("final")}
     expected = {"", *record.trials, *groups}
     lost, repeated = len(expected - set(names)), len(names) - len(set(names))
     for run in found:

@@ -26,9 +26,9 @@ def train(record: Record, trial: str, kind: str, label: str, accuracy: float, se
     setting = {} if label == "plain" else {"weight": 1.5}
     method = "plain" if label in ("plain", "teacher") else "itrd"
     record.begin(
-        trial=trial,
-        kind=kind,
-        label=label,
+        name=trial,
+        role=kind,
+        setting_label=label,
         method=method,
         setting=setting,
         seed=seed,

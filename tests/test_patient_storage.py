@@ -81,7 +81,7 @@ def test_a_record_waits_and_writes_each_event_once(storage, monkeypatch):
         append(event, sync=sync)
 
     monkeypatch.setattr(record._journal, "append", fails_first)
-    common = {"kind": SEARCH, "label": "", "method": "kd", "setting": {}, "seed": 0}
-    record.begin(trial="0000", num_epochs=1, **common)
+    common = {"role": SEARCH, "setting_label": "", "method": "kd", "setting": {}, "seed": 0}
+    record.begin(name="0000", num_epochs=1, **common)
     assert record.failure is None
     assert [event["event"] for event in Record.load(Storage(storage.uri)).events] == ["begin"]

@@ -17,29 +17,33 @@ def finish_search(plan, accuracies=(50.0, 70.0, 60.0, 40.0)) -> None:
     """Runs the search trials one after the other, to these accuracies."""
     for accuracy in accuracies:
         trial = plan.next()
-        assert trial.kind == SEARCH
-        run(plan.record, trial.trial, [accuracy] * 3)
+        assert trial.role == SEARCH
+        run(plan.record, trial.name, [accuracy] * 3)
 
 
 def finish_finals(plan) -> list[str]:
     names = []
     while (trial := plan.next()) is not None:
-        names.append(trial.trial)
-        run(plan.record, trial.trial, [80.0] * 3)
+        names.append(trial.name)
+        run(plan.record, trial.name, [80.0] * 3)
     return names
 
 
 def test_the_published_setting_is_the_first_trial(record):
     plan = make_plan(record)
     first, second = plan.next(), plan.next()
-    assert (first.trial, first.label, first.setting) == ("0000", "published", SPACE.published())
-    assert (second.trial, second.label) == ("0001", "")
+    assert (first.name, first.setting_label, first.setting) == (
+        "0000",
+        "published",
+        SPACE.published(),
+    )
+    assert (second.name, second.setting_label) == ("0001", "")
     assert second.setting != SPACE.published()
-    assert (first.seed, first.num_epochs, first.kind) == (5, 3, SEARCH)
+    assert (first.seed, first.num_epochs, first.role) == (5, 3, SEARCH)
 
 
 def test_a_first_trial_that_is_not_the_published_setting_is_not_called_so(record):
-    assert make_plan(record, published_is_first=False).next().label == ""
+    assert make_plan(record, published_is_first=False).next().setting_label == ""
 
 
 def test_no_more_trials_are_live_than_may_be(record):
@@ -48,19 +52,19 @@ def test_no_more_trials_are_live_than_may_be(record):
     plan.next()
     assert plan.next() is None
     run(record, "0001", [1.0, 1.0, 1.0])
-    assert plan.next().trial == "0002"
+    assert plan.next().name == "0002"
     assert plan.next() is None
 
 
 def test_the_teacher_is_trained_before_any_trial(record):
     plan = make_plan(record, num_teacher_epochs=7)
     teacher = plan.next()
-    assert (teacher.trial, teacher.kind, teacher.method) == ("teacher", TEACHER, "plain")
+    assert (teacher.name, teacher.role, teacher.method) == ("teacher", TEACHER, "plain")
     assert (teacher.num_epochs, teacher.seed) == (7, 5)
     assert plan.next() is None
     assert not plan.is_finished
     run(record, "teacher", [90.0] * 7)
-    assert plan.next().trial == "0000"
+    assert plan.next().name == "0000"
 
 
 def test_a_search_without_a_teacher_ends(record):
@@ -75,7 +79,7 @@ def test_a_search_without_a_teacher_ends(record):
 def test_a_teacher_that_was_interrupted_goes_on(record):
     make_plan(record, num_teacher_epochs=7).next()
     resumed = make_plan(record, num_teacher_epochs=7)
-    assert resumed.next().trial == "teacher"
+    assert resumed.next().name == "teacher"
     assert resumed.next() is None
 
 
@@ -88,7 +92,7 @@ def test_final_trainings_wait_for_the_last_trial(record):
     assert plan.next() is None
     assert not plan.is_finished
     run(record, "0003", [10.0] * 3)
-    assert plan.next().kind == FINAL
+    assert plan.next().role == FINAL
 
 
 def test_winner_published_and_plain_are_trained_with_fresh_seeds(record):
@@ -114,7 +118,7 @@ def test_a_published_setting_that_wins_is_trained_once(record):
 def test_a_search_in_which_every_trial_failed_has_no_final_trainings(record):
     plan = make_plan(record)
     for _ in range(4):
-        record.end(plan.next().trial, FAILED, "diverged")
+        record.end(plan.next().name, FAILED, "diverged")
     assert plan.next() is None
     assert plan.is_finished
 
@@ -123,8 +127,8 @@ def test_a_final_training_that_fails_is_not_tried_again(record):
     plan = make_plan(record, num_seeds=1)
     finish_search(plan)
     while (trial := plan.next()) is not None:
-        record.end(trial.trial, FAILED, "diverged")
-    assert [trial.trial for trial in record.trials_of(FINAL)] == [
+        record.end(trial.name, FAILED, "diverged")
+    assert [trial.name for trial in record.trials_of(FINAL)] == [
         "tuned-1",
         "published-1",
         "plain-1",
@@ -140,7 +144,7 @@ def test_when_the_time_is_over_no_trial_begins_but_the_final_trainings_do(record
     plan._began -= 3601  # an hour later
     assert plan.is_over_time
     assert plan.next() is None
-    run(record, live.trial, [20.0], STOPPED)
+    run(record, live.name, [20.0], STOPPED)
     assert finish_finals(plan)[:2] == ["tuned-1", "published-1"]
     assert len(record.trials_of(SEARCH)) == 3
 
@@ -160,7 +164,7 @@ def test_no_trial_begins_once_the_winner_is_trained_again(record):
     resumed = make_plan(record, time_seconds=3600.0)
     assert not resumed.is_searching
     assert resumed.next() is final
-    assert resumed.next().trial == "published-1"
+    assert resumed.next().name == "published-1"
 
 
 def test_trials_that_were_interrupted_go_on_first_and_once(record):
@@ -172,7 +176,7 @@ def test_trials_that_were_interrupted_go_on_first_and_once(record):
     sampler.recall(record)
     resumed = make_plan(record, sampler, max_concurrent=3)
     assert not resumed.is_finished
-    assert [resumed.next().trial for _ in range(3)] == ["0000", "0002", "0003"]
+    assert [resumed.next().name for _ in range(3)] == ["0000", "0002", "0003"]
     assert resumed.next() is None
 
 
@@ -183,7 +187,7 @@ def test_a_deterministic_search_begins_a_batch_when_the_one_before_has_ended(rec
     run(record, "0001", [1.0] * 3)
     assert plan.next() is None
     run(record, "0000", [1.0] * 3)
-    assert [plan.next().trial, plan.next().trial] == ["0002", "0003"]
+    assert [plan.next().name, plan.next().name] == ["0002", "0003"]
 
 
 @pytest.mark.parametrize("order", [("0000", "0001", "0002"), ("0002", "0000", "0001")])
@@ -210,14 +214,14 @@ def test_a_stopped_trial_never_wins_against_one_that_ran_to_the_end(record):
     for trial, accuracies in {"0000": [10, 20, 30], "0001": [99], "0002": [98, 99]}.items():
         begin(record, trial)
         run(record, trial, accuracies)
-    assert winner(record, METRIC).trial == "0000"
+    assert winner(record, METRIC).name == "0000"
 
 
 def test_the_last_epoch_counts_not_the_best(record):
     for trial, accuracies in {"0000": [10, 99, 30], "0001": [10, 20, 31]}.items():
         begin(record, trial)
         run(record, trial, accuracies)
-    assert winner(record, METRIC).trial == "0001"
+    assert winner(record, METRIC).name == "0001"
 
 
 def test_of_equals_the_earlier_trial_wins(record):
@@ -225,7 +229,7 @@ def test_of_equals_the_earlier_trial_wins(record):
         begin(record, trial)
     for trial, last in (("0002", 50), ("0001", 50), ("0000", 40)):
         run(record, trial, [1, 2, last])
-    assert winner(record, METRIC).trial == "0001"
+    assert winner(record, METRIC).name == "0001"
 
 
 def test_where_none_ran_to_the_end_none_wins(record):
@@ -245,15 +249,15 @@ def test_neither_failed_nor_running_nor_final_trials_win(record):
     assert winner(record, METRIC) is None
     begin(record, "0002")
     run(record, "0002", [0.0] * 3)
-    assert winner(record, METRIC).trial == "0002"
+    assert winner(record, METRIC).name == "0002"
 
 
 def test_a_final_training_that_is_known_is_not_made_again(tmp_path):
     other = new_record(tmp_path / "other")
     other.begin(
-        trial="plain-1",
-        kind=FINAL,
-        label="plain",
+        name="plain-1",
+        role=FINAL,
+        setting_label="plain",
         method="plain",
         setting={},
         seed=6,
@@ -281,14 +285,14 @@ def make_fixed(record: Record, known: dict[str, Trial] | None = None, **budget) 
     values |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "batch": None}
     known = known or {}
     return FixedPlan(
-        record, trainings, Budget(**(values | budget)), find=lambda one: known.get(one.trial)
+        record, trainings, Budget(**(values | budget)), find=lambda one: known.get(one.name)
     )
 
 
 def made_before(trial: str) -> Trial:
     epochs = [{"epoch": float(number), METRIC: 90.0} for number in (1, 2, 3)]
     return Trial(
-        trial=trial, kind=FINAL, label=trial.partition("-")[0], method="itrd",
+        name=trial, role=FINAL, setting_label=trial.partition("-")[0], method="itrd",
         setting={"weight": 1.0}, seed=1, num_epochs=3, started=10.0, status=DONE, ended=20.0,
         epochs=epochs,
     )  # fmt: skip
@@ -299,14 +303,14 @@ def test_a_fixed_plan_trains_its_list_in_order(record):
     assert plan.num_finals == 4
     assert finish_finals(plan) == ["low-1", "high-1", "low-2", "high-2"]
     assert plan.is_finished
-    assert {trial.kind for trial in record.trials.values()} == {FINAL}
+    assert {trial.role for trial in record.trials.values()} == {FINAL}
     assert record.trials["high-2"].setting == {"weight": 2.0}
     assert (record.trials["high-2"].seed, record.trials["high-2"].num_epochs) == (2, 3)
 
 
 def test_a_fixed_plan_keeps_to_what_may_run_at_a_time(record):
     plan = make_fixed(record)
-    assert [plan.next().trial, plan.next().trial, plan.next()] == ["low-1", "high-1", None]
+    assert [plan.next().name, plan.next().name, plan.next()] == ["low-1", "high-1", None]
     assert not plan.is_finished
 
 
@@ -328,7 +332,7 @@ def test_a_fixed_plan_of_which_all_was_made_before_trains_nothing(record):
 
 def test_a_fixed_plan_trains_its_teacher_first_and_not_without_it(record):
     plan = make_fixed(record, num_teacher_epochs=7)
-    assert plan.next().kind == TEACHER
+    assert plan.next().role == TEACHER
     assert plan.next() is None
     record.end("teacher", FAILED, "diverged")
     assert plan.next() is None

@@ -9,7 +9,7 @@ import torch
 
 import models
 from models import Shapes
-from tuner.teacher_cache import OutputsPlan, planner
+from tuner.teacher_cache import OutputsPlan, planner, probing
 from tuner.teacher_cache.plan import LIVE, CachedOutput
 from tuner.teacher_cache.planner import TeacherLoad, plan_outputs
 from tuner.teacher_cache.probing import Capacity, Speeds, measure_capacity, measure_speeds
@@ -259,7 +259,7 @@ def test_a_plan_survives_the_journal(budget):
 
 
 def test_speeds_are_measured_and_leave_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr(planner, "PROBED_BYTES", 2**20)
+    monkeypatch.setattr(probing, "PROBED_BYTES", 2**20)
     network = frozen(models.build("resnet8", 10))
     measured = measure_speeds(network, (8, 8), tmp_path / "not" / "yet", torch.device("cpu"))
     assert 1e-7 < measured.teacher_seconds < 10
@@ -268,7 +268,7 @@ def test_speeds_are_measured_and_leave_nothing_behind(tmp_path, monkeypatch):
 
 
 def test_a_larger_teacher_is_slower(tmp_path, monkeypatch):
-    monkeypatch.setattr(planner, "PROBED_BYTES", 2**16)
+    monkeypatch.setattr(probing, "PROBED_BYTES", 2**16)
     small, large = (
         min(
             measure_speeds(network, (32, 32), tmp_path, torch.device("cpu")).teacher_seconds
@@ -295,7 +295,7 @@ def test_the_default_budget_is_half_of_the_free_disk(tmp_path, monkeypatch):
     from collections import namedtuple
 
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(planner.shutil, "disk_usage", lambda path: usage(0, 0, 1000))
+    monkeypatch.setattr(probing.shutil, "disk_usage", lambda path: usage(0, 0, 1000))
     assert measure_capacity(tmp_path, None).budget == 500
     assert measure_capacity(tmp_path, 10**9).budget == 1000  # never more than is free
 
@@ -306,9 +306,9 @@ def test_memory_is_counted(tmp_path):
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     measured = measure_capacity(tmp_path, 0)
     assert 0 < measured.free_memory <= physical
-    assert 0 <= measured.window <= planner.MEMORY_SHARE * physical
+    assert 0 <= measured.window <= probing.MEMORY_SHARE * physical
 
 
 def test_without_shared_memory_there_is_no_window(tmp_path, monkeypatch):
-    monkeypatch.setattr(planner, "SHARED_MEMORY", tmp_path / "absent")
+    monkeypatch.setattr(probing, "SHARED_MEMORY", tmp_path / "absent")
     assert measure_capacity(tmp_path, 0).window == 0

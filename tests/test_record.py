@@ -12,9 +12,9 @@ from tuner.text.errors import RequestError
 
 def begin(record: Record, trial: str, kind: str = SEARCH, num_epochs: int = 2) -> None:
     record.begin(
-        trial=trial,
-        kind=kind,
-        label="",
+        name=trial,
+        role=kind,
+        setting_label="",
         method="itrd",
         setting={"alpha": 0.1 + 0.2, "kernel": "rbf", "degree": None, "log2": True},
         seed=0,

@@ -79,23 +79,23 @@ def add(
     *,
     status: str | None = DONE,
     epochs: int = EPOCHS,
-    kind: str = SEARCH,
-    label: str = "",
+    role: str = SEARCH,
+    setting_label: str = "",
     seed: int = 0,
     reason: str = "",
 ) -> None:
     record.begin(
-        trial=trial,
-        kind=kind,
-        label=label,
-        method="plain" if label in ("plain", "teacher") else "itrd",
+        name=trial,
+        role=role,
+        setting_label=setting_label,
+        method="plain" if setting_label in ("plain", "teacher") else "itrd",
         setting=values,
         seed=seed,
         num_epochs=EPOCHS,
     )
     for epoch in range(1, epochs + 1):
         metrics = {"epoch": epoch, "val_accuracy": accuracy - EPOCHS + epoch, "seconds": 1.0}
-        if epoch == EPOCHS and kind != SEARCH:
+        if epoch == EPOCHS and role != SEARCH:
             metrics["test_accuracy"] = accuracy - 1
         record.epoch(trial, metrics)
     if status is not None:
@@ -105,8 +105,8 @@ def add(
 def whole_search(storage: Storage) -> Record:
     """Six trials of full length, one stopped, one failed, and the final trainings."""
     record = Record(storage)
-    add(record, "teacher", {}, 95.0, kind=TEACHER, label="teacher")
-    add(record, "0000", load_space("itrd").published(), 80.0, label="published")
+    add(record, "teacher", {}, 95.0, role=TEACHER, setting_label="teacher")
+    add(record, "0000", load_space("itrd").published(), 80.0, setting_label="published")
     for number in range(1, 6):
         h = float(number) if number % 2 else None
         add(record, f"{number:04d}", itrd(0.5 + number / 2, h), 80.0 + number)
@@ -124,8 +124,8 @@ def whole_search(storage: Storage) -> Record:
                 f"{label}-{seed}",
                 values,
                 accuracy + seed,
-                kind=FINAL,
-                label=label,
+                role=FINAL,
+                setting_label=label,
                 seed=seed,
             )
     return record
@@ -305,9 +305,16 @@ def hostile_report(storage: Storage, word: str) -> Markup:
     for number in range(4):
         name = f"{number:04d}" + (word if number == 3 else "")
         values = {"weight": float(number + 1), "kernel": word if number % 2 else "b", word: word}
-        add(record, name, values, 80.0 + number, reason=word, label=word if number == 0 else "")
+        add(
+            record,
+            name,
+            values,
+            80.0 + number,
+            reason=word,
+            setting_label=word if number == 0 else "",
+        )
     add(record, "0009", {word: word}, 1.0, status=FAILED, epochs=1, reason=word)
-    add(record, "final", {word: word}, 82.0, kind=FINAL, label="published")
+    add(record, "final", {word: word}, 82.0, role=FINAL, setting_label="published")
     names = ("name", "data", "teacher", "student", "tracking_uri", "experiment", "runs_dir")
     space = storage.path("space.py")
     storage.write(
@@ -331,7 +338,7 @@ def test_a_dollar_in_a_name_is_no_formula(storage):
     record = Record(storage)
     for number in range(3):
         add(record, f"{number:04d}", {"$\\frac$": float(number), "kernel": "$^"}, 80.0 + number)
-    add(record, "tuned-1", {}, 82.0, kind=FINAL, label="$a_$")
+    add(record, "tuned-1", {}, 82.0, role=FINAL, setting_label="$a_$")
     assert "$\\frac$" in Page(report_of(storage, record)).text
 
 

@@ -74,7 +74,7 @@ def kernel(reproductions: Reproductions) -> str:
 
 def times(record: Record, label: str) -> list[tuple[float, float | None]]:
     """When the trainings of a label ran: equal times, the same trainings."""
-    return [(t.started, t.ended) for t in record.trials_of(FINAL) if t.label == label]
+    return [(t.started, t.ended) for t in record.trials_of(FINAL) if t.setting_label == label]
 
 
 def test_its_folder_has_the_report_its_parts_and_a_folder_for_the_pair(
@@ -245,12 +245,10 @@ def test_killed_in_the_middle_it_computes_what_is_missing(
         driver.send(signal.SIGKILL)
     finally:
         driver.reap()
-    before = {
-        t.trial: t.started for t in killed.pair("killed").trials_of(FINAL) if t.status == DONE
-    }
+    before = {t.name: t.started for t in killed.pair("killed").trials_of(FINAL) if t.status == DONE}
     assert 2 <= len(before) < 6
     assert tuner.reproduce.main(arguments) == 0
-    after = {t.trial: t.started for t in killed.pair("killed").trials_of(FINAL)}
+    after = {t.name: t.started for t in killed.pair("killed").trials_of(FINAL)}
     assert len(after) == 6
     assert {trial: after[trial] for trial in before} == before
     for name, table in killed.tables("killed").items():

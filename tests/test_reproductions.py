@@ -129,7 +129,7 @@ def test_the_arms_are_the_papers() -> None:
 
 def test_tables_that_share_a_setting_share_its_trainings() -> None:
     log, kernel, alpha, beta = (
-        {t.label: (t.method, t.setting) for t in plan(f"itrd-{name}").tasks[0].trainings}
+        {t.setting_label: (t.method, t.setting) for t in plan(f"itrd-{name}").tasks[0].trainings}
         for name in ("log", "kernel", "alpha", "beta")
     )
     base = log["without log2"]
@@ -151,7 +151,7 @@ def test_every_published_cell_has_networks_that_its_method_joins(name) -> None:
         return shapes_of(models.build_untrained(network, num_classes), (size, size), network)
 
     for pair, task in zip(planned.experiment.pairs, planned.tasks, strict=True):
-        for training in {one.label: one for one in task.trainings}.values():
+        for training in {one.setting_label: one for one in task.trainings}.values():
             try:
                 with torch.device("meta"):
                     build_objective(
@@ -183,7 +183,7 @@ def test_the_published_protocol_has_no_labels_and_the_experiments_own_name() -> 
 
 def test_a_table_with_one_seed_comes_before_the_next_seed() -> None:
     trainings = plan("itrd-log").tasks[0].trainings
-    assert [t.trial for t in trainings[:3]] == ["without-log2-1", "with-log2-1", "without-log2-2"]
+    assert [t.name for t in trainings[:3]] == ["without-log2-1", "with-log2-1", "without-log2-2"]
     assert [t.seed for t in trainings] == [n for n in range(1, 6) for _ in range(2)]
 
 
@@ -260,7 +260,7 @@ def test_a_checkpoint_is_a_teachers() -> None:
 
 def test_a_pin_changes_what_has_it_but_not_what_the_experiment_varies() -> None:
     crd_settings = {
-        t.label: t.setting
+        t.setting_label: t.setting
         for t in plan("crd-benchmark", set={"weight": "7", "at.weight": "8"}).tasks[0].trainings
     }
     assert crd_settings["sp"]["weight"] == 7.0
@@ -382,26 +382,26 @@ def results(
     for pair, task in zip(planned.experiment.pairs, planned.tasks, strict=True):
         record = records[pair] = Record(task.storage)
         if teacher is not None:
-            record.begin(trial="teacher", kind=TEACHER, label="teacher", method="plain",
+            record.begin(name="teacher", role=TEACHER, setting_label="teacher", method="plain",
                          setting={}, seed=0, num_epochs=1)  # fmt: skip
             record.epoch("teacher", {"epoch": 1.0, "test_accuracy": teacher})
             record.end("teacher", DONE)
         for training in task.trainings:
-            by_seed = list(accuracies.get(training.label, ()))
+            by_seed = list(accuracies.get(training.setting_label, ()))
             number = training.seed
             if number > len(by_seed):
                 continue
-            record.begin(trial=training.trial, kind=FINAL, label=training.label,
+            record.begin(name=training.name, role=FINAL, setting_label=training.setting_label,
                          method=training.method, setting=training.setting, seed=training.seed,
                          num_epochs=2)  # fmt: skip
             value = by_seed[number - 1]
             for epoch, accuracy in ((1.0, value / 2), (2.0, value)):
                 record.epoch(
-                    training.trial,
+                    training.name,
                     {"epoch": epoch, "test_accuracy": accuracy, "val_accuracy": accuracy + 1,
                      "seconds": 1.0},
                 )  # fmt: skip
-            record.end(training.trial, DONE)
+            record.end(training.name, DONE)
         record.close()
     return Results(
         planned, records, {} if teacher is None else dict.fromkeys(records, teacher),
@@ -597,7 +597,7 @@ def test_what_failed_and_what_was_left_out_is_told(tmp_path) -> None:
     planned = without(
         found.reproduction, {"ResNet50-MobileNetV2": {"with log2": "it does not fit"}}
     )
-    assert [t.label for t in planned.tasks[0].trainings] == ["without log2"]
+    assert [t.setting_label for t in planned.tasks[0].trainings] == ["without log2"]
     document = document_of(replace(found, reproduction=planned))
     (text,) = (part for part in document.parts if part.title == "Not in the tables")
     assert text.paragraphs == ["with log2 with ResNet50-MobileNetV2: it does not fit"]

@@ -175,7 +175,7 @@ def test_a_whole_search_in_a_bucket_leaves_whole_objects(
     keys = [key for key in bucket.names() if key[-1] != "/"]
     kept = {key.removeprefix(f"runs/{straight}/") for key in keys if "/ledger/" not in key}
     assert sum("/ledger/" in key for key in keys) == len(record.trials_of("final"))
-    finals = {f"checkpoints/{trial.trial}.pt" for trial in record.trials_of("final")}
+    finals = {f"checkpoints/{trial.name}.pt" for trial in record.trials_of("final")}
     files = {"search.yaml", "journal.jsonl", "teacher.pt", "best.yaml", "report.html"}
     files |= {"driver.json", "model-card.md", "trials.parquet", "epochs.parquet"}
     beside_report = {name for name in kept if name.startswith(("figures/", "tables/"))}
@@ -230,7 +230,7 @@ def test_a_driver_that_is_killed_goes_on_from_the_bucket(
     names = [
         run.data.tags["tuner.trial"] for run in runs_of(searches.client(), record.header["id"])
     ]
-    groups = {f"group:{trial.label}" for trial in record.trials_of("final")}
+    groups = {f"group:{trial.setting_label}" for trial in record.trials_of("final")}
     assert sorted(names) == sorted(["", *record.trials, *groups])
     assert not searches.storage("killed").exists("ray")
 

@@ -46,9 +46,9 @@ class Search:
         )
         self.scheduler = RecordedScheduler(self.inner, record)
         self.tune_trials = {
-            trial.trial: tune_trial(trial.trial, trial.setting)
+            trial.name: tune_trial(trial.name, trial.setting)
             for trial in record.trials.values()
-            if trial.kind == "search"
+            if trial.role == "search"
         }
         self.scheduler.recall(self.tune_trials)
 
@@ -165,7 +165,7 @@ def live_through(search: Search, steps: list[tuple[str, float]]) -> None:
 
 
 def without_times(record: Record) -> list[tuple]:
-    return [(t.trial, t.status, t.reason, t.epochs, t.num_epochs) for t in record.trials.values()]
+    return [(t.name, t.status, t.reason, t.epochs, t.num_epochs) for t in record.trials.values()]
 
 
 @pytest.mark.parametrize("name", ["asha", "hyperband", "median", "none"])
@@ -181,7 +181,7 @@ def test_a_search_cut_after_any_event_ends_as_one_that_was_not(tmp_path, name):
         storage.write("journal.jsonl", b"".join(lines[:cut]), sync=False)
         resumed = Record.load(storage)
         # What has been heard already; a trial that failed between two epochs fails again.
-        heard = {trial.trial: len(trial.epochs) for trial in resumed.trials.values()}
+        heard = {trial.name: len(trial.epochs) for trial in resumed.trials.values()}
         rest = []
         for trial, accuracy in steps:
             if accuracy >= 12 and heard.get(trial, 0) > 0:
@@ -308,7 +308,7 @@ def test_when_the_time_is_over_trials_end_but_final_trainings_do_not(record):
 def test_a_trial_that_ran_out_of_memory_goes_on_alone_once(record):
     search = Search(record)
     asked = []
-    search.scheduler.run_alone = lambda trial: asked.append(trial.trial) or True
+    search.scheduler.run_alone = lambda trial: asked.append(trial.name) or True
     search.begin("0000")
     search.report("0000", 50.0)
     failure = {FAILURE: "out of memory: 2 GiB", OUT_OF_MEMORY: True}

@@ -81,7 +81,7 @@ def test_every_trial_is_in_the_tables(searches: Searches, status: int) -> None:
 
 def test_the_first_trial_is_the_published_setting(searches: Searches, status: int) -> None:
     first = searches.record(NAME).trials_of(SEARCH)[0]
-    assert first.label == "published"
+    assert first.setting_label == "published"
     assert first.setting == SPACES["itrd"].published()
 
 
@@ -89,8 +89,8 @@ def test_winner_published_and_plain_are_trained_again_and_tested(
     searches: Searches, status: int
 ) -> None:
     finals = searches.record(NAME).trials_of(FINAL)
-    assert {trial.label for trial in finals} >= {"published", "plain"}
-    assert {trial.label for trial in finals} <= {"tuned", "published", "plain"}
+    assert {trial.setting_label for trial in finals} >= {"published", "plain"}
+    assert {trial.setting_label for trial in finals} <= {"tuned", "published", "plain"}
     for trial in finals:
         assert trial.is_full_length
         assert trial.seed == 1  # not the search's own, which helped to choose
@@ -105,7 +105,7 @@ def test_the_test_split_is_read_for_final_trainings_only(searches: Searches, sta
 
 
 def test_only_final_checkpoints_are_kept(searches: Searches, status: int) -> None:
-    finals = [trial.trial for trial in searches.record(NAME).trials_of(FINAL)]
+    finals = [trial.name for trial in searches.record(NAME).trials_of(FINAL)]
     kept = sorted(path.stem for path in (searches.folder(NAME) / "checkpoints").iterdir())
     assert kept == sorted(finals)
 
@@ -123,10 +123,10 @@ def test_mlflow_has_one_run_for_the_search_and_one_below_it_for_every_trial(
     assert runs.parent.info.status == "FINISHED"
     assert "mlflow.parentRunId" not in runs.parent.data.tags
     assert runs.trials.keys() == record.trials.keys()
-    assert runs.groups.keys() == {trial.label for trial in record.trials_of(FINAL)}
+    assert runs.groups.keys() == {trial.setting_label for trial in record.trials_of(FINAL)}
     for name, run in {**runs.trials, **runs.groups}.items():
         trial = record.trials.get(name)
-        above = runs.groups[trial.label] if trial and trial.kind == FINAL else runs.parent
+        above = runs.groups[trial.setting_label] if trial and trial.role == FINAL else runs.parent
         assert run.data.tags["mlflow.parentRunId"] == above.info.run_id
         assert run.info.status == "FINISHED"
     total = len(searches.mlflow_runs(NAME))
@@ -193,8 +193,10 @@ def test_the_registered_model_predicts_what_the_checkpoint_predicts(
     model = mlflow.pytorch.load_model("models:/resnet8-itrd/1")
     dataset = open_dataset("digits", Path(searches.data_dir), image_size=None)
     images = torch.from_numpy(dataset.images[:50].copy()).float() / 255
-    finals = [trial for trial in searches.record(NAME).trials_of(FINAL) if trial.label != "plain"]
-    best = "tuned" if any(trial.label == "tuned" for trial in finals) else "published"
+    finals = [
+        trial for trial in searches.record(NAME).trials_of(FINAL) if trial.setting_label != "plain"
+    ]
+    best = "tuned" if any(trial.setting_label == "tuned" for trial in finals) else "published"
     checkpoint = (searches.folder(NAME) / "checkpoints" / f"{best}-1.pt").read_bytes()
     expected = load_classifier(checkpoint, "resnet8", dataset)
     with torch.inference_mode():

@@ -60,7 +60,9 @@ def test_the_median_rule_ranking_on_the_test_split(
     record = searches.record("median")
     full = [trial for trial in record.trials_of(SEARCH) if trial.is_full_length]
     best = max(full, key=lambda trial: trial.last("test_accuracy") or 0.0)
-    finals = [trial for trial in record.trials_of(FINAL) if trial.label in ("tuned", "published")]
+    finals = [
+        trial for trial in record.trials_of(FINAL) if trial.setting_label in ("tuned", "published")
+    ]
     assert best.setting in [trial.setting for trial in finals]
     report = (searches.folder("median") / "report.html").read_text()
     assert "optimistic" in report
@@ -93,7 +95,7 @@ def test_a_time_budget_ends_the_search_early(searches: Searches) -> None:
     assert all(trial.status != RUNNING for trial in trials)
     assert trials[-1].reason.startswith("time budget") or trials[-1].status == DONE
     full = [trial for trial in trials if trial.is_full_length]
-    finals = {trial.label: trial for trial in searches.record("budget").trials_of(FINAL)}
+    finals = {trial.setting_label: trial for trial in searches.record("budget").trials_of(FINAL)}
     assert all(final.is_full_length for final in finals.values())
     if full:  # a truncated trial never wins against a full-length one
         best = max(full, key=lambda trial: trial.last("val_accuracy") or 0.0)
@@ -110,7 +112,7 @@ def test_deterministic_gives_the_same_settings_twice_with_two_at_a_time(
         assert statuses(searches, name) == [DONE] * 6
     one, other = (
         {
-            trial.trial: (trial.setting, trial.last("val_accuracy"))
+            trial.name: (trial.setting, trial.last("val_accuracy"))
             for trial in record.trials_of(SEARCH)
         }
         for record in (searches.record("one"), searches.record("other"))

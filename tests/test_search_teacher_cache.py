@@ -37,12 +37,12 @@ def cold(searches: Searches) -> str:
 def epochs_of(searches: Searches, name: str) -> dict[str, list[dict[str, float]]]:
     """What each trial reported, without the seconds."""
     return {
-        trial.trial: [
+        trial.name: [
             {key: value for key, value in epoch.items() if not key.endswith("seconds")}
             for epoch in trial.epochs
         ]
         for trial in searches.record(name).trials.values()
-        if trial.kind != "teacher"
+        if trial.role != "teacher"
     }
 
 

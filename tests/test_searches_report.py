@@ -34,13 +34,20 @@ REQUEST: dict[str, Any] = {
 
 def train(record: Record, name: str, accuracy: float, *, epochs: int = 2, **fields: Any) -> None:
     record.begin(
-        trial=name,
-        **{"kind": SEARCH, "label": "", "method": "kd", "setting": {}, "seed": 0, "num_epochs": 2}
+        name=name,
+        **{
+            "role": SEARCH,
+            "setting_label": "",
+            "method": "kd",
+            "setting": {},
+            "seed": 0,
+            "num_epochs": 2,
+        }
         | fields,
     )
     for epoch in range(1, epochs + 1):
         metrics = {"epoch": float(epoch), "val_accuracy": accuracy + 1, "seconds": 1.0}
-        if fields.get("kind") == FINAL and epoch == 2:
+        if fields.get("role") == FINAL and epoch == 2:
             metrics["test_accuracy"] = accuracy
         record.epoch(name, metrics)
     record.end(name, DONE if epochs == 2 else STOPPED)
@@ -53,7 +60,7 @@ def search(
     folder = Path("runs", name)
     record = new_record(folder)
     first_seed = given.get("seed", 0) + 1
-    train(record, "0000", 60.0, setting={"weight": 1.0}, label="published")
+    train(record, "0000", 60.0, setting={"weight": 1.0}, setting_label="published")
     train(record, "0001", 90.0, setting={"weight": 9.0}, epochs=1)
     train(record, "0002", 62.0, setting={"weight": 2.0})
     for label, accuracies in (("tuned", tuned), ("published", plain), ("plain", plain)):
@@ -64,8 +71,8 @@ def search(
                 record,
                 f"{label}-{seed}",
                 accuracy,
-                kind=FINAL,
-                label=label,
+                role=FINAL,
+                setting_label=label,
                 method=method,
                 setting=setting,
                 seed=seed,

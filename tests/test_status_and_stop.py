@@ -16,7 +16,7 @@ from searching import Searches
 import tuner.status
 import tuner.stop
 from tuner.results import heartbeat as presence
-from tuner.results.heartbeat import Driver
+from tuner.results.heartbeat import DriverStatus
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FINAL, SEARCH, STOPPED
 from tuner.storage.folder import Storage
@@ -31,27 +31,29 @@ def begun(tmp_path: Path) -> Path:
     storage.write("search.yaml", b"space: kd\ntrials: 5\nselect_on: val\n")
     record = Record(storage)
     record.open(id="1")
-    common = {"label": "", "method": "kd", "seed": 0, "num_epochs": 2}
+    common = {"setting_label": "", "method": "kd", "seed": 0, "num_epochs": 2}
     for number, accuracy in enumerate((40.0, 60.0, 50.0)):
         name = f"{number:04d}"
-        record.begin(trial=name, kind=SEARCH, setting={"temperature": 2.0 * number}, **common)
+        record.begin(name=name, role=SEARCH, setting={"temperature": 2.0 * number}, **common)
         for epoch in (1, 2):
             metrics = {"epoch": float(epoch), "val_accuracy": accuracy, "seconds": 30.0}
             record.epoch(name, metrics)
             if number == 2:
                 break
         record.end(name, STOPPED if number == 2 else DONE)
-    record.begin(trial="tuned-1", kind=FINAL, setting={"temperature": 2.0}, **common)
+    record.begin(name="tuned-1", role=FINAL, setting={"temperature": 2.0}, **common)
     record.close()
     return runs
 
 
-def leave_driver(storage: Storage, earlier: Driver | None = None, **values: Any) -> Driver:
+def leave_driver(
+    storage: Storage, earlier: DriverStatus | None = None, **values: Any
+) -> DriverStatus:
     """A sign of life, by default of a process of this machine that runs."""
     pid = os.getpid()
     start = presence._start_of(pid)
     host, machine = socket.gethostname(), presence._machine()
-    first = Driver("s", host, machine, pid, start, beat=0, time=0.0, outcome="")
+    first = DriverStatus("s", host, machine, pid, start, beat=0, time=0.0, outcome="")
     driver = replace(earlier or first, **values)
     driver = replace(driver, beat=driver.beat + 1)
     storage.write("driver.json", json.dumps(asdict(driver)).encode())
@@ -107,8 +109,14 @@ def test_trainings_that_were_decided_on_are_no_trials(tmp_path, capsys):
     assert "trainings none has begun, of 4" in capsys.readouterr().out
     record = Record.load(storage)
     for number in (1, 2, 3):
-        fields = {"label": "kd", "method": "kd", "setting": {}, "seed": number, "num_epochs": 1}
-        record.begin(trial=f"kd-{number}", kind=FINAL, **fields)
+        fields = {
+            "setting_label": "kd",
+            "method": "kd",
+            "setting": {},
+            "seed": number,
+            "num_epochs": 1,
+        }
+        record.begin(name=f"kd-{number}", role=FINAL, **fields)
         if number < 3:
             record.epoch(f"kd-{number}", {"epoch": 1.0, "val_accuracy": 1.0, "seconds": 30.0})
             record.end(f"kd-{number}", DONE)

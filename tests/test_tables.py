@@ -22,9 +22,9 @@ def record(tmp_path) -> Record:
     record.epoch("0001", {"epoch": 1, "val_accuracy": 40.0, "train_mi": 0.1, "seconds": 2.0})
     record.end("0001", FAILED, "the term 'mi' became nan")
     record.begin(
-        trial="plain-1",
-        kind=FINAL,
-        label="plain",
+        name="plain-1",
+        role=FINAL,
+        setting_label="plain",
         method="plain",
         setting={},
         seed=1,
@@ -35,9 +35,9 @@ def record(tmp_path) -> Record:
 
 def begin(record: Record, trial: str, setting: dict) -> None:
     record.begin(
-        trial=trial,
-        kind=SEARCH,
-        label="",
+        name=trial,
+        role=SEARCH,
+        setting_label="",
         method="itrd",
         setting=setting,
         seed=0,

@@ -64,14 +64,14 @@ def track(record: Record, uri: str, **options: Any) -> Tracking:
 
 def begin(record: Record, trial: str, **fields: Any) -> None:
     values = {
-        "kind": SEARCH,
-        "label": "",
+        "role": SEARCH,
+        "setting_label": "",
         "method": "itrd",
         "setting": {"weight": 0.1, "fixed": 3},
         "seed": 0,
         "num_epochs": 3,
     }
-    record.begin(trial=trial, **{**values, **fields})
+    record.begin(name=trial, **{**values, **fields})
 
 
 def train(record: Record, trial: str, epochs: range) -> None:
@@ -103,7 +103,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def test_a_trial_becomes_a_run_with_its_curve_and_its_end(record: Record, store: str) -> None:
     tracking = track(record, store)
-    begin(record, "0000", label="published")
+    begin(record, "0000", setting_label="published")
     train(record, "0000", range(1, 4))
     record.end("0000", DONE)
     tracking.close()
@@ -137,7 +137,7 @@ def test_a_failed_trial_is_a_failed_run_with_its_reason(record: Record, store: s
 def test_final_trainings_are_below_the_run_of_their_setting(record: Record, store: str) -> None:
     tracking = track(record, store)
     for trial in ("tuned-1", "tuned-2"):
-        begin(record, trial, kind=FINAL, label="tuned")
+        begin(record, trial, role=FINAL, setting_label="tuned")
         train(record, trial, range(1, 4))
         record.end(trial, DONE)
     tracking.close()
@@ -307,7 +307,7 @@ def test_a_run_that_is_made_after_it_was_asked_for_again_does_not_stay(
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "create_run", create_late)
         tracking = track(record, store, comparison=("a comparison", "methods"))
-        begin(record, "tuned-1", kind=FINAL, label="tuned")
+        begin(record, "tuned-1", role=FINAL, setting_label="tuned")
         train(record, "tuned-1", range(1, 4))
         record.end("tuned-1", DONE)
         wait_until(lambda: len(used) == 4 and not tracking.problem)
@@ -413,7 +413,7 @@ def test_what_is_sent_once_and_failed_stays_a_problem(
     record: Record, store: str, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     tracking = track(record, store)
-    begin(record, "tuned-1", kind=FINAL, label="tuned")
+    begin(record, "tuned-1", role=FINAL, setting_label="tuned")
     record.end("tuned-1", DONE)
     tracking.close()
     with monkeypatch.context() as patch:
@@ -502,8 +502,8 @@ def test_a_password_in_an_address_is_used_but_not_told(record: Record) -> None:
 def test_files_of_a_database_are_kept_where_they_are_told_to(
     record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking_module, "_sqlite_path", lambda uri: None)  # as any database
-    monkeypatch.setattr(tracking_module, "_initialisation_lock", lambda uri: nullcontext())
+    monkeypatch.setattr(tracking_module, "sqlite_path", lambda uri: None)  # as any database
+    monkeypatch.setattr(tracking_module, "initialisation_lock", lambda uri: nullcontext())
     folder = artifact_folder(Storage(str(tmp_path / "runs")), "elsewhere")
     tracking = track(record, f"sqlite:///{tmp_path}/mlflow.db", artifacts=folder)
     tracking.close()

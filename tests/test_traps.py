@@ -134,9 +134,9 @@ def begin(
     record: Record, trial: str, setting: dict[str, Any] | None = None, epochs: int = 9
 ) -> Any:
     return record.begin(
-        trial=trial,
-        kind=SEARCH,
-        label="",
+        name=trial,
+        role=SEARCH,
+        setting_label="",
         method="itrd",
         setting=setting or {"weight": 0.5},
         seed=0,
@@ -247,7 +247,7 @@ def test_trap_01_a_server_that_goes_away_never_raises_into_the_driver(
     def go_away_after_three(tracking: Tracking, trial: Any) -> None:
         if len(sent) == 3:
             raise ConnectionError("the server went away")
-        sent.append(trial.trial)
+        sent.append(trial.name)
         send(tracking, trial)
 
     monkeypatch.setattr(Tracking, "_send", go_away_after_three)
@@ -278,9 +278,9 @@ def test_trap_02_trials_are_below_their_search_and_none_stays_running(
     top = runs[""].info.run_id
     record = searches.record(watched.name)
     assert [name for name, parent in parents.items() if parent is None] == [""]
-    assert all(parents[trial.trial] == top for trial in record.trials_of(SEARCH))
+    assert all(parents[trial.name] == top for trial in record.trials_of(SEARCH))
     for trial in record.trials_of(FINAL):
-        assert parents[trial.trial] == runs[f"group:{trial.label}"].info.run_id
+        assert parents[trial.name] == runs[f"group:{trial.setting_label}"].info.run_id
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
 
 
@@ -481,7 +481,7 @@ def test_trap_08_the_published_setting_is_the_first_trial(
         published = SPACES[method].published()
         assert sampler_of(SPACES[method], algo, num_trials=8).ask("0000") == published
     first = searches.record(watched.name).trials_of(SEARCH)[0]
-    assert (first.label, first.setting) == ("published", SPACES["itrd"].published())
+    assert (first.setting_label, first.setting) == ("published", SPACES["itrd"].published())
 
 
 def test_trap_09_processes_that_open_a_fresh_store_together_all_succeed(tmp_path: Path) -> None:
@@ -507,7 +507,7 @@ tracking = Tracking(
     search_name=name, searched=[], tags={{}},
 )
 record.begin(
-    trial="0000", kind="search", label="", method="itrd", setting={{}}, seed=0, num_epochs=1
+    name="0000", role="search", setting_label="", method="itrd", setting={{}}, seed=0, num_epochs=1
 )
 record.end("0000", DONE)
 tracking.close()
@@ -619,7 +619,7 @@ def test_trap_15_a_trial_out_of_memory_runs_again_with_a_gpu_of_its_own_once(
     begin(record, "0000")
     scheduler = RecordedScheduler(FIFOScheduler(), record)
     alone: list[str] = []
-    scheduler.run_alone = lambda trial: alone.append(trial.trial) is None
+    scheduler.run_alone = lambda trial: alone.append(trial.name) is None
     failure = {FAILURE: "out of memory: 2 GiB", OUT_OF_MEMORY: True}
     shared, own = tune_trial("0000"), tune_trial("0000+alone")
     scheduler.on_trial_add(None, shared)
@@ -681,7 +681,7 @@ def test_trap_16_off_a_terminal_there_is_one_line_for_every_trial_that_ends(
     record = searches.record(watched.name)
     lines = watched.out.splitlines()
     for trial in record.trials.values():
-        told = [line for line in lines if line.split()[:1] == [trial.trial]]
+        told = [line for line in lines if line.split()[:1] == [trial.name]]
         assert len(told) == 1
         assert trial.status in told[0]
     assert "\x1b" not in watched.out
@@ -750,7 +750,7 @@ def test_trap_18_the_journal_holds_what_was_asked_and_told_in_its_order(
     sampler = sampler_of(SPACES["itrd"], num_trials=4)
     for event in record.events:
         trial = record.trials[event["trial"]]
-        if trial.kind == SEARCH and event["event"] == "begin":
-            assert sampler.ask(trial.trial) == event["setting"]
-        elif trial.kind == SEARCH and event["event"] == "end":
+        if trial.role == SEARCH and event["event"] == "begin":
+            assert sampler.ask(trial.name) == event["setting"]
+        elif trial.role == SEARCH and event["event"] == "end":
             sampler.tell(trial)

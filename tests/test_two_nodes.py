@@ -65,7 +65,7 @@ class Cluster:
         """Why trials have failed, in all searches so far."""
         names = [path.parent.name for path in self.searches.runs.glob("*/journal.jsonl")]
         trials = [trial for name in names for trial in self.searches.record(name).trials.values()]
-        return [f"{trial.trial}: {trial.reason}" for trial in trials if trial.reason]
+        return [f"{trial.name}: {trial.reason}" for trial in trials if trial.reason]
 
     def interrupted(self, name: str, driver: "Driver") -> str:
         """Waits for a trial to be in the middle of its training on the worker."""
@@ -77,9 +77,9 @@ class Cluster:
             return []
         there = self.worker.trials_that_ran()
         return [
-            trial.trial
+            trial.name
             for trial in self.searches.record(name).trials_of(SEARCH)
-            if trial.status == RUNNING and 3 <= len(trial.epochs) < 18 and trial.trial in there
+            if trial.status == RUNNING and 3 <= len(trial.epochs) < 18 and trial.name in there
         ]
 
     def seconds_until_it_goes_on(self, name: str, trial: str, driver: "Driver") -> float:
@@ -242,7 +242,7 @@ def same_as(searches: Searches, straight: str, name: str) -> None:
 def epochs_of(searches: Searches, name: str) -> dict[str, list[dict[str, float]]]:
     """What each trial reported, without the seconds."""
     return {
-        trial.trial: [
+        trial.name: [
             {key: value for key, value in epoch.items() if not key.endswith("seconds")}
             for epoch in trial.epochs
         ]

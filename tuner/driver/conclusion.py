@@ -85,7 +85,7 @@ def _finish_tracking(run: Run[Search], tracking: Tracking, rows: list[Row]) -> N
         card = model_card(name, record, _request_of(search), rows, final, _commands_of(search))
         search.storage.write(CARD_FILE, card.encode())
         dataset, _ = open_data(search.workload)
-        content = search.storage.read(f"checkpoints/{final.trial}.pt")
+        content = search.storage.read(f"checkpoints/{final.name}.pt")
         classifier = load_classifier(content, search.workload.student, dataset)
         tracking.register(lambda: log_to_mlflow(classifier, dataset, name), card)
     note = verdict(rows, search.request.select_on)
@@ -127,8 +127,12 @@ def _commands_of(search: Search) -> dict[str, str]:
 def _final_of_winner(record: Record) -> Trial | None:
     """Of the final trainings of the winning setting, the one that validates best."""
     finals = record.trials_of(FINAL)
-    label = next((one for one in WINNERS if any(t.label == one for t in finals)), WINNERS[-1])
-    candidates = [trial for trial in finals if trial.label == label and trial.is_full_length]
+    label = next(
+        (one for one in WINNERS if any(t.setting_label == one for t in finals)), WINNERS[-1]
+    )
+    candidates = [
+        trial for trial in finals if trial.setting_label == label and trial.is_full_length
+    ]
     return max(candidates, key=lambda trial: trial.last("val_accuracy") or 0.0, default=None)
 
 
@@ -148,7 +152,7 @@ def _as_json(
         "select_on": search.request.select_on,
         "problem": problem,
         "best": {
-            "trial": best.trial,
+            "trial": best.name,
             "setting": best.setting,
             search.metric: best.last(search.metric),
         },

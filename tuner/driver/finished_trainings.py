@@ -30,9 +30,9 @@ class LedgerWriter:
                 self._add(trial)
 
     def __call__(self, event: Event, trial: Trial) -> None:
-        if event["event"] == "end" and trial.kind == FINAL and trial.is_full_length:
+        if event["event"] == "end" and trial.role == FINAL and trial.is_full_length:
             # One that was taken over stays where its weights are.
-            is_ours = self._storage.exists(f"checkpoints/{trial.trial}.pt")
+            is_ours = self._storage.exists(f"checkpoints/{trial.name}.pt")
             if is_ours or not self._ledger.has(self._content(trial)):
                 self._add(trial)
 
@@ -43,7 +43,7 @@ class LedgerWriter:
         another training's, it is no use.
         """
         content = self._content(training)
-        found = self._ledger.find(content, trial=training.trial, label=training.label)
+        found = self._ledger.find(content, name=training.name, setting_label=training.setting_label)
         if found is None:
             return None
         trial, place = found
@@ -52,7 +52,7 @@ class LedgerWriter:
                 weights = read_file(place)
                 if not _is_of(trial, weights):
                     return None
-                self._storage.write(f"checkpoints/{trial.trial}.pt", weights)
+                self._storage.write(f"checkpoints/{trial.name}.pt", weights)
             except (OSError, RequestError, DamagedCheckpointError):
                 return None
         return trial

@@ -35,7 +35,7 @@ class PlannedSearch(SearchAlgorithm):
         self.recalled = {
             name: self._tune_trial(trial)
             for name, trial in self._plan.record.trials.items()
-            if trial.kind == SEARCH
+            if trial.role == SEARCH
         }
         self.on_ready()
 
@@ -55,14 +55,14 @@ class PlannedSearch(SearchAlgorithm):
         if self._alone:
             return self._tune_trial(self._alone.pop(), gpus=1, suffix="+alone")
         for live in self._plan.live:
-            if self._given[live.trial].status == TuneTrial.ERROR:
+            if self._given[live.name].status == TuneTrial.ERROR:
                 # Tune gives a trial up, and tells nobody, if the process that it chose for it
                 # is not done with the one before. Other failures end in the record.
                 return self._tune_trial(live, suffix=f"+{uuid.uuid4().hex[:8]}")
         trial = self._plan.next()
         if trial is None:
             return None
-        return self.recalled.get(trial.trial) or self._tune_trial(trial)
+        return self.recalled.get(trial.name) or self._tune_trial(trial)
 
     def is_finished(self) -> bool:
         """Whether no trial will follow."""
@@ -81,12 +81,12 @@ class PlannedSearch(SearchAlgorithm):
         spec = self._experiment.spec
         gpus = self._gpus if gpus is None else gpus
         resources = {"CPU": self._cpus} | ({"GPU": gpus} if gpus else {})
-        is_final = trial.kind == FINAL
+        is_final = trial.role == FINAL
         return TuneTrial(
             spec["run"],
-            trial_id=f"{trial.trial}{suffix}",
+            trial_id=f"{trial.name}{suffix}",
             config={
-                "kind": trial.kind,
+                "kind": trial.role,
                 "method": trial.method,
                 "setting": trial.setting,
                 "seed": trial.seed,

@@ -57,10 +57,10 @@ class RecordedScheduler(TrialScheduler):
                 continue
             trial = self._record.trials[event["trial"]]
             if event["event"] == "begin":
-                self._known[trial.trial] = tune_trial
+                self._known[trial.name] = tune_trial
                 self._scheduler.on_trial_add(None, tune_trial)
             elif event["event"] == "epoch":
-                decisions[trial.trial] = self._decide(None, trial, event["metrics"])
+                decisions[trial.name] = self._decide(None, trial, event["metrics"])
             elif event["event"] == "end" and (event["status"] == FAILED or not trial.epochs):
                 self._scheduler.on_trial_remove(None, tune_trial)
             elif event["event"] == "end":
@@ -95,42 +95,42 @@ class RecordedScheduler(TrialScheduler):
         if FAILURE in result:
             if (
                 OUT_OF_MEMORY in result
-                and recorded.trial not in self._alone
+                and recorded.name not in self._alone
                 and self.run_alone(recorded)
             ):
-                self._alone.add(recorded.trial)
+                self._alone.add(recorded.name)
             else:
-                self._failures[recorded.trial] = result[FAILURE]
+                self._failures[recorded.name] = result[FAILURE]
             return TrialScheduler.STOP
         for text in result.get(NOTES, ()):
-            self._record.note(recorded.trial, text)
+            self._record.note(recorded.name, text)
         metrics = {
             name: float(value) for name, value in result.items() if name in result["reported"]
         }
         if "initial_epoch" in metrics:
             if metrics["initial_epoch"] > len(recorded.initial_epochs):
-                self._record.initial_epoch(recorded.trial, metrics)
+                self._record.initial_epoch(recorded.name, metrics)
                 _forget_crashes(trial)
             return self._unless_over_time(recorded, TrialScheduler.CONTINUE)
         if metrics["epoch"] <= len(recorded.epochs):
             return TrialScheduler.CONTINUE  # told again after a restart
         setting = trial.config.get("setting")
         if setting != recorded.setting:
-            self._record.change(recorded.trial, setting)
-        self._record.epoch(recorded.trial, metrics)
+            self._record.change(recorded.name, setting)
+        self._record.epoch(recorded.name, metrics)
         _forget_crashes(trial)
         return self._decide(tune_controller, recorded, metrics)
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
         """A trial was stopped, by a decision or because it is done."""
         recorded = self._record.trials[record_name(trial.trial_id)]
-        if recorded.trial in self._alone and trial.trial_id == recorded.trial:
+        if recorded.name in self._alone and trial.trial_id == recorded.name:
             return  # it goes on, with a GPU of its own
         if self._record.failure is not None:
             return  # it goes on when the search is resumed
-        if recorded.kind == SEARCH:
-            known = self._known[recorded.trial]
-            if recorded.trial in self._failures or not recorded.epochs:
+        if recorded.role == SEARCH:
+            known = self._known[recorded.name]
+            if recorded.name in self._failures or not recorded.epochs:
                 self._scheduler.on_trial_remove(tune_controller, known)
             else:
                 self._scheduler.on_trial_complete(tune_controller, known, recorded.epochs[-1])
@@ -142,15 +142,15 @@ class RecordedScheduler(TrialScheduler):
         if trial.status == TuneTrial.ERROR:
             return  # that is how Tune calls a trial that it puts back into its queue
         recorded = self._record.trials[record_name(trial.trial_id)]
-        if trial.status == TuneTrial.PENDING and self._num_lost[recorded.trial] < MAX_LOST:
+        if trial.status == TuneTrial.PENDING and self._num_lost[recorded.name] < MAX_LOST:
             # Its process was lost as it was handed over from the trial before. Tune gives it
             # up; the search algorithm begins it again.
-            self._num_lost[recorded.trial] += 1
+            self._num_lost[recorded.name] += 1
             return
         if self._is_searched(trial):
             self._scheduler.on_trial_error(tune_controller, trial)
         if recorded.ended is None:
-            self._record.end(recorded.trial, FAILED, _crash_reason(trial))
+            self._record.end(recorded.name, FAILED, _crash_reason(trial))
 
     def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
         """A trial was taken out before it ran."""
@@ -170,29 +170,29 @@ class RecordedScheduler(TrialScheduler):
     def _decide(self, tune_controller: Any, trial: Trial, metrics: dict[str, float]) -> str:
         decision = TrialScheduler.CONTINUE
         is_last = metrics["epoch"] >= trial.num_epochs
-        if trial.kind == SEARCH and not (is_last and self._is_population):
+        if trial.role == SEARCH and not (is_last and self._is_population):
             controller = _SearchOnly(tune_controller, self._is_searched)
-            known = self._known[trial.trial]
+            known = self._known[trial.name]
             # A copy: population-based training puts the config into it.
             decision = self._scheduler.on_trial_result(controller, known, metrics.copy())
         return TrialScheduler.STOP if is_last else self._unless_over_time(trial, decision)
 
     def _unless_over_time(self, trial: Trial, decision: str) -> str:
-        is_over = trial.kind == SEARCH and self.is_over_time()
+        is_over = trial.role == SEARCH and self.is_over_time()
         return TrialScheduler.STOP if is_over else decision
 
     def _end(self, trial: Trial) -> None:
-        failure = self._failures.pop(trial.trial, None)
+        failure = self._failures.pop(trial.name, None)
         if failure is not None:
-            self._record.end(trial.trial, FAILED, failure)
+            self._record.end(trial.name, FAILED, failure)
         elif len(trial.epochs) >= trial.num_epochs:
-            self._record.end(trial.trial, DONE)
+            self._record.end(trial.name, DONE)
         else:
             reason = "time budget" if self.is_over_time() else "scheduler"
-            self._record.end(trial.trial, STOPPED, f"{reason}, after epoch {len(trial.epochs)}")
+            self._record.end(trial.name, STOPPED, f"{reason}, after epoch {len(trial.epochs)}")
 
     def _is_searched(self, trial: TuneTrial) -> bool:
-        return self._record.trials[record_name(trial.trial_id)].kind == SEARCH
+        return self._record.trials[record_name(trial.trial_id)].role == SEARCH
 
 
 def _forget_crashes(trial: TuneTrial) -> None:

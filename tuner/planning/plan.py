@@ -35,8 +35,8 @@ class Budget:
 class FinalTraining:
     """One final training, before it begins; see `Trial` for the fields."""
 
-    trial: str
-    label: str
+    name: str
+    setting_label: str
     method: str
     setting: Setting
     seed: int
@@ -72,7 +72,7 @@ class Plan(ABC):
             return None
         trial = self._next()
         if trial is not None:
-            self._live.add(trial.trial)
+            self._live.add(trial.name)
         return trial
 
     @property
@@ -95,7 +95,7 @@ class Plan(ABC):
 
     def _on_event(self, event: Event, trial: Trial) -> None:
         if event["event"] == "end":
-            self._live.discard(trial.trial)
+            self._live.discard(trial.name)
 
     def _next(self) -> Trial | None:
         resumed = self._resumed()
@@ -103,9 +103,9 @@ class Plan(ABC):
             return resumed[0]
         if self._needs_teacher():
             return self.record.begin(
-                trial=TEACHER_TRIAL,
-                kind=TEACHER,
-                label="teacher",
+                name=TEACHER_TRIAL,
+                role=TEACHER,
+                setting_label="teacher",
                 method="plain",
                 setting={},
                 seed=self.budget.seed,
@@ -120,15 +120,15 @@ class Plan(ABC):
         self._unfinished = [
             trial
             for trial in self._unfinished
-            if trial.status == RUNNING and trial.trial not in self._live
+            if trial.status == RUNNING and trial.name not in self._live
         ]
         return self._unfinished
 
     def _begin_final(self, training: FinalTraining) -> Trial:
         return self.record.begin(
-            trial=training.trial,
-            kind=FINAL,
-            label=training.label,
+            name=training.name,
+            role=FINAL,
+            setting_label=training.setting_label,
             method=training.method,
             setting=training.setting,
             seed=training.seed,
@@ -182,24 +182,24 @@ class SearchPlan(Plan):
     @property
     def _is_complete(self) -> bool:
         return not self.is_searching and all(
-            final.trial in self.record.trials for final in self._finals()
+            final.name in self.record.trials for final in self._finals()
         )
 
     def _on_event(self, event: Event, trial: Trial) -> None:
         super()._on_event(event, trial)
-        if event["event"] == "end" and trial.kind == SEARCH:
+        if event["event"] == "end" and trial.role == SEARCH:
             self._sampler.tell(trial)
 
     def _new(self) -> Trial | None:
         if self.is_searching:
             return self._new_trial()
-        if any(self.record.trials[trial].kind == SEARCH for trial in self._live):
+        if any(self.record.trials[trial].role == SEARCH for trial in self._live):
             return None
         for final in self._finals():
-            if final.trial in self.record.trials:
+            if final.name in self.record.trials:
                 continue
-            if final.trial in self._known:
-                self.record.import_finished(self._known[final.trial])
+            if final.name in self._known:
+                self.record.import_finished(self._known[final.name])
                 continue
             return self._begin_final(final)
         return None
@@ -210,9 +210,9 @@ class SearchPlan(Plan):
             return None  # the batch before must end first
         name = f"{number:04d}"
         return self.record.begin(
-            trial=name,
-            kind=SEARCH,
-            label="published" if number == 0 and self._published_is_first else "",
+            name=name,
+            role=SEARCH,
+            setting_label="published" if number == 0 and self._published_is_first else "",
             method=self._space.method,
             setting=self._sampler.ask(name),
             seed=self.budget.seed,
@@ -255,11 +255,11 @@ class FixedPlan(Plan):
 
     @property
     def _is_complete(self) -> bool:
-        return all(training.trial in self.record.trials for training in self._trainings)
+        return all(training.name in self.record.trials for training in self._trainings)
 
     def _new(self) -> Trial | None:
         for training in self._trainings:
-            if training.trial in self.record.trials:
+            if training.name in self.record.trials:
                 continue
             made = self._find(training)
             if made is None:

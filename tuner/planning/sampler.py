@@ -93,13 +93,13 @@ class Sampler:
             self._tell_all()
 
     def _tell_all(self) -> None:
-        for trial in sorted(self._untold, key=lambda untold: untold.trial):
+        for trial in sorted(self._untold, key=lambda untold: untold.name):
             if self._grid is None:
                 self._tell(trial)
         self._untold.clear()
 
     def _tell(self, trial: Trial) -> None:
-        optuna_trial = self._asked.pop(trial.trial)
+        optuna_trial = self._asked.pop(trial.name)
         if trial.status not in (DONE, STOPPED) or not trial.epochs:
             self._study.tell(optuna_trial, state=TrialState.FAIL)
             return

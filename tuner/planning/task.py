@@ -187,8 +187,8 @@ class Run(Generic[AnyTask]):
 def plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
     """Finished final trainings without a teacher, which no later search has to repeat."""
     return {
-        trial.trial: trial
+        trial.name: trial
         for record in records
         for trial in record.trials_of(FINAL)
-        if trial.label == "plain" and trial.is_full_length
+        if trial.setting_label == "plain" and trial.is_full_length
     }

@@ -39,8 +39,8 @@ def final_curves(record: Record, metric: str, axis: str) -> Figure:
         return Figure(name, title, "No final training has finished.")
     with drawing() as figure:
         axes = figure.subplots()
-        for label in dict.fromkeys(trial.label for trial in trials):
-            curves = [_curve(trial, metric) for trial in trials if trial.label == label]
+        for label in dict.fromkeys(trial.setting_label for trial in trials):
+            curves = [_curve(trial, metric) for trial in trials if trial.setting_label == label]
             epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
             columns = [[curve[epoch] for curve in curves] for epoch in epochs]
             colour = LABEL_COLOURS.get(label, ORANGE)

@@ -113,7 +113,7 @@ def _row(
     return MethodRow(
         method=method,
         setting={} if record is None else shown_setting(record, trials),
-        is_published=bool(trials) and trials[0].label == "published",
+        is_published=bool(trials) and trials[0].setting_label == "published",
         num_seeds=len(finished),
         val_accuracy=accuracy_of(finished, "val_accuracy"),
         test_accuracy=accuracy_of(finished, "test_accuracy"),
@@ -124,7 +124,7 @@ def _row(
 
 
 def _finals(record: Record, label: str) -> list[Trial]:
-    return [trial for trial in record.trials_of(FINAL) if trial.label == label]
+    return [trial for trial in record.trials_of(FINAL) if trial.setting_label == label]
 
 
 def plain_trainings(records: Mapping[str, Record]) -> list[Trial]:

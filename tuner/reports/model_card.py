@@ -82,7 +82,7 @@ def model_card(
 def _origin(record: Record, trained: Trial) -> str:
     """Where the setting comes from."""
     num_trials = count_text(len(record.trials_of(SEARCH)), "trial")
-    if trained.label == "published":
+    if trained.setting_label == "published":
         return f"the published one, which won a search of {num_trials}"
     return f"the best of {num_trials}"
 
@@ -91,7 +91,7 @@ def _limits(
     record: Record, request: Mapping[str, Any], rows: list[Row], trained: Trial
 ) -> list[str]:
     data = str(request.get("data", "")).partition(":")[0]
-    num_seeds = next((row.num_seeds for row in rows if row.label == trained.label), 1)
+    num_seeds = next((row.num_seeds for row in rows if row.label == trained.setting_label), 1)
     limits = [
         f"One data set ({data}) and one split of it; what it does on other images is not known.",
         f"The setting was chosen by {axis_of(dict(request))} with one seed among "

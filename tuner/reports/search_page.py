@@ -59,7 +59,7 @@ def _document(storage: Storage, record: Record, text: str, request: dict[str, An
     best, rows = winner(record, metric), compare(record)
     space, problem = _space(request)
     finals = record.trials_of(FINAL)
-    groups = {row.label: [t for t in finals if t.label == row.label] for row in rows}
+    groups = {row.label: [t for t in finals if t.setting_label == row.label] for row in rows}
     what = "Continue" if is_interrupted(record, request) else "Repeat"
     return Document(
         title=str(request.get("name") or storage.base.rpartition("/")[2]),
@@ -191,7 +191,8 @@ def numbers_of(
 def _hyperparameters(record: Record, space: Space | None, best: Trial | None) -> Table:
     """Tuned beside published and what was searched; a row a hyperparameter."""
     published: Setting = next(
-        (trial.setting for trial in record.trials.values() if trial.label == "published"), {}
+        (trial.setting for trial in record.trials.values() if trial.setting_label == "published"),
+        {},
     )
     if not published and space is not None:
         published = space.published()
@@ -239,7 +240,7 @@ def _trials(record: Record, best: Trial | None, metric: str, axis: str) -> Table
         headings=("trial", "status", "reason", f"{axis} (%)", "epochs", "time", *varied),
         rows=[
             (
-                f"{trial.trial} ({trial.label})" if trial.label else trial.trial,
+                f"{trial.name} ({trial.setting_label})" if trial.setting_label else trial.name,
                 trial.status,
                 trial.reason,
                 percent_text(trial.last(metric)),
@@ -278,7 +279,7 @@ def _finals(record: Record) -> Table:
         ),
         rows=[
             (
-                trial.trial,
+                trial.name,
                 trial.status,
                 str(trial.seed),
                 percent_text(trial.last("val_accuracy")),
@@ -296,7 +297,7 @@ def _finals(record: Record) -> Table:
 
 def _failed(record: Record) -> list[Table]:
     failed = [trial for trial in record.trials.values() if trial.status == FAILED]
-    rows = [(trial.trial, trial.reason or "no reason recorded", _epochs(trial)) for trial in failed]
+    rows = [(trial.name, trial.reason or "no reason recorded", _epochs(trial)) for trial in failed]
     headings = ("training", "reason", "epochs")
     return [Table("failed", "Failed", headings, rows, num_text_columns=2)] if failed else []
 
@@ -304,7 +305,7 @@ def _failed(record: Record) -> list[Table]:
 def _numbers(record: Record, trials: list[Trial]) -> pa.Table:
     """The rows of trials.parquet that are theirs, in their order."""
     places = {name: number for number, name in enumerate(record.trials)}
-    order = pa.array([places[trial.trial] for trial in trials], pa.int64())
+    order = pa.array([places[trial.name] for trial in trials], pa.int64())
     return trials_table(record).take(order)
 
 

@@ -40,7 +40,7 @@ class Searched:
     record: Record
 
     def finals(self, label: str) -> list[Trial]:
-        return [trial for trial in self.record.trials_of(FINAL) if trial.label == label]
+        return [trial for trial in self.record.trials_of(FINAL) if trial.setting_label == label]
 
     @property
     def winner(self) -> list[Trial]:
@@ -154,7 +154,7 @@ def _row(search: Searched, best: Searched, num_comparisons: int) -> SearchRow:
         search=search.name,
         method=_method(search),
         setting=shown_setting(search.record, trials),
-        is_published=bool(trials) and trials[0].label == "published",
+        is_published=bool(trials) and trials[0].setting_label == "published",
         num_seeds=len(finished),
         val_accuracy=accuracy_of(finished, "val_accuracy"),
         test_accuracy=accuracy_of(finished, "test_accuracy"),
@@ -166,7 +166,7 @@ def _row(search: Searched, best: Searched, num_comparisons: int) -> SearchRow:
 
 
 def _method(search: Searched) -> str:
-    methods = (t.method for t in search.record.trials.values() if t.kind != "teacher")
+    methods = (t.method for t in search.record.trials.values() if t.role != "teacher")
     return next((method for method in methods if method != PLAIN), "")
 
 

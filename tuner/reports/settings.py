@@ -47,11 +47,11 @@ def compare(record: Record) -> list[Row]:
     """
     groups: dict[str, list[Trial]] = {}
     for trial in [*record.trials_of(FINAL), *record.trials_of(TEACHER)]:
-        groups.setdefault(trial.label, []).append(trial)
+        groups.setdefault(trial.setting_label, []).append(trial)
     rows = []
     for label in sorted(groups, key=_rank):
         trials = groups[label]
-        is_student = trials[0].kind == FINAL
+        is_student = trials[0].role == FINAL
         finished = [trial for trial in trials if trial.is_full_length]
         rows.append(
             Row(

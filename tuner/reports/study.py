@@ -48,7 +48,7 @@ def _frozen(trial: Trial, space: Space, metric: str) -> FrozenTrial:
         intermediate_values={
             int(epoch["epoch"]): epoch[metric] for epoch in trial.epochs if metric in epoch
         },
-        user_attrs={"trial": trial.trial, "label": trial.label},
+        user_attrs={"trial": trial.name, "label": trial.setting_label},
     )
 
 

@@ -74,7 +74,7 @@ def _winner(record: Record, request: dict[str, Any], winner: Trial | None) -> st
     setting = setting_text(winner.setting) or "no hyperparameters"
     value = winner.last(metric_of(request))
     accuracy = "" if value is None else f", {value:.2f} % {axis_of(request)} with one seed"
-    text = f"Winner: trial {winner.trial} ({setting}){accuracy}."
+    text = f"Winner: trial {winner.name} ({setting}){accuracy}."
     num_ranked = sum(trial.is_full_length for trial in record.trials_of(SEARCH))
     if num_ranked > 1:
         # The largest of several noisy numbers is too large on average.
@@ -111,5 +111,5 @@ def is_interrupted(record: Record, request: dict[str, Any]) -> bool:
         has_results = any(trial.epochs and trial.status != FAILED for trial in searched)
         return has_results or len(searched) < request.get("trials", 1)
     planned = request.get("seeds", 1)
-    labels = {trial.label for trial in finals} | {"published", "plain"}
-    return any(sum(trial.label == label for trial in finals) < planned for label in labels)
+    labels = {trial.setting_label for trial in finals} | {"published", "plain"}
+    return any(sum(trial.setting_label == label for trial in finals) < planned for label in labels)

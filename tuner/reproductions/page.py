@@ -94,7 +94,7 @@ def schedule_facts(workload: Workload) -> list[tuple[str, str]]:
 def _settings(results: Results) -> Table:
     """Every hyperparameter: of each method what all its settings share, then what they do not."""
     settings = {
-        (task.name, training.label): (training.method, training.setting)
+        (task.name, training.setting_label): (training.method, training.setting)
         for task in results.reproduction.tasks
         for training in task.trainings
     }
@@ -151,7 +151,7 @@ def _failures(results: Results) -> Text | None:
     told = [*results.reproduction.left_out]
     for pair, record in results.records.items():
         told += [
-            f"{trial.trial} ({pair}): {trial.reason}"
+            f"{trial.name} ({pair}): {trial.reason}"
             for trial in record.trials.values()
             if trial.status == FAILED
         ]

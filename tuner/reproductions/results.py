@@ -51,7 +51,7 @@ class Results:
         record = self.records.get(pair or self.pair)
         if record is None:
             return []
-        return [t for t in record.trials_of(FINAL) if t.label == label and t.is_full_length]
+        return [t for t in record.trials_of(FINAL) if t.setting_label == label and t.is_full_length]
 
     def accuracy(
         self, label: str, pair: Pair | None = None, metric: str = "test_accuracy"

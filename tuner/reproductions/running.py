@@ -50,7 +50,7 @@ def fitting(reproduction: Reproduction) -> tuple[Reproduction, LeftOut]:
     for task in reproduction.tasks:
         dataset, _ = open_data(task.workload)
         refused = _refused(task, dataset)
-        if all(training.label in refused for training in task.trainings):
+        if all(training.setting_label in refused for training in task.trainings):
             raise RequestError(next(iter(refused.values())))
         left_out[task.name] = refused
     return without(reproduction, left_out), left_out
@@ -64,7 +64,7 @@ def without(reproduction: Reproduction, left_out: LeftOut) -> Reproduction:
             trainings=tuple(
                 training
                 for training in task.trainings
-                if training.label not in left_out.get(task.name, {})
+                if training.setting_label not in left_out.get(task.name, {})
             ),
         )
         for task in reproduction.tasks
@@ -142,11 +142,11 @@ def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
     student, teacher = shapes_of_both(task.workload, dataset)
     refused: dict[str, str] = {}
     # The seeds of an arm have one setting.
-    for training in {training.label: training for training in task.trainings}.values():
+    for training in {training.setting_label: training for training in task.trainings}.values():
         try:
             needs_of(LOSSES[training.method], student, teacher, training.setting)
         except LossError as error:
-            refused[training.label] = str(error)
+            refused[training.setting_label] = str(error)
     return refused
 
 
@@ -154,8 +154,10 @@ def _finish_task(run: Run[FixedTask], tracking: Tracking) -> None:
     """Means over the seeds for MLflow, and the end of the pair's own run."""
     task, record = run.search, run.record
     summaries = []
-    for label in dict.fromkeys(training.label for training in task.trainings):
-        trials = [t for t in record.trials.values() if t.label == label and t.is_full_length]
+    for label in dict.fromkeys(training.setting_label for training in task.trainings):
+        trials = [
+            t for t in record.trials.values() if t.setting_label == label and t.is_full_length
+        ]
         summary = {"num_seeds": float(len(trials))}
         for name in ("val_accuracy", "test_accuracy"):
             accuracy = accuracy_of(trials, name)
@@ -174,6 +176,6 @@ def _finish_task(run: Run[FixedTask], tracking: Tracking) -> None:
 def _check_finished(records: Mapping[Pair, Record]) -> None:
     """Raises RequestError where no training of any pair has finished."""
     trials = [trial for record in records.values() for trial in record.trials.values()]
-    if trials and not any(trial.is_full_length and trial.kind != TEACHER for trial in trials):
+    if trials and not any(trial.is_full_length and trial.role != TEACHER for trial in trials):
         reasons = sorted({trial.reason for trial in trials if trial.reason})
         raise RequestError(f"no training finished: {'; '.join(reasons[:3])}; see its journal")

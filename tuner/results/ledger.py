@@ -112,7 +112,7 @@ class Ledger:
             "test_accuracy": trial.last("test_accuracy"),
             "content": json.dumps(content, sort_keys=True),
             "made_by": made_by,
-            "trial": trial.trial,
+            "trial": trial.name,
             "started": trial.started,
             "ended": trial.ended,
             "initial_epochs": [list(epoch.items()) for epoch in trial.initial_epochs],
@@ -124,7 +124,9 @@ class Ledger:
         pq.write_table(table, file, write_page_checksum=True)
         self._storage.write(_file(content), file.getvalue())
 
-    def find(self, content: dict[str, Any], *, trial: str, label: str) -> tuple[Trial, str] | None:
+    def find(
+        self, content: dict[str, Any], *, name: str, setting_label: str
+    ) -> tuple[Trial, str] | None:
         """The training of this content, under another name, and where its weights are.
 
         None where there is none, or its file is damaged.
@@ -137,9 +139,9 @@ class Ledger:
             table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
             (row,) = table.to_pylist()
             found = Trial(
-                trial=trial,
-                kind=FINAL,
-                label=label,
+                name=name,
+                role=FINAL,
+                setting_label=setting_label,
                 method=row["method"],
                 setting=json.loads(row["setting"]),
                 seed=row["seed"],

@@ -12,10 +12,15 @@ from functools import partial
 from typing import Any
 
 from tuner.results.journal import JOURNAL_FILE, Event, Journal
-from tuner.results.trial import SEARCH, Setting, Trial
+from tuner.results.trial import SEARCH, STORED_AS, Setting, Trial
 from tuner.storage.folder import Storage
 from tuner.storage.retrying import PatientStorage
 from tuner.text.errors import RequestError, printable
+
+# Of a trial, when it begins.
+BEGIN_FIELDS = (
+    "name", "role", "setting_label", "method", "setting", "seed", "num_epochs", "started",
+)  # fmt: skip
 
 
 class Record:
@@ -81,18 +86,18 @@ class Record:
 
     def begin(self, **fields: Any) -> Trial:
         """A trial begins; see `Trial` for the fields."""
-        return self._write({"event": "begin", **fields, "started": time.time()})
+        return self._write({"event": "begin", **_stored(fields), "started": time.time()})
 
     def import_finished(self, trial: Trial) -> None:
         """Takes over a training that another search has made and ended, with its times."""
-        fields = ("trial", "kind", "label", "method", "setting", "seed", "num_epochs", "started")
-        self._write({"event": "begin"} | {name: getattr(trial, name) for name in fields})
+        fields = {name: getattr(trial, name) for name in BEGIN_FIELDS}
+        self._write({"event": "begin", **_stored(fields)})
         for metrics in trial.initial_epochs:
-            self.initial_epoch(trial.trial, metrics)
+            self.initial_epoch(trial.name, metrics)
         for metrics in trial.epochs:
-            self.epoch(trial.trial, metrics)
-        ended = {name: getattr(trial, name) for name in ("trial", "status", "reason", "ended")}
-        self._write({"event": "end", **ended})
+            self.epoch(trial.name, metrics)
+        ended = {name: getattr(trial, name) for name in ("status", "reason", "ended")}
+        self._write({"event": "end", "trial": trial.name, **ended})
 
     def epoch(self, trial: str, metrics: dict[str, float]) -> Trial:
         """A trial has finished an epoch; `metrics` holds "epoch", counted from 1."""
@@ -129,7 +134,7 @@ class Record:
     def trials_of(self, kind: str) -> list[Trial]:
         """The trials of one kind, in the order they began."""
         # Other threads ask too, while trials begin.
-        return [trial for trial in list(self.trials.values()) if trial.kind == kind]
+        return [trial for trial in list(self.trials.values()) if trial.role == kind]
 
     def _write(self, event: Event) -> Trial:
         with self._writing:  # one line after the other, whichever thread it comes from
@@ -154,7 +159,7 @@ class Record:
         self.events.append(event)
         kind = event["event"]
         if kind == "begin":
-            fields = {name: value for name, value in event.items() if name != "event"}
+            fields = {name: event[STORED_AS.get(name, name)] for name in BEGIN_FIELDS}
             trial = self.trials[event["trial"]] = Trial(**fields)
             return trial
         trial = self.trials[event["trial"]]
@@ -173,6 +178,10 @@ class Record:
             trial.status, trial.reason = event["status"], event["reason"]
             trial.ended = event["ended"]
         return trial
+
+
+def _stored(fields: dict[str, Any]) -> Event:
+    return {STORED_AS.get(name, name): value for name, value in fields.items()}
 
 
 def winner(record: Record, metric: str) -> Trial | None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from search_spaces.parameters import text_of
 from tuner.results.record import Event, Record
-from tuner.results.trial import Trial
+from tuner.results.trial import STORED_AS, Trial
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError, said
 
@@ -34,11 +34,11 @@ def trials_table(record: Record) -> pa.Table:
     """
     trials = list(record.trials.values())
     columns: dict[str, pa.Array] = {
-        name: pa.array([getattr(trial, name) for trial in trials], kind)
+        STORED_AS.get(name, name): pa.array([getattr(trial, name) for trial in trials], kind)
         for name, kind in {
-            "trial": pa.string(),
-            "kind": pa.string(),
-            "label": pa.string(),
+            "name": pa.string(),
+            "role": pa.string(),
+            "setting_label": pa.string(),
             "method": pa.string(),
             "status": pa.string(),
             "reason": pa.string(),
@@ -76,8 +76,8 @@ def epochs_table(record: Record) -> pa.Table:
         for epoch in (*trial.initial_epochs, *trial.epochs)
     ]
     columns: dict[str, pa.Array] = {
-        name: pa.array([getattr(trial, name) for trial, _ in rows], pa.string())
-        for name in ("trial", "kind", "label")
+        column: pa.array([getattr(trial, name) for trial, _ in rows], pa.string())
+        for name, column in STORED_AS.items()
     }
     numbers = [int(epoch["epoch"]) if "epoch" in epoch else None for _, epoch in rows]
     columns["epoch"] = pa.array(numbers, pa.int64())
@@ -124,9 +124,9 @@ def _record_of(storage: Storage) -> Record:
             if name.startswith(CONFIG) and value is not None
         }
         record.trials[row["trial"]] = Trial(
-            trial=row["trial"],
-            kind=row["kind"],
-            label=row["label"],
+            name=row["trial"],
+            role=row["kind"],
+            setting_label=row["label"],
             method=row["method"],
             setting=setting,
             seed=row["seed"],
@@ -145,7 +145,7 @@ def _record_of(storage: Storage) -> Record:
             {
                 name: float(value)
                 for name, value in row.items()
-                if name not in ("trial", "kind", "label") and value is not None
+                if name not in STORED_AS.values() and value is not None
             }
         )
     return record

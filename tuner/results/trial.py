@@ -6,15 +6,17 @@ from typing import Any
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
 TEACHER, SEARCH, FINAL = "teacher", "search", "final"
 Setting = dict[str, Any]
+# What these fields of a trial are called in journals and tables.
+STORED_AS = {"name": "trial", "role": "kind", "setting_label": "label"}
 
 
 @dataclass
 class Trial:
     """One training: a trial of the search, one of the final trainings, or the teacher's."""
 
-    trial: str  # "0000", "0001", ...; "tuned-1", "published-2"; "teacher"
-    kind: str  # "search", "final" or "teacher"
-    label: str  # "published", "tuned", "plain", ... or "" for what the sampler chose
+    name: str  # "0000", "0001", ...; "tuned-1", "published-2"; "teacher"
+    role: str  # "search", "final" or "teacher"
+    setting_label: str  # "published", "tuned", "plain", ... or "" for what the sampler chose
     method: str
     setting: Setting
     seed: int

@@ -79,15 +79,15 @@ class LiveView(AbstractContextManager["LiveView"]):
     def _line(self, event: Event, trial: Trial) -> None:
         if event["event"] == "note" and event["text"] not in self._told and self._mode != "json":
             self._told.add(event["text"])
-            print(f"{trial.trial:>12}  {event['text']}", flush=True)  # noqa: T201
+            print(f"{trial.name:>12}  {event['text']}", flush=True)  # noqa: T201
         if event["event"] == "epoch" and self._mode != "json":
             self._epoch_line(trial)
         if event["event"] != "end":
             return
         if self._mode == "json":
             content = {
-                "trial": trial.trial,
-                "kind": trial.kind,
+                "trial": trial.name,
+                "kind": trial.role,
                 "method": trial.method,
                 "status": trial.status,
                 "reason": trial.reason,
@@ -103,18 +103,18 @@ class LiveView(AbstractContextManager["LiveView"]):
         reason = f"  ({trial.reason})" if trial.reason else ""
         left = self._left_text()
         line = (
-            f"{trial.trial:>12}  {trial.status:<13}  {len(trial.epochs):>3} epochs{shown}"
+            f"{trial.name:>12}  {trial.status:<13}  {len(trial.epochs):>3} epochs{shown}"
             f"{reason}  {self._setting_text(trial)}"
         )
         self._say(f"{line.rstrip()}  ({left})" if left else line)
 
     def _epoch_line(self, trial: Trial) -> None:
         """Of what takes long: the teacher, for which all wait, and trials that do not end."""
-        if trial.kind == TEACHER:
+        if trial.role == TEACHER:
             if self._teacher.is_due(len(trial.epochs), trial.num_epochs):
-                self._say(f"{trial.trial:>12}  {_teacher_text(trial)}")
+                self._say(f"{trial.name:>12}  {_teacher_text(trial)}")
         elif time.monotonic() - self._said > SILENT_SECONDS:
-            self._say(f"{trial.trial:>12}  epoch {_epoch_text(trial)}  ({self._left_text()})")
+            self._say(f"{trial.name:>12}  epoch {_epoch_text(trial)}  ({self._left_text()})")
 
     def _say(self, line: str) -> None:
         self._said = time.monotonic()
@@ -136,19 +136,21 @@ class LiveView(AbstractContextManager["LiveView"]):
         for trial in [*ended[-max(2, SHOWN_TRIALS - len(running)) :], *running]:
             value = trial.last(self._metric)
             table.add_row(
-                Text(trial.trial + (" *" if trial.label == "published" else "")),
+                Text(trial.name + (" *" if trial.setting_label == "published" else "")),
                 Text(trial.status, style=COLOURS[trial.status]),
                 _epoch_text(trial),
                 "" if value is None else f"{value:.2f} %",
-                Text(self._setting_text(trial) or trial.label),  # no markup of a person's options
+                Text(
+                    self._setting_text(trial) or trial.setting_label
+                ),  # no markup of a person's options
             )
         parts += [Text(), table]
         return Group(*parts)
 
     def _headline(self, trials: list[Trial]) -> Group:
-        searched = [trial for trial in trials if trial.kind == SEARCH]
-        finals = [trial for trial in trials if trial.kind == FINAL]
-        teachers = [trial for trial in trials if trial.kind == TEACHER and trial.status == RUNNING]
+        searched = [trial for trial in trials if trial.role == SEARCH]
+        finals = [trial for trial in trials if trial.role == FINAL]
+        teachers = [trial for trial in trials if trial.role == TEACHER and trial.status == RUNNING]
         num_trials, num_finals = self._plan.budget.num_trials, self._plan.num_finals
         counted = searched if num_trials else finals
         counts = {status: sum(t.status == status for t in counted) for status in COLOURS}
@@ -196,7 +198,7 @@ class LiveView(AbstractContextManager["LiveView"]):
         None while the teacher trains, whose epochs say nothing about a student's.
         """
         budget = self._plan.budget
-        searched = [trial for trial in trials if trial.kind == SEARCH]
+        searched = [trial for trial in trials if trial.role == SEARCH]
         ended = [trial for trial in searched if trial.status != RUNNING]
         # Stopped trials are the rule: those to come are taken to be as long as those so far.
         length = (
@@ -206,15 +208,15 @@ class LiveView(AbstractContextManager["LiveView"]):
         left: float = budget.num_teacher_epochs + num_finals * budget.num_epochs
         left += (budget.num_trials - len(searched)) * length
         for trial in trials:
-            planned: float = length if trial.kind == SEARCH else trial.num_epochs
+            planned: float = length if trial.role == SEARCH else trial.num_epochs
             if trial.status == RUNNING:
                 left += max(1.0, planned - len(trial.epochs))
-            if trial.kind != SEARCH:
+            if trial.role != SEARCH:
                 left -= trial.num_epochs
         done = sum(len(trial.epochs) for trial in trials)
         made = self._num_made() - self._num_epochs_before
         fraction = done / max(1.0, done + left)
-        teaches = any(trial.kind == TEACHER and trial.status == RUNNING for trial in trials)
+        teaches = any(trial.role == TEACHER and trial.status == RUNNING for trial in trials)
         if made < 3 or teaches:
             return fraction, None
         return fraction, seconds_left(time.monotonic() - self._pace_began, made, left)
@@ -225,7 +227,7 @@ class LiveView(AbstractContextManager["LiveView"]):
 
     def _new_pace(self, event: Event, trial: Trial) -> None:
         """From the teacher's end on, it is the students' pace that counts."""
-        if event["event"] == "end" and trial.kind == TEACHER:
+        if event["event"] == "end" and trial.role == TEACHER:
             self._pace_began, self._num_epochs_before = time.monotonic(), self._num_made()
 
     def _num_made(self) -> int:

@@ -85,7 +85,7 @@ def print_result(search: Search, record: Record, best: Trial, rows: list[Row]) -
     console.print(
         f"[bold]{escape(search.name)}[/]: "
         + ", ".join(f"{count} {status}" for status, count in counts.items())
-        + f"; best {search.metric} {best.last(search.metric):.2f} % in trial {best.trial}"
+        + f"; best {search.metric} {best.last(search.metric):.2f} % in trial {best.name}"
     )
     if not rows:  # --seeds 0
         console.print(f"{escape(setting_text(best.setting))}")

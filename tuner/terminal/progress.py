@@ -37,7 +37,7 @@ class Progress:
         if self.best is not None:
             value = f"{self.best.last(self.metric):.2f} %"
             setting = setting_text(self._what_differs(self.best))
-            told = f"{self.metric} {value} in trial {self.best.trial}"
+            told = f"{self.metric} {value} in trial {self.best.name}"
             lines.append(("best", f"{told}: {setting}" if setting else told))
         if finals and self.is_search:
             lines.append(("final", f"trainings: {finals}"))
@@ -54,7 +54,7 @@ class Progress:
             "final": self._counts(FINAL),
             "best": self.best
             and {
-                "trial": self.best.trial,
+                "trial": self.best.name,
                 "setting": self.best.setting,
                 self.metric: self.best.last(self.metric),
             },

@@ -111,7 +111,7 @@ class Tracking:
             self._log_results(str(self.parent_run_id), metrics)
             for trial in self._record.trials.values():
                 if trial.status == RUNNING:  # until the search is resumed
-                    self._client.set_terminated(self._run_ids[trial.trial], status="KILLED")
+                    self._client.set_terminated(self._run_ids[trial.name], status="KILLED")
             self._delete_repetitions()
             self._client.set_terminated(self.parent_run_id, status=status)
 
@@ -170,7 +170,7 @@ class Tracking:
     def _best_trials(self) -> list[str]:
         """The runs of the search's trials; of very many the best, as a note has to be short."""
         best = sorted(self._record.trials_of(SEARCH), key=lambda t: -(t.last(self._metric) or 0.0))
-        return [self._run_ids[trial.trial] for trial in best[:MAX_COMPARED]]
+        return [self._run_ids[trial.name] for trial in best[:MAX_COMPARED]]
 
     def _log_results(self, run_id: str, metrics: dict[str, float], step: int = 0) -> None:
         now = int(time.time() * 1000)
@@ -181,7 +181,7 @@ class Tracking:
 
     def _on_event(self, event: Event, trial: Trial) -> None:
         with self._lock:
-            self._changed.add(trial.trial)
+            self._changed.add(trial.name)
 
     def _run(self) -> None:
         pause = 0.0
@@ -319,15 +319,15 @@ class Tracking:
 
     def _send(self, trial: Trial) -> None:
         """Brings the run of one trial up to date with the record."""
-        run_id = self._run_ids.get(trial.trial) or self._begin(trial)
+        run_id = self._run_ids.get(trial.name) or self._begin(trial)
         params = []
-        if trial.trial not in self._has_params:
+        if trial.name not in self._has_params:
             params = [*self._params(trial), param("seed", trial.seed)]
         tags = {}
         has_ended = trial.status != RUNNING and trial.ended is not None
         if has_ended:
             tags = {"status": trial.status} | ({"reason": trial.reason} if trial.reason else {})
-        num_logged = self._num_logged.get(trial.trial, 0)
+        num_logged = self._num_logged.get(trial.name, 0)
         epochs = [*trial.initial_epochs, *trial.epochs]
         # Times are computed, not taken: what is sent again after a restart is the same
         # row again, which MLflow keeps once.
@@ -352,26 +352,24 @@ class Tracking:
             if params or some or new_tags:
                 self._client.log_batch(run_id, metrics=some, params=params, tags=new_tags)
             params = []
-        self._has_params.add(trial.trial)
-        self._num_logged[trial.trial] = len(epochs)
+        self._has_params.add(trial.name)
+        self._num_logged[trial.name] = len(epochs)
         if has_ended and trial.ended is not None:
             status = "FAILED" if trial.status == FAILED else "FINISHED"
             self._client.set_terminated(run_id, status, end_time=int(trial.ended * 1000))
 
     def _begin(self, trial: Trial) -> str:
         parent = self.parent_run_id
-        tags = self._tags | {"kind": trial.kind, "method": trial.method, "status": RUNNING}
-        if trial.label:
-            tags["label"] = trial.label
-        if trial.kind == FINAL:
-            group = f"group:{trial.label}"
+        tags = self._tags | {"kind": trial.role, "method": trial.method, "status": RUNNING}
+        if trial.setting_label:
+            tags["label"] = trial.setting_label
+        if trial.role == FINAL:
+            group = f"group:{trial.setting_label}"
             parent = self._run_ids.get(group) or self._create(
-                group, trial.label, parent=parent, tags=tags, started=trial.started
+                group, trial.setting_label, parent=parent, tags=tags, started=trial.started
             )
             self._client.log_batch(parent, params=self._params(trial))
-        return self._create(
-            trial.trial, trial.trial, parent=parent, tags=tags, started=trial.started
-        )
+        return self._create(trial.name, trial.name, parent=parent, tags=tags, started=trial.started)
 
     def _params(self, trial: Trial) -> list[Any]:
         return [
@@ -386,7 +384,7 @@ class Tracking:
             self._sync()
             run_id = self._run_ids.get(f"group:{label}")
             if run_id is not None:
-                trials = [t for t in self._record.trials.values() if t.label == label]
+                trials = [t for t in self._record.trials.values() if t.setting_label == label]
                 # Where their curves end, in the charts.
                 self._log_results(run_id, metrics, max((len(t.epochs) for t in trials), default=0))
                 self._client.set_tag(run_id, "status", DONE)

@@ -75,10 +75,10 @@ def _students(results: Results, spec: str, label: str) -> BySeed:
     (task, *_) = results.reproduction.tasks
     return {
         trial.seed: results.measure(
-            f"probe-{_key(spec)}-{trial.trial}",
+            f"probe-{_key(spec)}-{trial.name}",
             partial(
                 _probe,
-                task.workload, task.storage.uri, trial.trial, spec, trial.seed, _recipe(results),
+                task.workload, task.storage.uri, trial.name, spec, trial.seed, _recipe(results),
             ),
         )["test_accuracy"]
         for trial in results.trials(label)
