@@ -1,8 +1,8 @@
 """Every method's published formula, as a research script would write it.
 
 What ours is measured against (`python -m benchmarks losses`) and checked with
-(tests/test_formulas.py). Written from the formulas, not from anyone's code. A formula takes
-the setting, the heads and the memory from the loss that it is given, and nothing else of it;
+(tests/contracts/test_formulas.py). Written from the formulas, not from anyone's code. A formula
+takes the setting, the heads and the memory from the loss that it is given, and nothing else of it;
 images and teacher's outputs are whole.
 """
 

@@ -1,0 +1,98 @@
+"""What the fault tests share: a search that nothing disturbed, and what one that was must equal."""
+
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.searching import Driver, Searches, same_mlflow_runs, same_results
+from tuner.results.record import Record
+
+# One at a time, so that what happens is a function of the request: 8 trials of which ASHA
+# stops some, then 3 final trainings.
+OPTIONS = {"trials": 8, "epochs": 4, "limit": 300}
+STRAIGHT = "straight"
+
+
+class Watch:
+    """How long it took, after each fault, until the search went on."""
+
+    def __init__(self, searches: Searches, name: str) -> None:
+        self._searches, self._name = searches, name
+        self.seconds: list[float] = []
+
+    @property
+    def num_lines(self) -> int:
+        return self._searches.journal(self._name).count(b"\n")
+
+    def until_it_goes_on(self, driver: Driver) -> None:
+        begin, before = time.monotonic(), self.num_lines
+        driver.wait_until(lambda: self.num_lines > before)
+        self.seconds.append(time.monotonic() - begin)
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.seconds) if self.seconds else None
+
+
+def record_of(searches: Searches, name: str) -> Record | None:
+    """What the journal says at this moment, if there is one."""
+    return searches.record(name) if searches.journal(name) else None
+
+
+def is_in_epoch(searches: Searches, name: str, trial: str, epoch: int) -> Callable[[], bool]:
+    """Whether a trial has told of so many epochs, and may be in the next one."""
+
+    def is_so() -> bool:
+        record = record_of(searches, name)
+        found = record and record.trials.get(trial)
+        return bool(found and len(found.epochs) >= epoch)
+
+    return is_so
+
+
+def kill(driver: Driver) -> None:
+    """The driver and all its processes, at once."""
+    driver.process.kill()
+    driver.reap(seconds=0)
+
+
+def lost_trials(before: Record | None, after: Record) -> int:
+    """Ended trials that are not there any more as they were, and trials begun or ended twice."""
+    lost = 0
+    if before is not None:
+        for name, trial in before.trials.items():
+            lost += trial.ended is not None and after.trials.get(name) != trial
+    for kind in ("begin", "end"):
+        counts = Counter(event["trial"] for event in after.events if event["event"] == kind)
+        lost += sum(count - 1 for count in counts.values())
+    return lost
+
+
+def repeated_runs(searches: Searches, name: str) -> int:
+    """MLflow runs that are there more than once."""
+    runs = Counter(run.data.tags["tuner.trial"] for run in searches.mlflow_runs(name))
+    return sum(count - 1 for count in runs.values())
+
+
+def as_if_nothing_had_happened(searches: Searches, name: str, straight: str = STRAIGHT) -> None:
+    """The same trials, epochs and settings, bit for bit; and MLflow shows each of them once."""
+    same_results(searches, straight, name)
+    same_mlflow_runs(searches, name)
+
+
+def damage(path: Path, draw: random.Random) -> None:
+    """A flipped bit, zeros, or an end that is missing."""
+    content = bytearray(path.read_bytes())
+    place = draw.randrange(len(content))
+    kind = draw.choice(("bit", "zeros", "end"))
+    if kind == "bit":
+        content[place] ^= 1 << draw.randrange(8)
+    elif kind == "zeros":
+        content[place : place + 64] = bytes(len(content[place : place + 64]))
+        content[place] ^= 0xFF
+    else:
+        del content[place:]
+    path.write_bytes(bytes(content))

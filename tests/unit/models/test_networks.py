@@ -1,0 +1,247 @@
+"""The networks against the CRD framework's: shapes, parameter names, numbers; MIMKD's tables.
+
+The golden data (tests/golden/models) came from the framework's own networks with weights
+filled by a formula; `filled_weights` repeats that formula.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+import models
+from models import Outputs
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "models"
+MANIFEST = json.loads((GOLDEN / "manifest.json").read_text())
+# Comes from another repository and is in neither paper.
+del MANIFEST["mobilenetv2_tinyimagenet"]
+NUMBERS = np.load(GOLDEN / "golden_public.npz")
+WITH_NUMBERS = [name for name in MANIFEST if f"{name}/logits" in NUMBERS]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# Architecture
+
+
+@pytest.mark.parametrize("name", MANIFEST)
+def test_the_state_dict_has_the_frameworks_keys_and_shapes(name):
+    state = models.build(name, num_classes=100).state_dict()
+    assert {key: list(value.shape) for key, value in state.items()} == MANIFEST[name]["state_dict"]
+
+
+@pytest.mark.parametrize("name", MANIFEST)
+def test_the_parameter_count_is_the_frameworks(name):
+    def count(num_classes):
+        with torch.device("meta"):
+            model = models.build(name, num_classes)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    assert count(100) == MANIFEST[name]["param_count"]
+    assert count(10) == MANIFEST[name]["param_count_num_classes_10"]
+
+
+@pytest.mark.parametrize("name", MANIFEST)
+def test_maps_have_the_frameworks_shapes_and_order(name):
+    outputs = run_without_numbers(name, torch.empty(2, 3, 32, 32, device="meta"))
+    maps, before_relu = outputs.feature_maps, outputs.pre_activation_maps
+    num_stages = len(MANIFEST[name]["feature_shapes_for_2x3x32x32"]) - 2
+    names = ["stem", *(f"stage{number}" for number in range(1, num_stages + 1))]
+    assert list(maps) == names
+    assert list(before_relu) == names
+    assert outputs.logits.shape == (2, 100)
+    shapes = [list(x.shape) for x in (*maps.values(), outputs.embedding)]
+    assert shapes == MANIFEST[name]["feature_shapes_for_2x3x32x32"]
+    shapes = [list(x.shape) for x in (*before_relu.values(), outputs.embedding)]
+    assert shapes == MANIFEST[name]["preact_feature_shapes_for_2x3x32x32"]
+    differ = [i for i, k in enumerate(names) if before_relu[k] is not maps[k]]
+    assert differ == MANIFEST[name]["preact_differs_at"]
+
+
+def test_wrn_40_2_and_wrn_16_1_have_the_map_sizes_of_mimkd_table_4():
+    teacher = run_without_numbers("WRN-40-2", torch.empty(1, 3, 32, 32, device="meta"))
+    student = run_without_numbers("WRN-16-1", torch.empty(1, 3, 32, 32, device="meta"))
+    assert sizes(teacher) == [(16, 32, 32), (32, 32, 32), (64, 16, 16), (128, 8, 8)]
+    assert sizes(student) == [(16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8)]
+
+
+def test_resnet50_and_shufflenetv2_have_the_map_sizes_of_mimkd_table_5():
+    """The table says ResNet34, but its widths are ResNet50's; stage1 has no partner there."""
+    teacher = run_without_numbers("ResNet50", torch.empty(1, 3, 32, 32, device="meta"))
+    student = run_without_numbers("ShuffleNetV2", torch.empty(1, 3, 32, 32, device="meta"))
+    del teacher.feature_maps["stage1"]
+    assert sizes(teacher) == [(64, 32, 32), (512, 16, 16), (1024, 8, 8), (2048, 4, 4)]
+    assert sizes(student) == [(24, 32, 32), (116, 16, 16), (232, 8, 8), (464, 4, 4)]
+
+
+def test_conv4_strides_and_conv4_mp_pools():
+    strided = run_without_numbers("Conv-4", torch.empty(1, 3, 32, 32, device="meta"))
+    pooled = run_without_numbers("Conv-4-MP", torch.empty(1, 3, 32, 32, device="meta"))
+    assert sizes(strided) == [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 2, 2)]
+    assert sizes(pooled) == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
+
+
+def test_vgg_pools_before_its_last_stage_only_for_larger_images():
+    small = run_without_numbers("vgg8", torch.empty(1, 3, 32, 32, device="meta"))
+    large = run_without_numbers("vgg8", torch.empty(1, 3, 64, 64, device="meta"))
+    assert sizes(small)[3:] == [(512, 4, 4), (512, 4, 4)]
+    assert sizes(large)[3:] == [(512, 8, 8), (512, 4, 4)]
+
+
+@pytest.mark.parametrize("name", ["resnet20", "wrn_16_1", "vgg8", "MobileNetV2", "conv4"])
+def test_convolutions_start_from_he_normal_weights(name):
+    torch.manual_seed(0)
+    model = models.build(name, num_classes=100)
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Conv2d) and layer.weight.numel() > 2000:
+            height, width = layer.kernel_size
+            std = math.sqrt(2 / (height * width * layer.out_channels))
+            assert float(layer.weight.detach().std()) == pytest.approx(std, rel=0.1)
+
+
+def test_vgg_and_mobilenet_start_from_a_small_classifier():
+    torch.manual_seed(0)
+    for name in ("vgg8", "MobileNetV2"):
+        weights = models.build(name, num_classes=100).state_dict()
+        weight, bias = (value for key, value in weights.items() if key.startswith("classifier"))
+        assert float(weight.std()) == pytest.approx(0.01, rel=0.05)
+        assert not bias.any()
+
+
+# Numbers
+
+
+class Case(NamedTuple):
+    """A network with the golden weights: what it computed and what it should have."""
+
+    evaluated: Outputs
+    trained: Outputs
+    expected: dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module", params=WITH_NUMBERS)
+def case(request, tmp_path_factory):
+    """Loaded through a checkpoint file, in float64."""
+    name = request.param
+    path = tmp_path_factory.mktemp("golden") / f"{name}.pt"
+    torch.save({"model": filled_weights(name, torch.float64)}, path)
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = models.load_checkpoint(path, name, num_classes=100)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        path.unlink()
+    images = torch.from_numpy(NUMBERS["input"])
+    with torch.no_grad():
+        evaluated = model(images)
+        trained = model.train()(images)
+    return Case(evaluated, trained, expected_numbers(name))
+
+
+def test_evaluation_gives_the_frameworks_numbers(case):
+    tolerance = {"rtol": 1e-7, "atol": 1e-9}
+    outputs, expected = case.evaluated, case.expected
+    torch.testing.assert_close(outputs.logits, expected["logits"], **tolerance)
+    torch.testing.assert_close(outputs.embedding, expected["pooled"], **tolerance)
+
+
+def test_feature_maps_have_the_frameworks_contents(case):
+    outputs, expected = case.evaluated, case.expected
+    for key, maps in (
+        ("feature_checks", outputs.feature_maps),
+        ("preact_feature_checks", outputs.pre_activation_maps),
+    ):
+        checks = torch.stack([contents(x) for x in (*maps.values(), outputs.embedding)])
+        torch.testing.assert_close(checks, expected[key], rtol=1e-7, atol=1e-9)
+
+
+def test_training_mode_gives_the_frameworks_numbers(case):
+    tolerance = {"rtol": 1e-5, "atol": 1e-7}
+    outputs, expected = case.trained, case.expected
+    torch.testing.assert_close(outputs.logits, expected["logits_train_mode"], **tolerance)
+    torch.testing.assert_close(outputs.embedding, expected["pooled_train_mode"], **tolerance)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "wrn_16_2", "vgg8", "MobileNetV2", "ShuffleV1"])
+def test_single_precision_stays_close_to_the_frameworks_numbers(name, tmp_path):
+    torch.save({"model": filled_weights(name, torch.float32)}, tmp_path / "teacher.pt")
+    model = models.load_checkpoint(tmp_path / "teacher.pt", name, num_classes=100)
+    with torch.no_grad():
+        logits = model(torch.from_numpy(NUMBERS["input"]).float()).logits
+    expected = expected_numbers(name)["logits"]
+    atol = 1e-5 * float(expected.abs().max())
+    torch.testing.assert_close(logits.double(), expected, rtol=2e-4, atol=atol)
+
+
+def test_the_formula_of_the_golden_weights_has_its_check_values():
+    first = uniform(0, 3)
+    assert first == pytest.approx([0.883310808, 0.431527997, 0.026433772], abs=1e-9)
+    weights = filled_weights("resnet20", torch.float64)["conv1.weight"].flatten()[:3]
+    assert weights.tolist() == pytest.approx([0.066368742, 0.300127558, 0.187719730], abs=1e-9)
+
+
+def run_without_numbers(name: str, images: torch.Tensor) -> Outputs:
+    """Shapes cost nothing on the meta device."""
+    with torch.device("meta"):
+        return models.build(name, num_classes=100)(images)
+
+
+def sizes(outputs: Outputs) -> list[tuple[int, ...]]:
+    return [tuple(x.shape[1:]) for x in outputs.feature_maps.values()]
+
+
+def expected_numbers(name: str) -> dict[str, torch.Tensor]:
+    keys = [key for key in NUMBERS if key.startswith(f"{name}/")]
+    return {key.removeprefix(f"{name}/"): torch.from_numpy(NUMBERS[key]) for key in keys}
+
+
+def contents(x: torch.Tensor) -> torch.Tensor:
+    """Mean, population deviation, norm and a sum that sees the order of the elements."""
+    x = x.flatten()
+    cosines = torch.arange(len(x), dtype=x.dtype).cos()
+    return torch.stack((x.mean(), x.std(correction=0), x.norm(), x @ cosines))
+
+
+def uniform(tensor_number: int, size: int) -> np.ndarray:
+    """The splitmix64 sequence in [0, 1), from a start that belongs to the tensor."""
+    x = np.arange(1, size + 1, dtype=np.uint64) + np.uint64(tensor_number << 32)
+    x *= np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return (x >> np.uint64(11)) / 2.0**53
+
+
+def filled_weights(name: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    shapes, gain = MANIFEST[name]["state_dict"], MANIFEST[name]["weight_gain"]
+    weights = {}
+    for number, key in enumerate(sorted(shapes)):
+        shape = shapes[key]
+        layer, _, kind = key.rpartition(".")
+        if kind == "num_batches_tracked":
+            weights[key] = torch.tensor(0)
+            continue
+        v = 2 * uniform(number, math.prod(shape)) - 1
+        if len(shape) >= 2:
+            v *= gain * math.sqrt(6 / math.prod(shape[1:]))
+        elif f"{layer}.running_mean" not in shapes:
+            v *= 0.1
+        elif kind == "weight":
+            v = 1 + 0.2 * v
+        elif kind == "running_var":
+            v = 1 + 0.4 * v
+        else:
+            v *= 0.2
+        weights[key] = torch.from_numpy(v.reshape(shape)).to(dtype)
+    return weights

@@ -1,0 +1,107 @@
+"""`--dry-run`: what would run, and not a byte written."""
+
+import re
+from pathlib import Path
+
+import optuna.visualization  # noqa: F401  # its first import writes into the home folder
+import pytest
+
+from search_spaces import SPACES
+from tuner.config.command_line import ENVIRONMENT
+from tuner.search import main
+
+GRID = ["--space", "mimkd", "--algo", "grid"]
+
+
+@pytest.fixture
+def dry_run(tmp_path, monkeypatch, capfd):
+    """The words of a dry run, in an empty folder that stays empty."""
+    for variable in ENVIRONMENT.values():
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def run(*arguments: str) -> str:
+        assert main(["--dry-run", *arguments]) == 0
+        out, err = capfd.readouterr()
+        assert err == ""
+        assert [path.name for path in tmp_path.rglob("*")] == ["here"]
+        return out
+
+    return run
+
+
+def numbers(text: str) -> tuple[int, int, int, int]:
+    """Trials, epochs of a trial, final trainings, epochs of one."""
+    sentence = " ".join(text.split())
+    found = re.search(
+        r"(\d+) trials of at most (\d+) epochs, then at most (\d+) final trainings of (\d+) epochs",
+        sentence,
+    )
+    assert found
+    return tuple(map(int, found.groups()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--space", "itrd"], (16, 4, 9, 4)),
+        (["--space", "itrd", "--trials", "40", "--epochs", "9", "--seeds", "1"], (40, 9, 3, 9)),
+        (["--space", "itrd", "--data", "cifar100"], (16, 240, 9, 240)),
+        (["--space", "itrd", "--algo", "grid"], (1029, 4, 9, 4)),
+        (["--space", "itrd", "--algo", "grid", "--trials", "100"], (100, 4, 9, 4)),
+        # The published weights are not multiples of 0.25: one more than the grid's 125.
+        (GRID, (126, 4, 9, 4)),
+        ([*GRID, "--set", "lambda_l=0.5", "--set", "lambda_f=0.5", "--epochs", "2"], (5, 2, 9, 2)),
+    ],
+)
+def test_trials_and_epochs_are_counted(dry_run, arguments, expected):
+    assert numbers(dry_run(*arguments)) == expected
+
+
+def test_the_workload_is_shown_resolved(dry_run, tmp_path):
+    text = dry_run("--space", "itrd", "--data", "cifar10", "--student", "ShuffleNetV1")
+    shown = dict(re.findall(r"^\s*(\w+) {2,}(\S.*?) *$", text, re.MULTILINE))
+    assert shown["student"] == "ShuffleV1"
+    assert shown["teacher"] == "resnet32x4"
+    assert shown["lr"] == "0.01"
+    assert shown["lr_decay_epochs"] == "(150, 180, 210)"
+    assert shown["data_dir"] == str(tmp_path / ".cache/tuner")
+    assert "itrd from resnet32x4 to ShuffleV1 on cifar10, 16 trials of 240 epochs" in text
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_hyperparameter_has_a_row(dry_run, name):
+    text = dry_run("--space", name, "--data", "cifar100")
+    rows = {line.split()[0]: line for line in text.splitlines() if line.split()}
+    for row in SPACES[name].table():
+        assert row["range"] in rows[row["name"]]
+        assert row["when"] in rows[row["name"]]
+
+
+def test_what_is_smaller_for_the_digits_is_said(dry_run):
+    text = dry_run("--space", "mimkd")
+    assert "smaller critics" in text
+    assert "width=64, num_locations=16" in text
+    assert "fixed: 64" in text
+    own = dry_run("--space", "mimkd", "--set", "width=32", "--set", "num_locations=none")
+    assert "smaller critics" not in own
+    assert "fixed: 32" in own
+
+
+def test_a_pin_that_excludes_the_published_setting_is_said(dry_run):
+    text = dry_run("--space", "mimkd", "--set", "lambda_l=0.5")
+    assert "--set excludes the published lambda_l" in text
+    assert "--set excludes" not in dry_run("--space", "mimkd")
+
+
+def test_ranking_on_the_test_set_is_said(dry_run):
+    assert "ranked on the test set" in dry_run("--space", "itrd", "--select-on", "test")
+
+
+def test_a_space_of_ones_own_is_read_from_its_file(dry_run, tmp_path):
+    own = Path(__file__).parents[3] / "search_spaces" / "itrd.py"
+    assert numbers(dry_run("--space", str(own), "--algo", "grid"))[0] == 1029
