@@ -10,9 +10,10 @@ from benchmarks.methods import AnyTeacher, ask, images_for, student_and_objectiv
 from losses import Batch
 from models import Shapes
 from models.outputs import in_float32
+from tuner.config.step_mode import StepMode
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits
-from tuner.training.precision import StepMode, autocast
+from tuner.training.precision import autocast
 
 
 class Floor:

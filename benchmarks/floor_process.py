@@ -15,8 +15,8 @@ from benchmarks.floor import Floor
 from benchmarks.methods import published
 from benchmarks.pairs import first_batches
 from models import Outputs, shapes_of
+from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import resolve
-from tuner.training.precision import FLOAT32
 from tuner.training.workload_data import open_data
 
 METHOD = "itrd"

@@ -14,11 +14,11 @@ from benchmarks.pairs import PAIRS, untrained_teacher
 from benchmarks.timing import Row, compare_all
 from losses import LOSSES
 from search_spaces import SPACES
+from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset, Splits
 from tuner.teacher_cache import OutputsPlan
 from tuner.training.distillation import Distillation
-from tuner.training.precision import FLOAT32
 from tuner.training.teachers import teacher_of, weights_digest
 from tuner.training.workload_data import open_data
 

@@ -25,6 +25,7 @@ from benchmarks.timing import Row, compare, compare_all, measure
 from losses import LOSSES, Batch, LossError, Plain
 from models import Shapes, shapes_of
 from search_spaces import Setting
+from tuner.config.step_mode import StepMode
 from tuner.config.workload import WantedPrecision, Workload, resolve
 from tuner.data import Dataset, Splits
 from tuner.teacher_cache import OutputsPlan, Teacher
@@ -33,7 +34,7 @@ from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.stored_pass import StoredPass
 from tuner.training.distillation import Distillation
 from tuner.training.distillation import Step as DistillationStep
-from tuner.training.precision import StepMode, StepTimer, choose_precision
+from tuner.training.precision import StepTimer, choose_precision
 from tuner.training.seeding import seeded
 from tuner.training.teachers import teacher_of, weights_digest
 from tuner.training.workload_data import open_data, views_of

@@ -123,6 +123,18 @@ class Space:
         """The setting with these values, of which those that do not apply become None."""
         return self._setting(lambda parameter: values[parameter.name])
 
+    def own_pins(self, pins: Mapping[str, str]) -> dict[str, str]:
+        """Of pins for several methods, those of this one: METHOD.NAME wins over NAME."""
+        names = {parameter.name for parameter in self.params}
+        shared = {name: value for name, value in pins.items() if name in names}
+        prefix = f"{self.method}."
+        own = {
+            name.removeprefix(prefix): value
+            for name, value in pins.items()
+            if name.startswith(prefix)
+        }
+        return shared | own
+
     def narrow(self, assignments: Mapping[str, str]) -> "Space":
         """The space with NAME=VALUE pinned and NAME=LOW:HIGH searched over that range.
 

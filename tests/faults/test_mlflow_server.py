@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 import tuner.teach
+from tests.support.by_hand import make_header
 from tests.support.searching import Searches, local_ray, runs_of
 from tests.support.servers import Proxy, Server, mlflow_server, postgresql, wait_until
 from tuner.results.record import Record
@@ -53,12 +54,12 @@ def address(server: Server | Proxy) -> str:
 
 def new_record(folder: Path, search_id: str) -> Record:
     record = Record(Storage(str(folder / search_id)))
-    record.open(id=search_id)
+    record.open(make_header(id=search_id))
     return record
 
 
 def track(record: Record, uri: str) -> Tracking:
-    search_id = record.header["id"]
+    search_id = record.header.id
     return Tracking(
         record,
         tracking_uri=uri,
@@ -101,7 +102,7 @@ def train_all(record: Record, gate: Callable[[int], object] = lambda epoch: None
 def differences(uri: str, record: Record) -> tuple[int, int]:
     """How many of a record's runs and values MLflow lacks, and how many it has too often."""
     client = MlflowClient(tracking_uri=uri)
-    found = runs_of(client, record.header["id"])
+    found = runs_of(client, record.header.id)
     names = [run.data.tags["tuner.trial"] for run in found]
     groups = {f"group:{trial.setting_label}" for trial in record.trials_of("final")}
     expected = {"", *record.trials, *groups}

@@ -227,9 +227,7 @@ def test_a_driver_that_is_killed_goes_on_from_the_bucket(
     assert main([*searches.resume_arguments("killed"), "--quiet"]) == 0
     same_results(searches, straight, "killed")
     record = searches.record("killed")
-    names = [
-        run.data.tags["tuner.trial"] for run in runs_of(searches.client(), record.header["id"])
-    ]
+    names = [run.data.tags["tuner.trial"] for run in runs_of(searches.client(), record.header.id)]
     groups = {f"group:{trial.setting_label}" for trial in record.trials_of("final")}
     assert sorted(names) == sorted(["", *record.trials, *groups])
     assert not searches.storage("killed").exists("ray")

@@ -416,7 +416,7 @@ def test_a_search_after_filling_computes_nothing(searches: Searches, capsys) -> 
     kept = {path: path.stat().st_mtime_ns for path in pieces_in(data_dir)}
     assert {path.parent.name for path in kept} == {"0001", "0002", "0003"}
     assert searches.run("after", "--quiet") == 0
-    assert searches.record("after").header["reasons"][0].startswith("embedding: cached in float16")
+    assert searches.record("after").header.reasons[0].startswith("embedding: cached in float16")
     assert {path: path.stat().st_mtime_ns for path in pieces_in(data_dir)} == kept
     capsys.readouterr()
     assert tuner.cache.main(["list", "--data-dir", str(data_dir)]) == 0

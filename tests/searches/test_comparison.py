@@ -56,8 +56,8 @@ def test_every_method_has_a_row_and_plain_is_trained_once(searches: Searches, re
         plain = [record.trials[f"plain-{seed}"] for record in (kd, ft, fsp)]
         assert plain[0] == plain[1] == plain[2]
     assert not ft.trials_of(TEACHER)
-    assert kd.header["execution"] == ft.header["execution"]
-    assert ft.header["reasons"][-1] == "student: as in the first search of the comparison"
+    assert kd.header.step_mode == ft.header.step_mode
+    assert ft.header.reasons[-1] == "student: as in the first search of the comparison"
 
 
 def test_initial_stages_are_recorded_and_in_the_tables(searches: Searches, result: dict) -> None:

@@ -10,10 +10,10 @@ import models
 from losses import LOSSES, LossError, build_objective
 from models import shapes_of
 from search_spaces import SPACES
+from tuner.config.step_mode import FLOAT32
 from tuner.data import Dataset, Splits, open_dataset, split
 from tuner.teacher_cache import Teacher
 from tuner.training.distillation import Distillation
-from tuner.training.precision import FLOAT32
 from tuner.training.seeding import frozen
 from tuner.training.teachers import teacher_of
 

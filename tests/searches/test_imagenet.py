@@ -19,6 +19,7 @@ from models import build_untrained, shapes_of
 from search_spaces import SPACES
 from tests.support.searching import Searches, local_ray, same_results
 from tuner.config.options import WorkloadRequest
+from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import resolve
 from tuner.data import (
     Dataset,
@@ -40,7 +41,6 @@ from tuner.teacher_cache.planner import TeacherLoad, plan_outputs
 from tuner.teacher_cache.probing import Capacity, Speeds
 from tuner.text.errors import RequestError
 from tuner.training.distillation import Distillation
-from tuner.training.precision import FLOAT32
 from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import teacher_of
 

@@ -1,25 +1,25 @@
 """The ledger where something is wrong or unusual: a disk that flips bits, a folder in a folder."""
 
 import random
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.by_hand import make_header
 from tuner.config.options import SearchRequest, WorkloadRequest
 from tuner.config.workload import resolve
 from tuner.driver.finished_trainings import LedgerWriter
+from tuner.planning.fixed import FixedTask
 from tuner.planning.plan import FinalTraining
 from tuner.planning.search import plan_search
-from tuner.planning.task import FixedTask
 from tuner.results.ledger import Ledger, TrainingKey
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage import checkpoint
 from tuner.storage.folder import COMPARISON_FILE, Storage
 from tuner.storage.retrying import PatientStorage
-from tuner.training.precision import FLOAT32
 
 WORKLOAD = resolve(WorkloadRequest().model_dump())
 HERE = TrainingKey(WORKLOAD, "data", "teacher", "float32", ())
@@ -64,7 +64,7 @@ def test_a_search_of_a_comparison_that_goes_on_alone_writes_to_the_ledger_of_all
     search = plan_search(SearchRequest(space="kd", name="kd", runs_dir=str(comparison)))
     storage = PatientStorage(search.storage.uri)
     record = Record(storage)
-    record.open(data="data", teacher="teacher", code=[], execution=asdict(FLOAT32))
+    record.open(make_header())
     record.listeners.append(LedgerWriter(search, storage, record))
     record.import_finished(TRIAL)
     record.close()
@@ -87,7 +87,7 @@ def test_weights_of_another_training_in_the_same_place_are_not_taken_over(tmp_pa
     (tmp_path / "probes").mkdir()
     storage = PatientStorage(task.storage.uri)
     record = Record(storage)
-    record.header = {"data": "data", "teacher": "teacher", "code": [], "execution": {}}
+    record.open(make_header())
     keeper = LedgerWriter(task, storage, record)
     place, copy = "first/checkpoints/kd-1.pt", tmp_path / "probes/checkpoints/kd-1.pt"
     assert keeper.find(task.trainings[0]) is None  # they are gone

@@ -169,7 +169,7 @@ def test_mlflow_has_it_above_its_pairs(reproductions: Reproductions, kernel: str
     assert {"report.html", "search.yaml", "tables"} <= artifacts
     below = client.search_runs(experiments, f"tags.`mlflow.parentRunId` = '{above.info.run_id}'")
     assert [run.info.run_name for run in below] == [PAIR]
-    runs = runs_of(client, reproductions.pair(kernel).header["id"])
+    runs = runs_of(client, reproductions.pair(kernel).header.id)
     names = {run.info.run_name for run in runs}
     assert {"polynomial", "RBF, h = 1", "RBF, h = 5"} <= names, names
 

@@ -12,6 +12,7 @@ import pytest
 
 import tuner.status
 import tuner.stop
+from tests.support.by_hand import make_header
 from tests.support.faults import is_in_epoch
 from tests.support.searching import Driver as Process
 from tests.support.searching import Searches
@@ -30,7 +31,7 @@ def begun(tmp_path: Path) -> Path:
     storage = Storage(str(runs / "mine"))
     storage.write("search.yaml", b"space: kd\ntrials: 5\nselect_on: val\n")
     record = Record(storage)
-    record.open(id="1")
+    record.open(make_header())
     common = {"setting_label": "", "method": "kd", "seed": 0, "num_epochs": 2}
     for number, accuracy in enumerate((40.0, 60.0, 50.0)):
         name = f"{number:04d}"
@@ -102,7 +103,7 @@ def test_trainings_that_were_decided_on_are_no_trials(tmp_path, capsys):
     storage = Storage(str(tmp_path / "runs" / "table"))
     storage.write("search.yaml", b"space: kd\ntrials: 4\nselect_on: val\n")
     record = Record(storage)
-    record.open(id="1", trainings=4)
+    record.open(make_header(fixed_trainings=4))
     record.close()
     arguments = ["table", "--runs-dir", str(tmp_path / "runs")]
     assert tuner.status.main(arguments) == 0

@@ -69,7 +69,7 @@ def test_trials_that_share_the_teacher_are_what_each_would_be_alone(
     assert searches.run(f"together-{space}", "--quiet", **options) == 0
     assert searches.run(f"alone-{space}", "--quiet", **{**options, "max_concurrent": 1}) == 0
     headers = [searches.record(f"{how}-{space}").header for how in ("together", "alone")]
-    assert [bool(header["outputs"]["shared"]) for header in headers] == [True, False]
+    assert [bool(header.outputs.shared) for header in headers] == [True, False]
     assert epochs_of(searches, f"together-{space}") == epochs_of(searches, f"alone-{space}")
     # No memory is left behind.
     assert not list(window_folder().rglob("*.arrow"))

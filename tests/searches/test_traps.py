@@ -29,14 +29,14 @@ from ray.tune.search import SearchGenerator
 from ray.tune.search.optuna import OptunaSearch
 
 from search_spaces import SPACES, Float, Space
+from tests.support.by_hand import make_header
 from tests.support.searching import Searches, TrialProcesses, local_ray, next_session, runs_of
 from tuner.config.yaml_file import yaml_text
 from tuner.orchestration.gpu_share import gpu_fraction
 from tuner.orchestration.messages import FAILURE, OUT_OF_MEMORY
-from tuner.orchestration.planned_search import PlannedSearch
+from tuner.orchestration.planned_search import AloneQueue
 from tuner.orchestration.recorded_scheduler import RecordedScheduler
 from tuner.orchestration.schedulers import build_scheduler
-from tuner.planning.plan import Budget, SearchPlan
 from tuner.planning.sampler import Sampler
 from tuner.results.record import Record, winner
 from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER
@@ -126,7 +126,7 @@ def exploded(searches: Searches) -> str:
 @pytest.fixture
 def record(tmp_path: Path) -> Record:
     record = Record(Storage(str(tmp_path / "search")))
-    record.open(id="traps")
+    record.open(make_header(id="traps"))
     return record
 
 
@@ -179,7 +179,7 @@ def track(record: Record, uri: str) -> Tracking:
         record,
         tracking_uri=uri,
         experiment="traps",
-        search_id=record.header["id"],
+        search_id=record.header.id,
         search_name="a search",
         searched=["weight"],
         tags={},
@@ -293,7 +293,7 @@ def test_trap_03_the_rungs_survive_a_restart(record: Record, tmp_path: Path) -> 
     assert "_scheduler_alg" not in controller.__getstate__()
 
     def scheduler_of(some: Record) -> RecordedScheduler:
-        built = build_scheduler("asha", metric=METRIC, epochs=9, space=WEIGHT, seed=0)
+        built = build_scheduler("asha", metric=METRIC, epochs=9, population=WEIGHT, seed=0)
         return RecordedScheduler(built, some)
 
     curves = {f"{n:04d}": [a, a + 1, a + 2] for n, a in enumerate([50.0, 60, 40, 70, 30, 65, 20])}
@@ -501,7 +501,7 @@ name, folder = sys.argv[1], Path({str(tmp_path)!r})
 while len(list(folder.glob("*.ready"))) < 3:
     time.sleep(0.01)
 record = Record(Storage(str(folder / name)))
-record.open(id=name)
+record.open(make_header(id=name))
 tracking = Tracking(
     record, tracking_uri=f"sqlite:///{{folder}}/mlflow.db", experiment="traps", search_id=name,
     search_name=name, searched=[], tags={{}},
@@ -617,9 +617,10 @@ def test_trap_15_a_trial_out_of_memory_runs_again_with_a_gpu_of_its_own_once(
 ) -> None:
     """Ray's fractions of a GPU are bookkeeping, and trials run out of memory together."""
     begin(record, "0000")
-    scheduler = RecordedScheduler(FIFOScheduler(), record)
     alone: list[str] = []
-    scheduler.run_alone = lambda trial: alone.append(trial.name) is None
+    scheduler = RecordedScheduler(
+        FIFOScheduler(), record, run_alone=lambda trial: alone.append(trial.name) is None
+    )
     failure = {FAILURE: "out of memory: 2 GiB", OUT_OF_MEMORY: True}
     shared, own = tune_trial("0000"), tune_trial("0000+alone")
     scheduler.on_trial_add(None, shared)
@@ -644,27 +645,7 @@ def test_trap_15_only_who_shares_a_gpu_can_be_given_a_whole_one(
     record: Record, gpus: float, may: bool
 ) -> None:
     """As above; a trial that had a whole GPU has nothing to be retried with."""
-    budget = Budget(
-        num_trials=1,
-        num_epochs=1,
-        num_teacher_epochs=0,
-        num_seeds=1,
-        max_concurrent=1,
-        time_seconds=None,
-        seed=0,
-        batch=None,
-    )
-    plan = SearchPlan(
-        record,
-        sampler_of(),
-        WEIGHT,
-        budget,
-        metric=METRIC,
-        published=WEIGHT.published(),
-        published_is_first=True,
-    )
-    search = PlannedSearch(plan, cpus=1, gpus=gpus, max_failures=0)
-    assert search.run_alone(begin(record, "0000")) is may
+    assert AloneQueue(gpus).add(begin(record, "0000")) is may
 
 
 def test_trap_15_the_share_of_a_gpu_follows_what_a_step_needs() -> None:
@@ -722,7 +703,7 @@ def test_trap_18_the_order_in_which_trials_finish_changes_nothing_in_batches(
 
     def suggestions(order: tuple[int, ...], batch: int | None) -> list[dict[str, Any]]:
         record = Record(Storage(str(tmp_path / f"{batch}-{order}")))
-        sampler = sampler_of(num_trials=16, batch=batch)
+        sampler = sampler_of(num_trials=16, ask_in_batches=batch)
         asked = []
         for start in range(0, 16, 4):
             names = [f"{number:04d}" for number in range(start, start + 4)]
@@ -738,8 +719,10 @@ def test_trap_18_the_order_in_which_trials_finish_changes_nothing_in_batches(
         return asked
 
     orders = [(0, 1, 2, 3), (3, 1, 0, 2)]
-    assert suggestions(orders[0], batch=None) != suggestions(orders[1], batch=None)
-    assert suggestions(orders[0], batch=4) == suggestions(orders[1], batch=4)
+    assert suggestions(orders[0], ask_in_batches=None) != suggestions(
+        orders[1], ask_in_batches=None
+    )
+    assert suggestions(orders[0], ask_in_batches=4) == suggestions(orders[1], ask_in_batches=4)
 
 
 def test_trap_18_the_journal_holds_what_was_asked_and_told_in_its_order(

@@ -15,7 +15,7 @@ import tuner.orchestration.fill
 import tuner.training.distillation
 import tuner.training.in_process
 from tuner.config.command_line import ENVIRONMENT
-from tuner.training.precision import FLOAT32
+from tuner.config.step_mode import FLOAT32
 
 RUNS, REFUSED = "runs", "is refused"
 

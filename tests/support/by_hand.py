@@ -1,13 +1,17 @@
 """A search without trainings: a record, a sampler and a plan, with accuracies given by hand."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from search_spaces import Choice, Float, Int, Space
+from tuner.config.step_mode import FLOAT32
 from tuner.planning.plan import Budget, SearchPlan
 from tuner.planning.sampler import Sampler
+from tuner.results.header import Header
 from tuner.results.record import Record
 from tuner.results.trial import DONE, SEARCH, STOPPED, Setting, Trial
 from tuner.storage.folder import Storage
+from tuner.teacher_cache import OutputsPlan
 
 METRIC = "val_accuracy"
 SPACE = Space(
@@ -28,6 +32,16 @@ NUMBERS = Space(
 )
 
 
+def make_header(**values: Any) -> Header:
+    """What a search begins with; each value may be given."""
+    defaults: dict[str, Any] = {
+        "id": "abc", "task": "1234", "data": "data", "teacher": "teacher", "code": (),
+        "ask_in_batches": None, "fixed_trainings": None, "outputs": OutputsPlan(),
+        "step_mode": FLOAT32, "reasons": (), "time": 0.0,
+    }  # fmt: skip
+    return Header(**{**defaults, **values})
+
+
 def make_sampler(space: Space = SPACE, algo: str = "random", **options) -> Sampler:
     defaults = {"seed": 0, "num_trials": 8, "metric": METRIC}
     defaults |= {"first": space.published(), "name": "search"}
@@ -38,7 +52,7 @@ def make_plan(record: Record, sampler: Sampler | None = None, **options) -> Sear
     plan_options = {"published": SPACE.published(), "published_is_first": True, "known": {}}
     plan_options |= {name: options.pop(name) for name in list(options) if name in plan_options}
     budget = {"num_trials": 4, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
-    budget |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "batch": None}
+    budget |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "ask_in_batches": None}
     return SearchPlan(
         record,
         sampler or make_sampler(),

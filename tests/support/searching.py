@@ -104,7 +104,7 @@ class Searches:
 
     def mlflow_runs(self, name: str) -> list[Any]:
         """All MLflow runs of a search, the search's own among them."""
-        return runs_of(self.client(), self.record(name).header["id"])
+        return runs_of(self.client(), self.record(name).header.id)
 
 
 def as_flags(options: dict[str, Any]) -> list[str]:
@@ -130,7 +130,7 @@ def next_session(record: Record, folder: Path) -> Record:
 
 
 def _journal_of(record: Record) -> Iterator[bytes]:
-    for event in (record.header, *record.events):
+    for event in (record.header.as_event(), *record.events):
         yield json.dumps(event).encode() + b"\n"
 
 

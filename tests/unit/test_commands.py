@@ -10,6 +10,7 @@ import torch
 import yaml
 
 import models
+from tests.support.by_hand import make_header
 from tuner import __version__, cli
 from tuner.results.tables import read_tables
 from tuner.results.trial import DONE
@@ -187,7 +188,7 @@ def test_a_report_is_rebuilt_from_the_journal(run, data_dir):
     search = plan_search(SearchRequest(space="itrd", name="mine", data_dir=data_dir))
     search.storage.write("search.yaml", search_yaml(search.request))
     record = Record(search.storage)
-    record.open(id="1")
+    record.open(make_header())
     for number in range(3):
         name = f"{number:04d}"
         setting = search.published | {"alpha": 1.5 + number}

@@ -15,11 +15,12 @@ import tuner.report
 import tuner.search
 import tuner.teach
 from models import Shapes, shapes_of
+from tests.support.by_hand import make_header
 from tuner.config.command_line import ENVIRONMENT
 from tuner.config.options import SearchRequest
 from tuner.config.run_folder import search_yaml
-from tuner.planning import search as prepare
 from tuner.planning import task
+from tuner.planning.checks import check_teacher
 from tuner.planning.sampler import space_hash
 from tuner.planning.search import plan_search
 from tuner.results.record import Record
@@ -281,7 +282,7 @@ def search(data_dir) -> str:
     search.storage.write("search.yaml", search_yaml(search.request))
     dataset, _ = open_data(search.workload)
     record = Record(search.storage)
-    record.open(id="1", space=space_hash(search.space), data=dataset.fingerprint, batch=None)
+    record.open(make_header(task=space_hash(search.space), data=dataset.fingerprint))
     record.close()
     return "mine"
 
@@ -380,11 +381,12 @@ def test_the_other_commands_refuse_in_one_sentence_too(refused, command, argumen
 def test_a_teacher_that_has_changed_or_is_lost_is_refused(search, data_dir):
     planned = plan_search(SearchRequest(space="kd", data_dir=data_dir, name=search))
     record = Record(planned.storage)
-    record.header = {"teacher": "1234"}
-    prepare.check_teacher(planned, record, "1234")
+    record.open(make_header(teacher="1234"))
+    check_teacher(planned, record, "1234")
     with pytest.raises(RequestError, match="the teacher has changed since mine began"):
-        prepare.check_teacher(planned, record, "5678")
+        check_teacher(planned, record, "5678")
     with pytest.raises(RequestError, match="damaged, and there is no other copy; restore"):
-        prepare.check_teacher(planned, record, None)
-    record.header = {"teacher": None}
-    prepare.check_teacher(planned, record, None)  # it had none yet
+        check_teacher(planned, record, None)
+    record = Record(planned.storage.sub("other"))
+    record.open(make_header(teacher=None))
+    check_teacher(planned, record, None)  # it had none yet

@@ -114,6 +114,11 @@ _IMAGENET = Preset(
 PRESETS = {"crd-cifar100": _CRD_CIFAR100, "digits": _DIGITS, "imagenet": _IMAGENET}
 
 
+def preset_pins(preset: str, method: str) -> dict[str, str]:
+    """What the preset sets of a method, such as the cheap critics of the digits."""
+    return find_preset(preset).settings.get(method, {})
+
+
 def preset_for(data: str) -> str:
     """The name of the preset of some data, where a person names none."""
     kind = data.partition(":")[0]

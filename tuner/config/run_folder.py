@@ -4,7 +4,7 @@ import shlex
 
 import yaml
 
-from tuner.config.options import ReproduceRequest, SearchRequest
+from tuner.config.options import ReproduceRequest, RunRequest
 from tuner.config.yaml_file import parse_yaml
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.text.errors import RequestError
@@ -29,7 +29,7 @@ def reproduce_command(storage: Storage) -> str:
     return shlex.join([*words, "--name", name, "--runs-dir", storage.parent_uri])
 
 
-def search_yaml(request: SearchRequest) -> bytes:
+def search_yaml(request: RunRequest) -> bytes:
     """The resolved request, to be fed back with --config; a folder's name is not in its files."""
     left_out = {"name", "runs_dir"}
     if request.tracking_uri and has_secret(request.tracking_uri):

@@ -3,13 +3,12 @@
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import models
 from tuner.config.presets import find_preset, preset_for
+from tuner.config.step_mode import WantedPrecision
 from tuner.text.errors import RequestError
-
-WantedPrecision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

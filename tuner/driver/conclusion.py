@@ -26,7 +26,7 @@ WINNERS = ("tuned", "published")  # labels of the setting that won; the second i
 
 def conclude(run: Run[Search], tracking: Tracking, *, as_json: bool) -> int:
     """Writes and prints what a finished search leaves behind, and returns the exit status."""
-    search, record = run.search, run.record
+    search, record = run.task, run.record
     report = write_results(run, tracking)
     best, rows = winner(record, search.metric), compare(record)
     if best is None:
@@ -43,7 +43,7 @@ def write_results(run: Run[Search], tracking: Tracking) -> str:
     """Writes the best setting and the report, ends the run in MLflow; returns the report's path."""
     from tuner.reports.search_page import write_report  # matplotlib: not before it is needed
 
-    search, record = run.search, run.record
+    search, record = run.task, run.record
     best = winner(record, search.metric)
     if best is not None:
         content = yaml.safe_dump(_best(search, record, best), sort_keys=False)
@@ -69,12 +69,12 @@ def _best(search: Search, record: Record, best: Trial) -> dict[str, Any]:
     if search.request.space.endswith(".py"):
         workload["space"] = search.request.space
     # As the search computed it, whatever a measurement would say next time.
-    workload["precision"] = record.header["execution"]["precision"]
+    workload["precision"] = record.header.step_mode.precision
     return {**workload, "method": best.method, "set": setting}
 
 
 def _finish_tracking(run: Run[Search], tracking: Tracking, rows: list[Row]) -> None:
-    search, record = run.search, run.record
+    search, record = run.task, run.record
     for row in rows:
         tracking.summarise(row.label, _metrics(row))
     # Of the search itself what its winner came to, first in the table of settings.

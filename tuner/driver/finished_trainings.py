@@ -1,9 +1,9 @@
-"""Final trainings that a search adds to the ledger, and those it finds there."""
+"""The ledger's side of a task: adds finished final trainings, finds those made elsewhere."""
 
 from typing import Any
 
 from tuner.planning.plan import FinalTraining
-from tuner.planning.task import FixedTask, Task
+from tuner.planning.task import Task
 from tuner.results.ledger import Ledger, TrainingKey
 from tuner.results.record import Event, Record
 from tuner.results.trial import FINAL, Trial
@@ -12,70 +12,69 @@ from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import COMPARISON_FILE, Storage, read_file
 from tuner.storage.retrying import PatientStorage
 from tuner.text.errors import RequestError
-from tuner.training.precision import StepMode
 
 
-class LedgerWriter:
-    """Writes final trainings that ran to their end into the ledger, and finds them there."""
+class FinishedTrainings:
+    """Writes final trainings that ran to their end into the ledger, and finds them there.
 
-    def __init__(self, search: Task, storage: PatientStorage, record: Record) -> None:
-        self._search, self._storage, self._record = search, storage, record
-        runs = search.all_runs
-        if runs.exists(COMPARISON_FILE):  # one search of a comparison, gone on with alone
+    A listener of the record.
+    """
+
+    def __init__(self, task: Task, record: Record) -> None:
+        self._task, self._record = task, record
+        runs = task.all_runs
+        if runs.exists(COMPARISON_FILE):  # one search of a comparison that is resumed alone
             runs = Storage(runs.parent_uri)
         self._ledger = Ledger(PatientStorage(runs.uri))
-        # What a session that was killed did not come to write.
+        # What a killed session did not get to write.
         for trial in record.trials_of(FINAL):
             if trial.is_full_length and not self._ledger.has(self._content(trial)):
                 self._add(trial)
 
     def __call__(self, event: Event, trial: Trial) -> None:
         if event["event"] == "end" and trial.role == FINAL and trial.is_full_length:
-            # One that was taken over stays where its weights are.
-            is_ours = self._storage.exists(f"checkpoints/{trial.name}.pt")
+            # An imported training stays where its weights are.
+            is_ours = self._record.storage.exists(f"checkpoints/{trial.name}.pt")
             if is_ours or not self._ledger.has(self._content(trial)):
                 self._add(trial)
 
     def find(self, training: FinalTraining) -> Trial | None:
-        """A training of the same content, or None.
+        """A finished training of the same content, or None.
 
-        Where weights are needed they are copied to this search's own; without them, or with
-        another training's, it is no use.
+        Where the task needs weights they are copied to its own; a training without them, or
+        with those of another, is of no use then.
         """
         content = self._content(training)
         found = self._ledger.find(content, name=training.name, setting_label=training.setting_label)
         if found is None:
             return None
         trial, place = found
-        if isinstance(self._search, FixedTask) and self._search.needs_weights:
+        if self._task.needs_weights:
             try:
                 weights = read_file(place)
                 if not _is_of(trial, weights):
                     return None
-                self._storage.write(f"checkpoints/{trial.name}.pt", weights)
+                self._record.storage.write(f"checkpoints/{trial.name}.pt", weights)
             except (OSError, RequestError, DamagedCheckpointError):
                 return None
         return trial
 
     def _add(self, trial: Trial) -> None:
-        circumstances = self._circumstances()
-        content = circumstances.content(trial.method, trial.setting, trial.seed)
-        self._ledger.add(trial, circumstances, content, self._search.storage.uri)
+        self._ledger.add(trial, self._key(), self._content(trial), self._task.storage.uri)
 
     def _content(self, training: FinalTraining | Trial) -> dict[str, Any]:
-        return self._circumstances().content(training.method, training.setting, training.seed)
+        return self._key().content(training.method, training.setting, training.seed)
 
-    def _circumstances(self) -> TrainingKey:
+    def _key(self) -> TrainingKey:
         header = self._record.header
-        execution = StepMode(**header["execution"])
         return TrainingKey(
-            workload=self._search.workload,
-            data=header["data"],
-            teacher=header["teacher"] or "",
-            precision=execution.precision,
-            code=tuple(header["code"]),
-            compiled=execution.compiled,
-            cache_precision=self._search.request.cache_precision,
+            workload=self._task.workload,
+            data=header.data,
+            teacher=header.teacher or "",
+            precision=header.step_mode.precision,
+            code=header.code,
+            compiled=header.step_mode.compiled,
+            cache_precision=self._task.request.cache_precision,
         )
 
 

@@ -1,223 +1,183 @@
-"""One search from its first trial to its last, on a laptop or a cluster."""
+"""One task from its first training to its last, on a laptop or a cluster."""
 
-import dataclasses
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import closing
-from functools import partial
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, closing
 from typing import Any
+
+from torch import nn
 
 from tuner.config.method import source_digests
 from tuner.config.run_folder import search_yaml
 from tuner.data import Dataset
-from tuner.driver.clean_up import delete_checkpoint, delete_leftovers, keep_teacher
-from tuner.driver.finished_trainings import LedgerWriter
-from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run, with_gpu_share
+from tuner.driver.listeners import FinishedTrainings, attach_listeners, delete_leftovers
+from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run
 from tuner.orchestration.measurements import plan_for, step_mode_for
-from tuner.orchestration.preflight import check_machines
-from tuner.orchestration.tune_run import tune
+from tuner.orchestration.preflight import find_resources
 from tuner.planning.checks import check_resumed, check_storage, check_teacher
-from tuner.planning.plan import (
-    TEACHER_TRIAL,
-    Budget,
-    FinalTraining,
-    FixedPlan,
-    Plan,
-    SearchPlan,
-)
-from tuner.planning.resources import check_resources, fit, machine_resources
-from tuner.planning.sampler import Sampler
-from tuner.planning.search import Search
-from tuner.planning.task import AnyTask, FixedTask, Needs, Run, Task, plain_trainings
+from tuner.planning.plan import TEACHER_TRIAL, Budget, Plan
+from tuner.planning.resources import Resources, check_resources, machine_resources
+from tuner.planning.task import AnyTask, Needs, Run, Task
+from tuner.results.header import Header
 from tuner.results.heartbeat import Heartbeat, check_not_running
 from tuner.results.record import Record
-from tuner.results.tables import TableWriter, write_tables
-from tuner.results.trial import Trial
+from tuner.results.tables import write_tables
+from tuner.results.trial import FINAL, Trial
 from tuner.storage.folder import SEARCH_FILE
 from tuner.storage.retrying import PatientStorage
 from tuner.teacher_cache.maintenance import empty_window
-from tuner.training.precision import StepMode
+from tuner.text.errors import RequestError
 from tuner.training.teachers import (
     check_can_keep,
     digest_if_whole,
     find_teacher,
-    kept_teacher,
     weights_digest,
     write_teacher,
 )
 from tuner.training.workload_data import open_data
 
+Watch = Callable[[Record, Plan], AbstractContextManager[Any]]
 
-def run_search(
-    search: AnyTask,
-    *,
-    resume: bool,
-    watch: Callable[[Record, Plan], Any],
-    earlier: tuple[Record, ...] = (),
-) -> "Run[AnyTask]":
-    """Runs or resumes a search until it is done or interrupted.
 
-    `watch` is called once, when the search is about to begin, and returns a context
-    manager that is entered while it runs. `earlier` are records of searches that this one is
-    compared with: its students are computed as theirs, and their plain trainings are taken
-    over. Raises RequestError before anything is written, where the request cannot be carried
-    out.
+def run_task(
+    task: AnyTask, *, resume: bool, watch: Watch, earlier: tuple[Record, ...] = ()
+) -> Run[AnyTask]:
+    """Runs or resumes a task until it is done or interrupted.
+
+    `watch` is called once, when the first training is about to begin; what it returns is
+    entered while they run. `earlier` are records of the tasks that this one is compared with:
+    it computes its students as they did, and takes over their plain trainings. Raises
+    RequestError before anything is written, where the task cannot be run.
     """
-    import ray
+    from tuner.orchestration.tune_run import tune_trials  # Ray: not before it is needed
 
+    if task.request.address is None:
+        check_resources(task.request, [machine_resources()])
+    dataset, _ = open_data(task.workload)
+    with closing(_record_of(task, dataset, resume=resume)) as record:
+        needs = task.needs(dataset)
+        teacher, digest = _teacher_of(task, record, dataset)
+        with ray_for(task):
+            resources = find_resources(task, dataset)
+            _claim(task, record)
+            with Heartbeat(task.storage) as heartbeat:
+                if not record.is_open:
+                    record.open(_decide(task, needs, dataset, digest, resources, earlier))
+                if teacher is not None:
+                    write_teacher(record.storage, teacher)
+                delete_leftovers(record)
+                finished = attach_listeners(task, record, dataset)
+                plan = _plan_of(task, record, resources, earlier, finished)
+                with watch(record, plan):
+                    interrupted = tune_trials(task, record, plan, resources, heartbeat)
+                heartbeat.outcome = "interrupted" if interrupted else "done"
+                if record.header.outputs.window_bytes:
+                    on_every_machine(task, empty_window)
+                write_tables(record.storage, record)
+    return Run(task, record, interrupted)
+
+
+def _record_of(task: Task, dataset: Dataset, *, resume: bool) -> Record:
+    """An empty record that writes nothing yet, or that of the session before, locked."""
     if not resume:
-        check_storage(search)
-    if search.request.address is None:
-        check_resources(search.request, [machine_resources()])
-    dataset, _ = open_data(search.workload)
-    needs = search.needs(dataset)
-    # A search that is resumed has its teacher with it, wherever that came from.
-    digest = digest_if_whole(search.storage) if resume else None
-    teacher = find_teacher(search.workload, dataset) if digest is None else None
+        check_storage(task)
+        return Record(PatientStorage(task.storage.uri))
+    check_not_running(task.storage)
+    record = Record.load(PatientStorage(task.storage.uri), lock=True)
+    try:
+        check_resumed(task, record, dataset)
+    except RequestError:
+        record.close()
+        raise
+    return record
+
+
+def _teacher_of(
+    task: Task, record: Record, dataset: Dataset
+) -> tuple[nn.Module | None, str | None]:
+    """The teacher, where it has yet to be put into the task's folder, and its digest.
+
+    Both are None where it has to be trained. Raises RequestError where it could not be kept,
+    or is not the one that a resumed task began with.
+    """
+    digest = digest_if_whole(task.storage)  # a resumed task has it with it
+    teacher = find_teacher(task.workload, dataset) if digest is None else None
     if teacher is not None:
         digest = weights_digest(teacher)
     if digest is None:
-        check_can_keep(search.workload, dataset)
-    storage = PatientStorage(search.storage.uri)
-    if resume:
-        check_not_running(search.storage)
-        record = Record.load(storage, lock=True)
-        check_resumed(search, record, dataset)
-        check_teacher(search, record, digest)
-    else:
-        record = Record(storage)
-    with closing(record), ray_for(search):
-        machines = [node for node in ray.nodes() if node["Alive"]]
-        nodes = [node["Resources"] for node in machines]
-        request = with_gpu_share(search, nodes)
-        gpus, max_concurrent = check_resources(request, nodes)
-        if request.address is not None:
-            check_machines(search, dataset, gpus, machines)
-        if not resume:
-            record.claim()
-            check_storage(search)  # another may have begun, and ended, meanwhile
-            search.storage.write(SEARCH_FILE, search_yaml(search.request))
-        with Heartbeat(search.storage) as presence:
-            if not record.header:
-                # Of one machine: only its own trials can share its memory.
-                together = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
-                _open(
-                    record,
-                    search,
-                    dataset,
-                    needs,
-                    digest=digest,
-                    gpus=gpus,
-                    max_concurrent=max_concurrent,
-                    together=min(max_concurrent, together),
-                    earlier=earlier,
-                )
-            if teacher is not None:
-                write_teacher(storage, teacher)
-            kept = kept_teacher(search.workload, dataset)
-            if resume:
-                delete_leftovers(storage, record)
-            record.listeners.append(partial(keep_teacher, storage, record, kept))
-            record.listeners.append(partial(delete_checkpoint, storage))
-            record.listeners.append(TableWriter(storage, record))
-            keeper = LedgerWriter(search, storage, record)
-            record.listeners.append(keeper)
-            plan = _plan(
-                search,
-                record,
-                max_concurrent,
-                needs_teacher=TEACHER_TRIAL in record.trials or digest is None,
-                known=plain_trainings(earlier),
-                find=keeper.find,
-            )
-            with watch(record, plan):
-                interrupted = tune(search, storage, record, plan, gpus, presence)
-            presence.outcome = "interrupted" if interrupted else "done"
-            if record.header["outputs"]["window_bytes"]:
-                on_every_machine(search, empty_window)
-            write_tables(storage, record)
-    return Run(search, record, interrupted)
+        check_can_keep(task.workload, dataset)
+    check_teacher(task, record, digest)
+    return teacher, digest
 
 
-def _open(
-    record: Record,
-    search: Task,
-    dataset: Dataset,
+def _claim(task: Task, record: Record) -> None:
+    """Writes the first files of a new task's folder."""
+    if record.is_locked:
+        return
+    record.claim()
+    check_storage(task)  # another process may have begun, and ended, meanwhile
+    task.storage.write(SEARCH_FILE, search_yaml(task.request))
+
+
+def _decide(
+    task: Task,
     needs: Needs,
-    *,
+    dataset: Dataset,
     digest: str | None,
-    gpus: float,
-    max_concurrent: int,
-    together: int,
+    resources: Resources,
     earlier: tuple[Record, ...],
-) -> None:
-    """Decides what all trials have in common, and writes it down; `together`: on one machine."""
-    measuring = where_trials_run(search, gpus)
-    outputs, reasons = plan_for(search, needs, dataset, digest, together, gpus, measuring)
+) -> Header:
+    """Decides, by measurement, what all trainings have in common."""
+    measuring = where_trials_run(task, resources.gpus_per_trial)
+    outputs, reasons = plan_for(task, needs, dataset, digest, resources, measuring)
     if earlier:
-        execution = StepMode(**earlier[0].header["execution"])
+        step_mode = earlier[0].header.step_mode
         reason = "as in the first search of the comparison"
     else:
-        execution, reason = step_mode_for(search, dataset, gpus, measuring)
-    record.open(
+        step_mode, reason = step_mode_for(task, dataset, resources.gpus_per_trial, measuring)
+    return Header(
         id=uuid.uuid4().hex,
-        space=search.identity,
+        task=task.identity,
         data=dataset.fingerprint,
         teacher=digest,
-        code=source_digests(search.workload, search.custom_method),
-        batch=max_concurrent if search.request.deterministic else None,
-        trainings=None if search.has_trials else search.num_trainings,
-        outputs=outputs.as_json(),
-        execution=dataclasses.asdict(execution),
-        reasons=[*reasons, f"student: {reason}"],
+        code=tuple(source_digests(task.workload, task.custom_method)),
+        ask_in_batches=resources.max_concurrent if task.asks_in_batches else None,
+        fixed_trainings=None if task.num_trials else task.num_finals,
+        outputs=outputs,
+        step_mode=step_mode,
+        reasons=(*reasons, f"student: {reason}"),
         time=time.time(),
     )
 
 
-def _plan(
-    search: Task,
+def _plan_of(
+    task: Task,
     record: Record,
-    max_concurrent: int,
-    *,
-    needs_teacher: bool,
-    known: Mapping[str, Trial],
-    find: Callable[[FinalTraining], Trial | None],
+    resources: Resources,
+    earlier: tuple[Record, ...],
+    finished: FinishedTrainings,
 ) -> Plan:
-    request, workload = search.request, search.workload
+    trains_teacher = TEACHER_TRIAL in record.trials or record.header.teacher is None
     budget = Budget(
-        num_trials=search.num_trainings if search.has_trials else 0,
-        num_epochs=workload.epochs,
-        num_teacher_epochs=workload.teacher_epochs if needs_teacher else 0,
-        num_seeds=request.seeds,
+        num_trials=task.num_trials,
+        num_epochs=task.workload.epochs,
+        num_teacher_epochs=task.workload.teacher_epochs if trains_teacher else 0,
+        num_seeds=task.request.seeds,
         # A population trains side by side; how many of it run at a time is up to the CPUs.
-        max_concurrent=search.num_trainings if request.scheduler == "pbt" else max_concurrent,
-        time_seconds=request.time_budget,
-        seed=request.seed,
-        batch=record.header["batch"],
+        max_concurrent=task.num_trials if task.population else resources.max_concurrent,
+        time_seconds=task.time_budget_seconds,
+        seed=task.workload.seed,
+        ask_in_batches=record.header.ask_in_batches,
     )
-    if isinstance(search, FixedTask):
-        return FixedPlan(record, search.trainings, budget, find=find)
-    assert isinstance(search, Search)
-    sampler = Sampler(
-        search.space,
-        algo="random" if request.scheduler == "pbt" else request.algo,
-        seed=request.seed,
-        num_trials=search.num_trials,
-        metric=search.metric,
-        first=search.first,
-        name=search.name,
-        batch=record.header["batch"],
-    )
-    plan = SearchPlan(
-        record,
-        sampler,
-        search.space,
-        budget,
-        metric=search.metric,
-        published=search.published,
-        published_is_first=search.published_is_first,
-        known=known,
-    )
-    sampler.recall(record)
-    return plan
+    return task.plan(record, budget, known=_plain_trainings(earlier), find=finished.find)
+
+
+def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
+    """Finished final trainings without a teacher, by name."""
+    return {
+        trial.name: trial
+        for record in records
+        for trial in record.trials_of(FINAL)
+        if trial.setting_label == "plain" and trial.is_full_length
+    }

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from tuner.config.run_folder import artifact_folder, default_tracking_uri
-from tuner.driver.run import run_search
+from tuner.driver.run import run_task
 from tuner.planning.plan import Plan
 from tuner.planning.search import Search
 from tuner.planning.task import AnyTask, Run, describe
@@ -27,25 +27,23 @@ def run_watched(
     In a comparison of methods (id, name), `earlier` are the records of the searches before it.
     """
     request = search.request
-    methods = search.space.method if isinstance(search, Search) else request.space
     tracked: list[Tracking] = []
 
     def watch(record: Record, plan: Plan) -> AbstractContextManager[Any]:
         if mode == "auto":
             if isinstance(search, Search):
                 print_heading(search)
-            print_outputs(record.header["reasons"])
+            print_outputs(record.header.reasons)
         tracking = Tracking(
             record,
             tracking_uri=request.tracking_uri
             or default_tracking_uri(search.runs, request.data_dir),
             experiment=request.experiment or "tuner",
-            search_id=record.header["id"],
+            search_id=record.header.id,
             search_name=search.name,
             searched=search.searched,
             metric=search.metric,
-            tags=describe(search, methods)
-            | {"teacher_outputs": "; ".join(record.header["reasons"])},
+            tags=describe(search) | {"teacher_outputs": "; ".join(record.header.reasons)},
             comparison=comparison,
             artifacts=artifact_folder(search.runs, request.data_dir),
         )
@@ -65,5 +63,5 @@ def run_watched(
         )
         return stack
 
-    run = run_search(search, resume=resume, watch=watch, earlier=earlier)
+    run = run_task(search, resume=resume, watch=watch, earlier=earlier)
     return run, tracked[0]

@@ -13,7 +13,7 @@ import models
 import search_spaces
 import tuner
 from tuner.config.environment import settings_of_workers
-from tuner.config.options import SearchRequest
+from tuner.config.options import RunRequest
 from tuner.planning.resources import machine_resources
 from tuner.planning.task import Task
 from tuner.text.errors import RequestError
@@ -23,20 +23,22 @@ Measuring = Callable[[Callable[[], Any]], Any]  # calls a function on a machine 
 
 
 @contextmanager
-def ray_for(search: Task) -> Iterator[None]:
+def ray_for(task: Task) -> Iterator[None]:
     """A cluster that is there already, or one of our own on this machine."""
     import ray
 
     if ray.is_initialized():
         yield
         return
+    from tuner.orchestration.ray_internals import listening_on_loopback
+
     # Whatever ends a trial is in the record, with its reason; Ray would print it twice.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    request = search.request
+    request = task.request
     options: dict[str, Any] = {
         "log_to_driver": False,
         "configure_logging": False,
-        "namespace": f"tuner-{search.name}",
+        "namespace": f"tuner-{task.name}",
     }
     if request.address:
         try:
@@ -48,9 +50,9 @@ def ray_for(search: Task) -> Iterator[None]:
         # stay behind in the home directory and change how later clusters start.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         cpus = machine_resources()["CPU"]
-        if request.scheduler == "pbt" and request.max_concurrent:
+        if task.population is not None and request.max_concurrent:
             cpus = min(cpus, request.max_concurrent * request.cpus_per_trial)
-        with _on_loopback():
+        with listening_on_loopback():
             ray.init(
                 address="local",
                 num_cpus=math.ceil(cpus),
@@ -88,51 +90,29 @@ def refusal(address: str, error: Exception) -> str:
     )
 
 
-@contextmanager
-def _on_loopback() -> Iterator[None]:
-    """A Ray that starts within listens on the loopback address, with all of its processes.
-
-    By default Ray takes 127.0.0.1 for this machine's address in its network, and listens on all
-    of them. Where it cannot form clusters, which this variable is about, it leaves it as it is.
-    It is read when Ray is imported, so what was read is set too.
-    """
-    from ray._private import ray_constants
-
-    name, before = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER
-    was_set = os.environ.get(name)
-    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
-        os.environ.pop(name)
-        if was_set is not None:
-            os.environ[name] = was_set
-
-
-def with_gpu_share(search: Task, nodes: list[dict[str, float]]) -> SearchRequest:
+def with_gpu_share(task: Task, nodes: list[dict[str, float]]) -> RunRequest:
     """The request with the share of a GPU that a trial needs, measured on one of them."""
     import ray
 
     from tuner.orchestration.gpu_share import measure_gpu_fraction
 
     has_gpu = any(node.get("GPU") for node in nodes)
-    if search.request.gpus_per_trial is not None or not has_gpu:
-        return search.request
+    if task.request.gpus_per_trial is not None or not has_gpu:
+        return task.request
     measure = ray.remote(num_gpus=1, max_calls=1)(measure_gpu_fraction)
     try:
-        calls = [measure.remote(search.workload, *example) for example in search.examples]
+        calls = [measure.remote(task.workload, *example) for example in task.examples]
         fraction = max(ray.get(calls))
     except ray.exceptions.RayTaskError:
         fraction = 1.0  # what cannot be measured gets a GPU of its own
-    return search.request.model_copy(update={"gpus_per_trial": fraction})
+    return task.request.model_copy(update={"gpus_per_trial": fraction})
 
 
-def on_every_machine(search: Task, function: Callable[[], object]) -> None:
+def on_every_machine(task: Task, function: Callable[[], object]) -> None:
     """Calls a function here, or once on each machine of the cluster that answers."""
     import ray
 
-    if search.request.address is None:
+    if task.request.address is None:
         function()
         return
     calls = _call_on([node for node in ray.nodes() if node["Alive"]], function)
@@ -175,14 +155,14 @@ def _call_on(nodes: list[dict[str, Any]], function: Callable[[], object]) -> lis
     ]
 
 
-def where_trials_run(search: Task, gpus: float) -> Measuring:
+def where_trials_run(task: Task, gpus: float) -> Measuring:
     """Calls a function where a trial would run: here, or on a machine of the cluster."""
     import ray
 
     def call(function: Callable[[], Any]) -> Any:
-        if search.request.address is None and not gpus:
+        if task.request.address is None and not gpus:
             return function()
-        cpus = search.request.cpus_per_trial
+        cpus = task.request.cpus_per_trial
         remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1)(function)
         try:
             return ray.get(remote.remote())

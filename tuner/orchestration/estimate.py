@@ -8,18 +8,19 @@ import torch
 
 import models
 from losses import DistillationLoss, Plain
+from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import Workload
 from tuner.data import num_batches
 from tuner.orchestration.cluster import ray_for, where_trials_run, with_gpu_share
 from tuner.orchestration.measurements import plan_for, with_threads
 from tuner.orchestration.preflight import check_machines
 from tuner.planning.estimate import Amount, Estimate, StepTimes, mean_epochs
-from tuner.planning.resources import check_resources, fit
+from tuner.planning.resources import Resources, check_resources, fit
 from tuner.planning.search import Search
 from tuner.teacher_cache import OutputsPlan
 from tuner.training.distillation import Distillation
 from tuner.training.evaluation import EVALUATION_BATCH_SIZE
-from tuner.training.precision import FLOAT32, device_for
+from tuner.training.precision import device_for
 from tuner.training.seeding import frozen
 from tuner.training.teachers import find_teacher, teacher_of, weights_digest
 from tuner.training.workload_data import open_data
@@ -49,7 +50,12 @@ def estimate(search: Search) -> Estimate:
         digest = None if teacher is None else weights_digest(teacher)
         together = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
         outputs, reasons = plan_for(
-            search, needs, dataset, digest, min(num_at_once, together), gpus, measuring
+            search,
+            needs,
+            dataset,
+            digest,
+            Resources(gpus, wanted, min(num_at_once, together)),
+            measuring,
         )
         method, setting, num_threads = search.method, search.published, search.num_threads
         trains_teacher = teacher is None
@@ -74,7 +80,7 @@ def estimate(search: Search) -> Estimate:
             teacher_epochs=workload.teacher_epochs if trains_teacher else 0,
             teacher_batches_once=once,
             teacher_batches_per_training=each,
-            mean_epochs=mean_epochs(request.scheduler, workload.epochs),
+            mean_epochs=mean_epochs(search.scheduler, workload.epochs),
         ),
         reasons=reasons,
     )

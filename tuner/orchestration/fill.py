@@ -13,7 +13,7 @@ from tuner.config.workload import Workload
 from tuner.data import Dataset
 from tuner.orchestration.cluster import ray_for, where_trials_run
 from tuner.orchestration.measurements import plan_for
-from tuner.planning.resources import check_resources, fit
+from tuner.planning.resources import Resources, check_resources, fit
 from tuner.planning.search import Search
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.stored_pass import StoredPass
@@ -92,7 +92,14 @@ def fill(
         gpus, max_concurrent = check_resources(search.request, resources)
         measuring = where_trials_run(search, gpus)
         digest = weights_digest(teacher)
-        plan, reasons = plan_for(search, needs, dataset, digest, max_concurrent, gpus, measuring)
+        plan, reasons = plan_for(
+            search,
+            needs,
+            dataset,
+            digest,
+            Resources(gpus, max_concurrent, max_concurrent),
+            measuring,
+        )
         tell_plan(reasons)
         filling = Filling(
             workload=workload,

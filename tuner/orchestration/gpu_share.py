@@ -7,9 +7,9 @@ import torch
 import models
 from losses import DistillationLoss
 from search_spaces import Setting
+from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import Workload
 from tuner.training.distillation import Distillation
-from tuner.training.precision import FLOAT32
 from tuner.training.seeding import frozen
 from tuner.training.teachers import teacher_of
 from tuner.training.workload_data import open_data

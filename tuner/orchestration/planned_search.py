@@ -1,7 +1,6 @@
 """The plan of a search as Ray Tune's search algorithm."""
 
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from ray.tune.execution.placement_groups import PlacementGroupFactory
@@ -9,8 +8,25 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import SearchAlgorithm
 
 from tuner.orchestration.messages import record_name
+from tuner.orchestration.recorded_scheduler import RecordedScheduler
 from tuner.planning.plan import Plan
 from tuner.results.trial import FINAL, SEARCH, Trial
+
+
+class AloneQueue:
+    """Trials that ran out of memory beside others, to be restarted with a GPU of their own."""
+
+    def __init__(self, gpus: float) -> None:
+        """`gpus`: of a trial that shares a GPU."""
+        self._gpus = gpus
+        self.trials: list[Trial] = []
+
+    def add(self, trial: Trial) -> bool:
+        """Returns False where a trial has whole GPUs already."""
+        if not 0 < self._gpus < 1:
+            return False
+        self.trials.append(trial)
+        return True
 
 
 class PlannedSearch(SearchAlgorithm):
@@ -20,24 +36,31 @@ class PlannedSearch(SearchAlgorithm):
     from the record knows them again.
     """
 
-    def __init__(self, plan: Plan, *, cpus: float, gpus: float, max_failures: int) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        plan: Plan,
+        scheduler: RecordedScheduler,
+        alone: AloneQueue,
+        *,
+        cpus: float,
+        gpus: float,
+        max_failures: int,
+    ) -> None:
+        self._plan, self._scheduler, self._alone = plan, scheduler, alone
         self._cpus, self._gpus, self._max_failures = cpus, gpus, max_failures
         self._experiment: Any = None
-        self._alone: list[Trial] = []  # ran out of memory beside others
         self._given: dict[str, TuneTrial] = {}  # by the record's name, the latest of each
-        self.recalled: dict[str, TuneTrial] = {}
-        self.on_ready: Callable[[], None] = lambda: None
+        self._recalled: dict[str, TuneTrial] = {}
 
     def add_configurations(self, experiments: Any) -> None:
         """Tune says what the experiment is; trials can be made from now on."""
         (self._experiment,) = experiments
-        self.recalled = {
+        self._recalled = {
             name: self._tune_trial(trial)
             for name, trial in self._plan.record.trials.items()
             if trial.role == SEARCH
         }
-        self.on_ready()
+        self._scheduler.recall(self._recalled)
 
     def next_trial(self) -> TuneTrial | None:
         """The next trial, or None while all that may run is running.
@@ -52,8 +75,8 @@ class PlannedSearch(SearchAlgorithm):
         return tune_trial
 
     def _next(self) -> TuneTrial | None:
-        if self._alone:
-            return self._tune_trial(self._alone.pop(), gpus=1, suffix="+alone")
+        if self._alone.trials:
+            return self._tune_trial(self._alone.trials.pop(), gpus=1, suffix="+alone")
         for live in self._plan.live:
             if self._given[live.name].status == TuneTrial.ERROR:
                 # Tune gives a trial up, and tells nobody, if the process that it chose for it
@@ -62,18 +85,11 @@ class PlannedSearch(SearchAlgorithm):
         trial = self._plan.next()
         if trial is None:
             return None
-        return self.recalled.get(trial.name) or self._tune_trial(trial)
+        return self._recalled.get(trial.name) or self._tune_trial(trial)
 
     def is_finished(self) -> bool:
         """Whether no trial will follow."""
-        return self._finished or (not self._alone and self._plan.is_finished)
-
-    def run_alone(self, trial: Trial) -> bool:
-        """Begins again, with a GPU of its own, a trial that ran out of memory; once."""
-        if not 0 < self._gpus < 1:
-            return False
-        self._alone.append(trial)
-        return True
+        return self._finished or (not self._alone.trials and self._plan.is_finished)
 
     def _tune_trial(
         self, trial: Trial, *, gpus: float | None = None, suffix: str = ""

@@ -9,8 +9,8 @@ from typing import Any
 from tuner.config.method import source_digests
 from tuner.config.workload import Workload
 from tuner.data import Dataset
-from tuner.orchestration.cluster import on_machines
-from tuner.planning.resources import fit
+from tuner.orchestration.cluster import on_machines, with_gpu_share
+from tuner.planning.resources import Resources, check_resources, fit
 from tuner.planning.task import Task
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
@@ -42,18 +42,35 @@ class Answer:
     problem: str  # why it cannot say more
 
 
-def check_machines(search: Task, dataset: Dataset, gpus: float, nodes: list[Any]) -> None:
+def find_resources(task: Task, dataset: Dataset) -> Resources:
+    """Looks at the machines of the running Ray, and checks those of a cluster.
+
+    Raises RequestError where no trial fits, or the machines differ from the driver's.
+    """
+    import ray
+
+    machines = [node for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"] for node in machines]
+    request = with_gpu_share(task, nodes)
+    gpus, max_concurrent = check_resources(request, nodes)
+    if request.address is not None:
+        check_machines(task, dataset, gpus, machines)
+    most = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
+    return Resources(gpus, max_concurrent, min(max_concurrent, most))
+
+
+def check_machines(task: Task, dataset: Dataset, gpus: float, nodes: list[Any]) -> None:
     """Asks every machine on which trials will run. Raises RequestError, naming the machine.
 
     Data that a machine lacks is prepared there, on all of them at the same time.
     """
-    places = [node for node in nodes if fit(node["Resources"], search.request.cpus_per_trial, gpus)]
-    with search.runs.probe() as marker:
-        question = Question(search.workload, search.custom_method, search.runs.uri, marker)
+    places = [node for node in nodes if fit(node["Resources"], task.request.cpus_per_trial, gpus)]
+    with task.runs.probe() as marker:
+        question = Question(task.workload, task.custom_method, task.runs.uri, marker)
         answers = on_machines(places, lambda: answer(question))
-    code = tuple(source_digests(search.workload, search.custom_method))
+    code = tuple(source_digests(task.workload, task.custom_method))
     for one in answers:
-        problem = _problem(one, search, dataset.fingerprint, code)
+        problem = _problem(one, task, dataset.fingerprint, code)
         if problem:
             raise RequestError(problem)
 
@@ -83,7 +100,7 @@ def answer(question: Question) -> Answer:
     return Answer(socket.gethostname(), versions(), sees_storage, fingerprint, code, problem)
 
 
-def _problem(one: Answer, search: Task, fingerprint: str, code: tuple[str, ...]) -> str:
+def _problem(one: Answer, task: Task, fingerprint: str, code: tuple[str, ...]) -> str:
     here = versions()
     for name, found in one.versions.items():
         if found != here[name]:
@@ -93,13 +110,13 @@ def _problem(one: Answer, search: Task, fingerprint: str, code: tuple[str, ...])
             )
     if not one.sees_storage:
         return (
-            f"{one.host} does not see {search.runs.uri}; give a folder that all machines share, "
+            f"{one.host} does not see {task.runs.uri}; give a folder that all machines share, "
             "or a bucket, as --runs-dir"
         )
     if one.problem:
         return f"{one.host}: {one.problem}"
     if one.fingerprint != fingerprint:
-        return f"{search.workload.data} differs on {one.host}; copy the same data to all machines"
+        return f"{task.workload.data} differs on {one.host}; copy the same data to all machines"
     if one.code != code:
         return (
             f"a network's or method's own file differs on {one.host}; "

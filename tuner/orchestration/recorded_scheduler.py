@@ -25,8 +25,17 @@ class RecordedScheduler(TrialScheduler):
     and the teacher's are none of its business, and what is not a number never reaches it.
     """
 
-    def __init__(self, scheduler: Any, record: Record) -> None:
+    def __init__(
+        self,
+        scheduler: Any,
+        record: Record,
+        *,
+        is_over_time: Callable[[], bool] = lambda: False,
+        run_alone: Callable[[Trial], bool] = lambda trial: False,
+    ) -> None:
+        """`run_alone` queues a trial that ran out of memory, or returns False."""
         super().__init__()
+        self._is_over_time, self._run_alone = is_over_time, run_alone
         self._scheduler, self._record = scheduler, record
         self._is_population = isinstance(scheduler, PopulationBasedTraining)
         # The trial that Ray's scheduler knows by each name: it keys its rungs on them.
@@ -34,8 +43,6 @@ class RecordedScheduler(TrialScheduler):
         self._failures: dict[str, str] = {}
         self._alone: set[str] = set()
         self._num_lost: Counter[str] = Counter()  # processes of each that were lost before it began
-        self.is_over_time: Callable[[], bool] = lambda: False
-        self.run_alone: Callable[[Trial], bool] = lambda trial: False
 
     @property
     def supports_buffered_results(self) -> bool:
@@ -96,7 +103,7 @@ class RecordedScheduler(TrialScheduler):
             if (
                 OUT_OF_MEMORY in result
                 and recorded.name not in self._alone
-                and self.run_alone(recorded)
+                and self._run_alone(recorded)
             ):
                 self._alone.add(recorded.name)
             else:
@@ -178,7 +185,7 @@ class RecordedScheduler(TrialScheduler):
         return TrialScheduler.STOP if is_last else self._unless_over_time(trial, decision)
 
     def _unless_over_time(self, trial: Trial, decision: str) -> str:
-        is_over = trial.role == SEARCH and self.is_over_time()
+        is_over = trial.role == SEARCH and self._is_over_time()
         return TrialScheduler.STOP if is_over else decision
 
     def _end(self, trial: Trial) -> None:
@@ -188,7 +195,7 @@ class RecordedScheduler(TrialScheduler):
         elif len(trial.epochs) >= trial.num_epochs:
             self._record.end(trial.name, DONE)
         else:
-            reason = "time budget" if self.is_over_time() else "scheduler"
+            reason = "time budget" if self._is_over_time() else "scheduler"
             self._record.end(trial.name, STOPPED, f"{reason}, after epoch {len(trial.epochs)}")
 
     def _is_searched(self, trial: TuneTrial) -> bool:

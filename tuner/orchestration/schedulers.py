@@ -1,28 +1,29 @@
-"""Ray's early-stopping schedulers, made to survive a restart and to see the search only."""
+"""Builds Ray's early-stopping schedulers."""
 
 import math
 import random
 from typing import Any
 
-from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import (
     ASHAScheduler,
     FIFOScheduler,
-    MedianStoppingRule,
     PopulationBasedTraining,
-    TrialScheduler,
 )
 
 from search_spaces import Choice, Fixed, Space
 from search_spaces.parameters import Parameter, Value
+from tuner.orchestration.ray_internals import AsyncHyperBand, MedianStopping
 from tuner.planning.rungs import REDUCTION_FACTOR, grace_period, perturbation_interval
 from tuner.results.trial import Setting
 
 
-def build_scheduler(name: str, *, metric: str, epochs: int, space: Space | None, seed: int) -> Any:
-    """Ray's scheduler `name` for trials of so many epochs, ranked on `metric` (higher is better).
+def build_scheduler(
+    name: str, *, metric: str, epochs: int, population: Space | None, seed: int
+) -> Any:
+    """Ray's scheduler `name` for trials of `epochs` epochs, ranked on `metric` (higher is better).
 
-    The first decision falls after a tenth of the epochs; each rung keeps a third.
+    It first decides after a tenth of the epochs; each rung keeps a third. `population` is the
+    space that population-based training perturbs.
     """
     grace = grace_period(epochs)
     common = {"time_attr": "epoch", "metric": metric, "mode": "max"}
@@ -31,7 +32,7 @@ def build_scheduler(name: str, *, metric: str, epochs: int, space: Space | None,
             **common, max_t=epochs, grace_period=grace, reduction_factor=REDUCTION_FACTOR
         )
     if name == "hyperband":
-        return _AsyncHyperBand(
+        return AsyncHyperBand(
             **common,
             max_t=epochs,
             grace_period=grace,
@@ -39,34 +40,17 @@ def build_scheduler(name: str, *, metric: str, epochs: int, space: Space | None,
             brackets=3,
         )
     if name == "median":
-        return _MedianStopping(**common, grace_period=grace)
-    if name == "pbt":
-        assert space is not None  # a population has settings to change
+        return MedianStopping(**common, grace_period=grace)
+    if population is not None:
         return PopulationBasedTraining(
             **common,
             perturbation_interval=perturbation_interval(epochs),
-            custom_explore_fn=Explore(space, seed),
+            custom_explore_fn=Explore(population, seed),
             log_config=False,
         )
     scheduler = FIFOScheduler()
     scheduler.set_search_properties(metric, "max")
     return scheduler
-
-
-class _AsyncHyperBand(ASHAScheduler):
-    """Asynchronous HyperBand whose brackets depend on the trial, not on hidden random state."""
-
-    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        weights = [2.718281828 ** len(bracket._rungs) for bracket in self._brackets]
-        draw = random.Random(trial.trial_id)
-        self._trial_info[trial.trial_id] = draw.choices(self._brackets, weights)[0]
-
-
-class _MedianStopping(MedianStoppingRule):
-    """The median rule without its pauses: no trial waits for another to have a median."""
-
-    def _on_insufficient_samples(self, tune_controller: Any, trial: TuneTrial, time: float) -> str:
-        return TrialScheduler.CONTINUE
 
 
 class Explore:

@@ -20,6 +20,7 @@ from torch import nn
 
 from losses import LossError
 from tuner.config.method import method_named, source_digests
+from tuner.config.step_mode import FLOAT32, StepMode
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, UnreadableImageError
 from tuner.orchestration.messages import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
@@ -30,7 +31,7 @@ from tuner.storage.retrying import LostStorageError, PatientStorage
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.training.distillation import Distillation, DivergedError
 from tuner.training.evaluation import Metrics
-from tuner.training.precision import FLOAT32, StepMode, device_for
+from tuner.training.precision import device_for
 from tuner.training.teachers import (
     TEACHER_FILE,
     read_digest,

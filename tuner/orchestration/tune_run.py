@@ -5,105 +5,119 @@ import uuid
 from contextlib import suppress
 from typing import Any
 
+from ray import tune
+
+from tuner.orchestration.failed_starts import FailedStarts
+from tuner.orchestration.interruption import Interruption
+from tuner.orchestration.messages import record_name
+from tuner.orchestration.planned_search import AloneQueue, PlannedSearch
+from tuner.orchestration.ray_internals import restarting_lost_trials
+from tuner.orchestration.recorded_scheduler import RecordedScheduler
+from tuner.orchestration.schedulers import build_scheduler
+from tuner.orchestration.trainable import Job, train
+from tuner.orchestration.watchdog import Watchdog
 from tuner.planning.plan import Plan
-from tuner.planning.search import Search
+from tuner.planning.resources import Resources
+from tuner.planning.rungs import perturbation_interval
 from tuner.planning.task import Task
 from tuner.results.heartbeat import Heartbeat
 from tuner.results.record import Record
-from tuner.storage.retrying import PatientStorage
-from tuner.teacher_cache import OutputsPlan
 from tuner.text.errors import RequestError
-from tuner.training.precision import StepMode
 
-MAX_FAILURES = 3  # times a crashed trial is begun again from its last checkpoint
+MAX_FAILURES = 3  # times that a crashed trial restarts from its last checkpoint
 
 
-def tune(
-    search: Task,
-    storage: PatientStorage,
-    record: Record,
-    plan: Plan,
-    gpus: float,
-    presence: Heartbeat,
+def tune_trials(
+    task: Task, record: Record, plan: Plan, resources: Resources, heartbeat: Heartbeat
 ) -> bool:
-    """Lets Ray Tune train what the plan says; returns whether it was interrupted."""
-    from ray import tune
+    """Lets Ray Tune train what the plan says; returns whether it was interrupted.
 
-    from tuner.orchestration.interruption import Interruption
-    from tuner.orchestration.lost_processes import FailedStarts, begun_again
-    from tuner.orchestration.messages import record_name
-    from tuner.orchestration.planned_search import PlannedSearch
-    from tuner.orchestration.recorded_scheduler import RecordedScheduler
-    from tuner.orchestration.schedulers import build_scheduler
-    from tuner.orchestration.trainable import Job, train
-    from tuner.orchestration.watchdog import Watchdog
-    from tuner.planning.rungs import perturbation_interval
-
-    request, workload = search.request, search.workload
+    Raises RequestError where another process has taken the search over.
+    """
+    alone = AloneQueue(resources.gpus_per_trial)
     scheduler = RecordedScheduler(
         build_scheduler(
-            request.scheduler,
-            metric=search.metric,
-            epochs=workload.epochs,
-            space=search.space if isinstance(search, Search) else None,
-            seed=request.seed,
+            task.scheduler,
+            metric=task.metric,
+            epochs=task.workload.epochs,
+            population=task.population,
+            seed=task.workload.seed,
         ),
         record,
+        is_over_time=lambda: plan.is_over_time,
+        run_alone=alone.add,
     )
-    scheduler.is_over_time = lambda: plan.is_over_time
-    planned = PlannedSearch(plan, cpus=request.cpus_per_trial, gpus=gpus, max_failures=MAX_FAILURES)
-    planned.on_ready = lambda: scheduler.recall(planned.recalled)
-    scheduler.run_alone = planned.run_alone
-    job = Job(
-        workload=workload,
-        fingerprint=record.header["data"],
-        code=tuple(record.header["code"]),
-        storage_uri=storage.uri,
-        patience_seconds=storage.patience_seconds,
-        ranks_on_test=request.select_on == "test",
-        perturbation_interval=(
-            perturbation_interval(workload.epochs) if request.scheduler == "pbt" else None
-        ),
-        num_threads=search.num_threads,
-        execution=StepMode(**record.header["execution"]),
-        outputs=OutputsPlan.from_json(record.header["outputs"]),
-        custom_method=search.custom_method,
+    planned = PlannedSearch(
+        plan,
+        scheduler,
+        alone,
+        cpus=task.request.cpus_per_trial,
+        gpus=resources.gpus_per_trial,
+        max_failures=MAX_FAILURES,
     )
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
-    interruption = Interruption(lambda: presence.is_told_to_stop)
-
     watchdog = Watchdog(
-        request.hang_timeout,
-        storage_answers=search.storage.takes_files,
+        task.request.hang_timeout,
+        storage_answers=task.storage.takes_files,
         tell=lambda trial_id, text: record.note(record_name(trial_id), text),
     )
-    ray_storage = search.storage.sub("ray")
+    interruption = Interruption(lambda: heartbeat.is_told_to_stop)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
+    with interruption.listening(), restarting_lost_trials():
+        _run(task, _job(task, record), planned, scheduler, interruption, watchdog)
+    if heartbeat.is_taken_over:
+        record.abandon()
+        raise RequestError(
+            f"another process has taken {task.name} over, as this one sent no heartbeat for long; "
+            f"look at it with `tuner status {task.name}`"
+        )
+    with suppress(OSError):  # nothing in it is needed any more
+        task.storage.delete("ray")
+    return interruption.is_requested
+
+
+def _run(
+    task: Task,
+    job: Job,
+    planned: PlannedSearch,
+    scheduler: RecordedScheduler,
+    interruption: Interruption,
+    watchdog: Watchdog,
+) -> None:
+    storage = task.storage.sub("ray")
 
     def trainable(config: dict[str, Any]) -> None:
         train(config, job)
 
-    with interruption.listening(), begun_again():
-        tune.run(
-            trainable,
-            # A name of its own for each session: Tune never restores, the record does.
-            name=f"session-{uuid.uuid4().hex}",
-            storage_path=ray_storage.uri if ray_storage.is_local else ray_storage.base,
-            # Opened by us: with the address alone, Tune would wait for a dead store for minutes.
-            storage_filesystem=None if ray_storage.is_local else ray_storage.filesystem,
-            search_alg=planned,
-            scheduler=scheduler,
-            stop=interruption,
-            callbacks=[watchdog, FailedStarts()],
-            reuse_actors=True,
-            raise_on_failed_trial=False,
-            verbose=0,
-        )
-    if presence.is_taken_over:
-        record.abandon()
-        raise RequestError(
-            f"another process has taken {search.name} over, as this one was silent for long; "
-            f"look at it with `tuner status {search.name}`"
-        )
-    with suppress(OSError):  # nothing in it is needed any more
-        search.storage.delete("ray")
-    return interruption.is_requested
+    tune.run(
+        trainable,
+        # A new name for each session: Tune never restores, the record does.
+        name=f"session-{uuid.uuid4().hex}",
+        storage_path=storage.uri if storage.is_local else storage.base,
+        # Opened by us: with the address alone, Tune would wait for a dead store for minutes.
+        storage_filesystem=None if storage.is_local else storage.filesystem,
+        search_alg=planned,
+        scheduler=scheduler,
+        stop=interruption,
+        callbacks=[watchdog, FailedStarts()],
+        reuse_actors=True,
+        raise_on_failed_trial=False,
+        verbose=0,
+    )
+
+
+def _job(task: Task, record: Record) -> Job:
+    """What all trainings have in common, as the workers need it."""
+    header, epochs = record.header, task.workload.epochs
+    return Job(
+        workload=task.workload,
+        fingerprint=header.data,
+        code=header.code,
+        storage_uri=record.storage.uri,
+        patience_seconds=getattr(record.storage, "patience_seconds", 300.0),
+        ranks_on_test=task.select_on == "test",
+        perturbation_interval=None if task.population is None else perturbation_interval(epochs),
+        num_threads=task.num_threads,
+        execution=header.step_mode,
+        outputs=header.outputs,
+        custom_method=task.custom_method,
+    )

@@ -1,8 +1,13 @@
 """Checks of a request that need no training."""
 
+import inspect
 import re
 
+from losses import COMMON, DistillationLoss
+from search_spaces import Space
+from search_spaces.parameters import list_of
 from tuner.config.method import source_digests
+from tuner.config.options import SearchRequest
 from tuner.data import Dataset
 from tuner.planning.task import Task
 from tuner.results.journal import COPY_FILE, JOURNAL_FILE
@@ -25,61 +30,91 @@ def check_name(name: str) -> None:
         )
 
 
-def check_storage(search: Task) -> None:
+def check_storage(task: Task) -> None:
     """Raises RequestError for a search that exists, or a folder that cannot be written."""
-    if search.storage.exists(SEARCH_FILE):
+    if task.storage.exists(SEARCH_FILE):
         raise RequestError(
-            f"a search named {search.name!r} exists in {search.runs.uri}; "
-            f"resume it with --resume {search.name} or choose another --name"
+            f"a search named {task.name!r} exists in {task.runs.uri}; "
+            f"resume it with --resume {task.name} or choose another --name"
         )
-    names = {*search.storage.folders(), *search.storage.files("")}
+    names = {*task.storage.folders(), *task.storage.files("")}
     # A kill before the request was written leaves an empty journal.
     if any(name not in (JOURNAL_FILE, COPY_FILE) and name[0] != "." for name in names):
         raise RequestError(
-            f"{search.storage.uri} holds files of something else; choose another --name"
+            f"{task.storage.uri} holds files of something else; choose another --name"
         )
-    search.runs.check_writable()
+    task.runs.check_writable()
 
 
-def check_teacher(search: Task, record: Record, digest: str | None) -> None:
+def check_resumed(task: Task, record: Record, dataset: Dataset) -> None:
+    """Raises RequestError where the task or its data are not those that the search began with."""
+    if not record.is_open:
+        return
+    began, code = record.header, tuple(source_digests(task.workload, task.custom_method))
+    for what, before, now in (
+        (f"the space {', '.join(task.methods)}", began.task, task.identity),
+        (f"the data {task.workload.data}", began.data, dataset.fingerprint),
+        ("a network's or method's own file", began.code, code),
+    ):
+        if before != now:
+            raise RequestError(
+                f"{what} has changed since {task.name} began; restore it, or start a new search"
+            )
+
+
+def check_teacher(task: Task, record: Record, digest: str | None) -> None:
     """Raises RequestError where a resumed search cannot have the teacher that it began with.
 
     `digest` is of the teacher's weights, None where there is no whole copy of them.
     """
-    began_with = record.header.get("teacher")
+    began_with = record.header.teacher if record.is_open else None
     if digest is not None and began_with not in (None, digest):
         raise RequestError(
-            f"the teacher has changed since {search.name} began; restore it, or start a new search"
+            f"the teacher has changed since {task.name} began; restore it, or start a new search"
         )
     trained = record.trials.get(TEACHER)
     if digest is None and (began_with or (trained is not None and trained.status == DONE)):
         raise RequestError(
-            f"the teacher of {search.name} is damaged, and there is no other copy; "
+            f"the teacher of {task.name} is damaged, and there is no other copy; "
             "restore teacher.pt, or start a new search"
         )
 
 
-def check_resumed(search: Task, record: Record, dataset: Dataset) -> None:
-    """Raises RequestError where space or data are no longer what the search began with."""
-    if not record.header:
-        return
-    code = source_digests(search.workload, search.custom_method)
-    for name, what, now in (
-        ("space", search.request.space, search.identity),
-        ("data", search.workload.data, dataset.fingerprint),
-    ):
-        if record.header[name] != now:
-            raise RequestError(
-                f"the {name} {what} has changed since {search.name} began; "
-                "restore it, or start a new search"
-            )
-    if record.header.get("code", code) != code:
+def check_hyperparameters(place: str, space: Space, method: type[DistillationLoss]) -> None:
+    """A loss has no defaults: its space declares each of its hyperparameters, and no other."""
+    own = list(inspect.signature(method).parameters)[2:]  # after student and teacher
+    known = {*own, *COMMON}
+    declared = {parameter.name for parameter in space.params}
+    if declared - known:
         raise RequestError(
-            f"a network's or method's own file has changed since {search.name} began; "
-            "restore it, or start a new search"
+            f"{place}: {space.method} has no hyperparameter {list_of(sorted(declared - known))}; "
+            f"known: {list_of(sorted(known))}"
         )
-    if "code" not in record.header:
+    if known - declared:
         raise RequestError(
-            f"{search.name} was begun with an earlier version, which cannot be resumed; "
-            "start a new search"
+            f"{place}: {space.method} also needs {list_of(sorted(known - declared))}; "
+            "declare it, as Fixed(NAME, VALUE) if it is not searched, "
+            "ce_weight, kd_weight and temperature with *common()"
+        )
+
+
+def check_combination(request: SearchRequest, num_trials: int) -> None:
+    early = request.scheduler != "none"
+    if request.deterministic and early and request.max_concurrent != 1:
+        raise RequestError(
+            "deterministic needs --scheduler none or --max-concurrent 1: "
+            "a scheduler decides by who reports first"
+        )
+    if request.scheduler == "pbt" and request.algo not in ("random", "tpe"):
+        raise RequestError(
+            f"pbt changes settings by itself, so --algo {request.algo} has no say in them; "
+            "use --algo random"
+        )
+    if request.scheduler == "pbt" and num_trials < 4:
+        raise RequestError(
+            f"trials is {num_trials} but pbt needs a population; use --trials 4 or more"
+        )
+    if request.scheduler == "pbt" and request.address and request.max_concurrent:
+        raise RequestError(
+            "pbt trains its whole population side by side; leave out --max-concurrent"
         )

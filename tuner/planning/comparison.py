@@ -56,16 +56,7 @@ def plan_comparison(request: SearchRequest) -> Comparison:
     searches: list[Search] = []
     refusals: list[RequestError] = []
     for space, declared in spaces.items():
-        method = declared.method
-        names = {parameter.name for parameter in declared.params}
-        pins = {key: value for key, value in request.set.items() if key in names}
-        # METHOD.NAME=VALUE is for one method, and wins over NAME=VALUE, which is for all.
-        pins |= {
-            key.removeprefix(f"{method}."): value
-            for key, value in request.set.items()
-            if key.startswith(f"{method}.")
-        }
-        own = {"space": space, "set": pins, "name": method}
+        own = {"space": space, "set": declared.own_pins(request.set), "name": declared.method}
         try:
             request_of_one = request.model_copy(update={**shared, **own})
             searches.append(plan_search(request_of_one, runs))

@@ -28,7 +28,7 @@ class Budget:
     max_concurrent: int
     time_seconds: float | None
     seed: int
-    batch: int | None  # settings asked for together, whatever finishes first; None: one by one
+    ask_in_batches: int | None  # settings asked for together; None: one at a time
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class SearchPlan(Plan):
 
     def _new_trial(self) -> Trial | None:
         number = len(self.record.trials_of(SEARCH))
-        if self.budget.batch and self._live and number % self.budget.batch == 0:
+        if self.budget.ask_in_batches and self._live and number % self.budget.ask_in_batches == 0:
             return None  # the batch before must end first
         name = f"{number:04d}"
         return self.record.begin(

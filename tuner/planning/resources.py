@@ -1,11 +1,21 @@
 """CPUs and GPUs: what a trial takes, how many trials fit."""
 
 import os
+from dataclasses import dataclass
 
 import torch
 
-from tuner.config.options import SearchRequest
+from tuner.config.options import RunRequest
 from tuner.text.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the machines give a task."""
+
+    gpus_per_trial: float
+    max_concurrent: int  # trials
+    trials_per_machine: int  # at most: only trials of one machine share its memory
 
 
 def num_cpus() -> int:
@@ -15,7 +25,7 @@ def num_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def check_resources(request: SearchRequest, nodes: list[dict[str, float]]) -> tuple[float, int]:
+def check_resources(request: RunRequest, nodes: list[dict[str, float]]) -> tuple[float, int]:
     """GPUs of a trial, and how many trials run at a time on these machines ({"CPU": 8, "GPU": 1}).
 
     Raises RequestError where not even one fits on any of them.

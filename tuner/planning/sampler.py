@@ -37,15 +37,15 @@ class Sampler:
         metric: str,
         first: Setting | None,
         name: str,
-        batch: int | None = None,
+        ask_in_batches: int | None = None,
     ) -> None:
         """`first` is proposed before all others, where the sampler chooses for itself.
 
-        With `batch`, settings are proposed in batches of so many: what came of one is
-        learnt as a whole, in the order of its trials, before the next begins, so that
-        the order in which trials finish changes nothing.
+        With `ask_in_batches`, settings are proposed in batches of that size. The results of a
+        batch are learnt together, in the order of its trials, before the next one begins, so
+        that the order in which trials finish changes nothing.
         """
-        self._space, self._metric, self._batch = space, metric, batch
+        self._space, self._metric, self._batch_size = space, metric, ask_in_batches
         self._num_asked = 0
         self._untold: list[Trial] = []
         self._grid: list[Setting] | None = None
@@ -69,7 +69,7 @@ class Sampler:
 
     def ask(self, trial: str) -> Setting:
         """The setting of a new trial."""
-        if self._batch and self._num_asked % self._batch == 0:
+        if self._batch_size and self._num_asked % self._batch_size == 0:
             self._tell_all()
         self._num_asked += 1
         return self._propose(trial)
@@ -89,7 +89,7 @@ class Sampler:
         of its last epoch, and a failed one as failed: neither passes for a full training.
         """
         self._untold.append(trial)
-        if not self._batch:
+        if not self._batch_size:
             self._tell_all()
 
     def _tell_all(self) -> None:

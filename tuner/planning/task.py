@@ -1,54 +1,47 @@
-"""What a driver runs on Ray: trainings of one workload, searched for or fixed beforehand."""
+"""A task: what a driver trains on Ray. A search and a fixed list of trainings are the two kinds."""
 
-import dataclasses
-import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import models
-from losses import LOSSES, DistillationLoss, LossError, Objective, build_objective
+from losses import DistillationLoss, Objective
 from models import Shapes, shapes_of
-from search_spaces import Setting
-from tuner.config.options import SearchRequest
+from search_spaces import Setting, Space
+from tuner.config.options import RunRequest
 from tuner.config.workload import Workload
 from tuner.data import Dataset
-from tuner.planning.plan import FinalTraining
+from tuner.planning.plan import Budget, FinalTraining, Plan
 from tuner.results.record import Record
-from tuner.results.trial import FINAL, Trial
+from tuner.results.trial import Trial
 from tuner.storage.folder import Storage
 from tuner.teacher_cache.named_outputs import of_images
-from tuner.text.errors import RequestError
 
-Needs = tuple[tuple[str, ...], ...]  # of the teacher's outputs: all that some setting reads
+Needs = tuple[tuple[str, ...], ...]  # combinations of teacher outputs that some setting reads
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """Its request makes sense; nothing has been written yet."""
+    """A checked request; nothing has been written yet."""
 
     name: str
-    request: SearchRequest  # every value resolved, as `search.yaml` holds it
+    request: RunRequest  # every value resolved, as `search.yaml` holds it
     workload: Workload
     runs: Storage
-    all_runs: Storage  # the same, or what a comparison's folder lies in: the ledger is there
+    all_runs: Storage  # holds the ledger; differs from `runs` for a part of a comparison
+    num_trials: int = 0  # of a search; 0 where nothing is searched
+    needs_weights: bool = False  # whether the trained students are used for something else
 
     @property
     def storage(self) -> Storage:
-        """Its own folder."""
+        """The task's own folder."""
         return self.runs.sub(self.name)
 
     @property
     def num_threads(self) -> int:
-        """Of a trial's process: as many as it has whole cores."""
+        """Threads of a trial's process: as many as it has whole cores."""
         return max(1, int(self.request.cpus_per_trial))
-
-    @property
-    def metric(self) -> str:
-        """What trials are ranked on, in percent."""
-        return f"{self.request.select_on}_accuracy"
 
     @property
     @abstractmethod
@@ -57,23 +50,18 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def custom_method(self) -> str:
-        """The name or file of the space that a person's own method may come from; "": none."""
+    def methods(self) -> list[str]:
+        """Names of the methods that are trained."""
 
     @property
     @abstractmethod
-    def num_trainings(self) -> int:
-        """At most, final trainings of a search left out."""
-
-    @property
-    @abstractmethod
-    def has_trials(self) -> bool:
-        """Whether settings are searched for, with trials that see the search's own seed."""
+    def num_finals(self) -> int:
+        """Final trainings, at most."""
 
     @property
     @abstractmethod
     def searched(self) -> list[str]:
-        """The hyperparameters that differ between trials."""
+        """The hyperparameters that differ between trainings."""
 
     @property
     @abstractmethod
@@ -82,57 +70,67 @@ class Task(ABC):
 
     @abstractmethod
     def needs(self, dataset: Dataset) -> Needs:
-        """What is needed of the teacher: each combination of outputs that trials read.
+        """Which combinations of the teacher's outputs the trainings read.
 
-        Raises RequestError where a method cannot join these networks.
+        Raises RequestError where a method does not fit the networks.
         """
 
+    @abstractmethod
+    def plan(
+        self,
+        record: Record,
+        budget: Budget,
+        *,
+        known: Mapping[str, Trial],
+        find: Callable[[FinalTraining], Trial | None],
+    ) -> Plan:
+        """Decides what to train next, given what the record holds.
 
-@dataclass(frozen=True)
-class FixedTask(Task):
-    """Trainings that were decided on beforehand."""
+        `known` are final trainings that the task can take over, by name; `find` looks a
+        training up in the ledger.
+        """
 
-    trainings: tuple[FinalTraining, ...]
-    needs_weights: bool = False  # whether the trained students are used for something else
-
-    @property
-    def identity(self) -> str:
-        content = [asdict(training) for training in self.trainings]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    # What a search may choose and fixed trainings leave as it is.
 
     @property
     def custom_method(self) -> str:
+        """Name or file of the space that may define a method of the user's; "" for none."""
         return ""
 
     @property
-    def num_trainings(self) -> int:
-        return len(self.trainings)
+    def algo(self) -> str:
+        """The sampler."""
+        return "none"
 
     @property
-    def has_trials(self) -> bool:
+    def scheduler(self) -> str:
+        """The early-stopping scheduler."""
+        return "none"
+
+    @property
+    def select_on(self) -> str:
+        """The split that trials are ranked on: "val" or "test"."""
+        return "val"
+
+    @property
+    def metric(self) -> str:
+        """The name of the accuracy, in percent, that trials are ranked on."""
+        return f"{self.select_on}_accuracy"
+
+    @property
+    def population(self) -> Space | None:
+        """The space that population-based training perturbs; None without a population."""
+        return None
+
+    @property
+    def asks_in_batches(self) -> bool:
+        """Whether settings are asked for in batches, so that finishing order changes nothing."""
         return False
 
     @property
-    def searched(self) -> list[str]:
-        settings = [training.setting for training in self.trainings]
-        names = dict.fromkeys(name for setting in settings for name in setting)
-        return [name for name in names if len({setting.get(name) for setting in settings}) > 1]
-
-    @property
-    def examples(self) -> list[tuple[type[DistillationLoss], Setting]]:
-        # Of each method the last, where experiments have their dearest setting.
-        last = {training.method: training.setting for training in self.trainings}
-        return [(LOSSES[method], setting) for method, setting in last.items()]
-
-    def needs(self, dataset: Dataset) -> Needs:
-        student, teacher = shapes_of_both(self.workload, dataset)
-        needs: dict[tuple[str, ...], None] = {}
-        for training in self.trainings:
-            try:
-                needs |= needs_of(LOSSES[training.method], student, teacher, training.setting)
-            except LossError as error:
-                raise RequestError(str(error)) from error
-        return tuple(needs)
+    def time_budget_seconds(self) -> float | None:
+        """Time after which no trial begins."""
+        return None
 
 
 def shapes_of_both(workload: Workload, dataset: Dataset) -> tuple[Shapes, Shapes]:
@@ -144,51 +142,35 @@ def shapes_of_both(workload: Workload, dataset: Dataset) -> tuple[Shapes, Shapes
     return student, teacher
 
 
-def needs_of(
-    method: type[DistillationLoss], student: Shapes, teacher: Shapes, setting: Setting
-) -> dict[tuple[str, ...], None]:
-    """What one setting reads of the teacher, in training and in its stage before.
-
-    Raises LossError where the method does not fit the networks or the values.
-    """
-    objective: Objective = build_objective(method, student, teacher, setting)
+def needs_of(objective: Objective) -> dict[tuple[str, ...], None]:
+    """Which outputs of the teacher one setting reads, in its initial stage and in training."""
     stage = objective.loss.initial_stage
     together = [objective.needs] + ([] if stage is None else [stage.needs])
     return {of_images(needs): None for needs in together}
 
 
-def describe(task: Task, what: str) -> dict[str, Any]:
-    """The workload in a few words, for people and for MLflow's tags; `what`: its methods."""
+def describe(task: Task) -> dict[str, str]:
+    """The task in a few words, for MLflow's tags."""
     workload = task.workload
     return {
         "data": workload.data,
         "teacher": workload.teacher,
         "student": workload.student,
         "epochs": str(workload.epochs),
-        "space": what,
-        "algo": task.request.algo,
-        "scheduler": task.request.scheduler,
-        "select_on": task.request.select_on,
+        "space": ",".join(task.methods),
+        "algo": task.algo,
+        "scheduler": task.scheduler,
+        "select_on": task.select_on,
     }
 
 
 AnyTask = TypeVar("AnyTask", bound=Task)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Run(Generic[AnyTask]):
-    """What came of a session of a search."""
+    """What one session of a driver did."""
 
-    search: AnyTask
+    task: AnyTask
     record: Record
     interrupted: bool
-
-
-def plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
-    """Finished final trainings without a teacher, which no later search has to repeat."""
-    return {
-        trial.name: trial
-        for record in records
-        for trial in record.trials_of(FINAL)
-        if trial.setting_label == "plain" and trial.is_full_length
-    }

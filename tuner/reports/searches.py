@@ -93,7 +93,7 @@ def differing(one: Searched, other: Searched) -> list[str]:
         what for key, what in PAIRED_BY.items() if one.request.get(key) != other.request.get(key)
     ]
     # One name may stand for other images elsewhere; the journal knows what was read.
-    contents = {search.record.header.get("data") for search in (one, other)} - {None}
+    contents = {search.record.header.data for search in (one, other) if search.record.is_open}
     return ["data", *reasons] if len(contents) > 1 and "data" not in reasons else reasons
 
 

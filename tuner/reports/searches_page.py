@@ -141,7 +141,7 @@ def _facts(search: Searched) -> dict[str, str]:
         for name, value in search.request.items()
         if name not in PLACES
     }
-    teacher = search.record.header.get("teacher")
+    teacher = search.record.header.teacher if search.record.is_open else None
     return facts | ({"teacher's weights": str(teacher)[:12]} if teacher else {})
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from models import short_name
 from tuner.config.options import ReproduceRequest
 from tuner.config.workload import Workload
-from tuner.planning.task import FixedTask
+from tuner.planning.fixed import FixedTask
 from tuner.reports.document import Facts, Figure, Table, Text
 from tuner.storage.folder import Storage
 

@@ -17,9 +17,9 @@ from tuner.config.method import source_digests
 from tuner.data import num_batches
 from tuner.orchestration.estimate import measure_step_times
 from tuner.planning.estimate import StepTimes
+from tuner.planning.fixed import FixedTask
 from tuner.planning.plan import FinalTraining
 from tuner.planning.resources import check_resources, machine_resources
-from tuner.planning.task import FixedTask
 from tuner.reproductions.experiment import Reproduction
 from tuner.reproductions.terminal import print_limits
 from tuner.results.ledger import Ledger, TrainingKey

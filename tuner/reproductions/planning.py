@@ -8,16 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 import models
-from losses import LOSSES
 from search_spaces import Setting, SpaceError, load_space, plain
 from search_spaces.parameters import list_of, suggestion, text_of
-from tuner.config.options import OPERATIONAL, ReproduceRequest, RunRequest, SearchRequest
-from tuner.config.presets import find_preset, preset_for
+from tuner.config.options import OPERATIONAL, ReproduceRequest, RunRequest
+from tuner.config.presets import find_preset, preset_for, preset_pins
 from tuner.config.run_folder import default_tracking_uri
 from tuner.config.workload import Workload, resolve
 from tuner.planning.checks import check_name
+from tuner.planning.fixed import FixedTask
 from tuner.planning.plan import FinalTraining
-from tuner.planning.task import FixedTask
 from tuner.reproductions.experiment import Experiment, Pair, Reproduction, Variant
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
@@ -63,15 +62,7 @@ def setting_of(
     """
     space = plain.SPACE if arm.method == "plain" else load_space(arm.method)
     space = space.for_epochs(workload.epochs)
-    names = {parameter.name for parameter in space.params}
-    preset = find_preset(workload.preset).settings.get(arm.method, {})
-    own = {**(recipe or {}), **preset}
-    own |= {name: value for name, value in pins.items() if name in names}
-    own |= {
-        name.removeprefix(f"{arm.method}."): value
-        for name, value in pins.items()
-        if name.startswith(f"{arm.method}.")
-    }
+    own = {**(recipe or {}), **preset_pins(workload.preset, arm.method), **space.own_pins(pins)}
     own = {name: value for name, value in own.items() if name not in arm.values}
     return space.narrow(own).complete(arm.values)
 
@@ -210,20 +201,13 @@ def _task(
         for number in range(1, seeds + 1)
         for arm, setting in zip(experiment.arms, settings, strict=True)
     )
+    own = {
+        "name": pair.folder,
+        "runs_dir": folder.uri,
+        "tracking_uri": request.tracking_uri or default_tracking_uri(runs, workload.data_dir),
+    }
     shared = request.model_dump(include=set(RunRequest.model_fields))
-    methods = dict.fromkeys(arm.method for arm in experiment.arms if arm.method in LOSSES)
-    task_request = SearchRequest(
-        **shared
-        | workload.as_request()
-        | {
-            "name": pair.folder,
-            "space": ",".join(methods),
-            "scheduler": "none",
-            "trials": len(trainings),
-            "runs_dir": folder.uri,
-            "tracking_uri": request.tracking_uri or default_tracking_uri(runs, workload.data_dir),
-        }
-    )
+    task_request = RunRequest(**shared | workload.as_request() | own)
     return FixedTask(
         name=pair.folder,
         request=task_request,

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from losses import LOSSES, LossError
+from losses import LOSSES, LossError, build_objective
 from tuner.config.options import OPERATIONAL
 from tuner.config.run_folder import is_reproduction, request_yaml, search_yaml
 from tuner.config.yaml_file import parse_yaml
@@ -15,7 +15,8 @@ from tuner.data import Dataset
 from tuner.driver.session import run_watched
 from tuner.orchestration.cluster import ray_for
 from tuner.planning.checks import check_resumed
-from tuner.planning.task import FixedTask, Run, needs_of, shapes_of_both
+from tuner.planning.fixed import FixedTask
+from tuner.planning.task import Run, shapes_of_both
 from tuner.reports.statistics import accuracy_of
 from tuner.reproductions.experiment import Pair, Reproduction
 from tuner.reproductions.measuring import Measurer
@@ -144,7 +145,7 @@ def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
     # The seeds of an arm have one setting.
     for training in {training.setting_label: training for training in task.trainings}.values():
         try:
-            needs_of(LOSSES[training.method], student, teacher, training.setting)
+            build_objective(LOSSES[training.method], student, teacher, training.setting)
         except LossError as error:
             refused[training.setting_label] = str(error)
     return refused
@@ -152,7 +153,7 @@ def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
 
 def _finish_task(run: Run[FixedTask], tracking: Tracking) -> None:
     """Means over the seeds for MLflow, and the end of the pair's own run."""
-    task, record = run.search, run.record
+    task, record = run.task, run.record
     summaries = []
     for label in dict.fromkeys(training.setting_label for training in task.trainings):
         trials = [

@@ -8,9 +8,11 @@ these lines, so a search that was killed anywhere goes on as if it had not been.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from tuner.results.header import Header
 from tuner.results.journal import JOURNAL_FILE, Event, Journal
 from tuner.results.trial import SEARCH, STORED_AS, Setting, Trial
 from tuner.storage.folder import Storage
@@ -27,13 +29,14 @@ class Record:
     """All trials of a search, and the journal they are written to."""
 
     def __init__(self, storage: Storage) -> None:
-        self.header: dict[str, Any] = {}  # what the search was begun with
+        self._header: Header | None = None
         self.trials: dict[str, Trial] = {}
         self.events: list[Event] = []
         self.notes: list[str] = []  # what trials said that a person should know
         self.listeners: list[Callable[[Event, Trial], None]] = []
         self.failure: Exception | None = None  # of writing it: a disk that is full, and the like
-        self._storage = storage
+        self.storage = storage
+        self.is_locked = False  # whether this process may write the journal
         self._journal = Journal(storage)
         self._writing = threading.RLock()  # a listener may write too
 
@@ -46,10 +49,11 @@ class Record:
         record = cls(storage)
         if lock:
             record._journal.open()
+            record.is_locked = True
         for number, event in enumerate(record._journal.read(), start=1):
             try:
                 if event["event"] == "open":
-                    record.header = event
+                    record._header = Header.from_event(event)
                 else:
                     record._apply(event)
             except (KeyError, TypeError, AttributeError) as error:
@@ -65,9 +69,10 @@ class Record:
         Raises RequestError where another process has it, or had it.
         """
         self._journal.open()
+        self.is_locked = True
         if self._journal.read():
             raise RequestError(
-                f"{self._storage.uri} holds the journal of a search; choose another --name"
+                f"{self.storage.uri} holds the journal of a search; choose another --name"
             )
 
     def close(self) -> None:
@@ -78,11 +83,21 @@ class Record:
         """Leaves the journal as it is: it is another process's now."""
         self._journal.abandon()
 
-    def open(self, **header: Any) -> None:
-        """The first line of a new search's journal."""
-        event = {"event": "open", **header}
-        self._journal.append(event, sync=True)
-        self.header = event
+    def open(self, header: Header) -> None:
+        """Writes the first line of a new search's journal."""
+        self._journal.append(header.as_event(), sync=True)
+        self._header = header
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the journal has its first line: a kill may have come before."""
+        return self._header is not None
+
+    @property
+    def header(self) -> Header:
+        """What all trainings share; for a record that is open."""
+        assert self._header is not None
+        return self._header
 
     def begin(self, **fields: Any) -> Trial:
         """A trial begins; see `Trial` for the fields."""
@@ -150,8 +165,8 @@ class Record:
 
     def _append(self, event: Event) -> None:
         append = partial(self._journal.append, event, sync=event["event"] in ("begin", "end"))
-        if isinstance(self._storage, PatientStorage):
-            self._storage.patiently(append)
+        if isinstance(self.storage, PatientStorage):
+            self.storage.patiently(append)
         else:
             append()
 
@@ -170,7 +185,7 @@ class Record:
         elif kind == "change":
             trial.setting = event["setting"]
         elif kind == "teacher":
-            self.header["teacher"] = event["digest"]
+            self._header = replace(self.header, teacher=event["digest"])
         elif kind == "note":
             if event["text"] not in self.notes:
                 self.notes.append(event["text"])

@@ -41,7 +41,7 @@ def print_interrupted(run: Run[Any], tracking: Tracking, command: str) -> None:
     """Says what is done and how to go on; on standard error, as the status is not 0."""
     tracking.finish(files={}, metrics={}, note="", status="KILLED")
     # What a reproduction trains was decided beforehand.
-    kind, noun = (SEARCH, "trials") if run.search.has_trials else (FINAL, "trainings")
+    kind, noun = (SEARCH, "trials") if run.task.num_trials else (FINAL, "trainings")
     trials = run.record.trials_of(kind)
     ended = sum(trial.ended is not None for trial in trials)
     print(  # noqa: T201

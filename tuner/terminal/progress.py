@@ -102,28 +102,30 @@ def begun_searches(name: str, runs_dir: str) -> list[Storage]:
 
 def read_progress(storage: Storage) -> Progress:
     """Reads a search's journal; the driver that writes it is not disturbed."""
-    num_trials, metric = _request_of(storage)
     parent = Storage(storage.parent_uri)
     going_on = f"`{reproduce_command(parent)}`" if is_reproduction(parent) else "--resume"
     is_running = is_alive(storage, read_driver(storage))
     # Read after that: a driver elsewhere is watched for some seconds, and may end meanwhile.
     driver, record = read_driver(storage), Record.load(storage)
+    num_trials, metric = _planned(storage, record)
     return Progress(
         name=storage.base.rpartition("/")[2],
         state=_state(record, driver, going_on, is_running=is_running),
         is_running=is_running,
         num_trials=num_trials,
-        is_search=record.header.get("trainings") is None,
+        is_search=not record.is_open or record.header.role == SEARCH,
         metric=metric,
         record=record,
         best=winner(record, metric),
     )
 
 
-def _request_of(storage: Storage) -> tuple[int, str]:
-    """How many trials were asked for, and the metric that ranks them."""
+def _planned(storage: Storage, record: Record) -> tuple[int, str]:
+    """How many trials or fixed trainings were requested, and the metric that ranks them."""
     path = storage.path(SEARCH_FILE)
     request = parse_yaml(path, storage.read(SEARCH_FILE))
+    if record.is_open and record.header.fixed_trainings is not None:
+        return record.header.fixed_trainings, "val_accuracy"
     num_trials, select_on = request.get("trials"), request.get("select_on")
     if not isinstance(num_trials, int) or select_on not in ("val", "test"):
         raise RequestError(f"{path} is damaged; restore it from a copy")

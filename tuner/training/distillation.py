@@ -19,11 +19,12 @@ from losses import DistillationLoss, Objective, TrainingData, build_objective
 from losses.batch import Batch
 from models import Outputs, shapes_of
 from models.outputs import NUM_ROTATIONS, in_float32, rotations
+from tuner.config.step_mode import StepMode
 from tuner.data import Dataset, Splits, Views, num_batches
 from tuner.storage import checkpoint
 from tuner.teacher_cache import Teacher, TeacherPass
 from tuner.training.evaluation import Metrics, evaluate
-from tuner.training.precision import StepMode, autocast
+from tuner.training.precision import autocast
 from tuner.training.seeding import seeded
 
 HEADS_STREAM = 0x9E3779B9

@@ -10,6 +10,7 @@ import torch
 import models
 from losses import DistillationLoss, Plain, build_objective
 from models import shapes_of
+from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, num_batches
 from tuner.storage.folder import Storage
@@ -17,7 +18,7 @@ from tuner.teacher_cache import Teacher
 from tuner.text.time_left import seconds_left
 from tuner.training.distillation import Distillation
 from tuner.training.evaluation import Metrics
-from tuner.training.precision import FLOAT32, choose_step_mode, device_for
+from tuner.training.precision import choose_step_mode, device_for
 from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import (
     check_can_keep,

@@ -5,16 +5,13 @@ Results differ in their last digits, so all trainings of a search are computed a
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tuner.config.workload import WantedPrecision
-
-Precision = Literal["float32", "bfloat16"]
+from tuner.config.step_mode import BFLOAT16, FLOAT32, StepMode, WantedPrecision
 
 MIN_GAIN = 1.15  # times as fast: below it a difference is noise, and float32 needs no excuse
 # Searches whose students train for less than this are left as they are: nothing is to be
@@ -23,18 +20,6 @@ WORTH_MEASURING_SECONDS = 1800.0
 WORTH_COMPILING_SECONDS = 4 * 3600.0  # measuring it takes a minute or two
 COMPILATIONS_PER_GAIN = 3.0  # a trial must gain so many times what its compilation costs
 ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class StepMode:
-    """The weights, the loss and the evaluation are in float32 always."""
-
-    precision: Precision = "float32"  # of the student's forward and backward pass
-    compiled: bool = False  # by torch.compile
-
-
-FLOAT32 = StepMode()
-BFLOAT16 = StepMode("bfloat16")
 
 
 def device_for(gpus: float) -> torch.device:

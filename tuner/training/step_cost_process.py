@@ -27,12 +27,13 @@ import models
 from losses import LOSSES, LossError
 from models.errors import UnknownModel
 from search_spaces.parameters import Setting
+from tuner.config.step_mode import FLOAT32, StepMode
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, evaluation_batches
 from tuner.data.synthetic import noise_dataset
 from tuner.text.errors import RequestError, printable, said
 from tuner.training.distillation import Distillation, Step
-from tuner.training.precision import FLOAT32, StepMode, device_for
+from tuner.training.precision import device_for
 from tuner.training.seeding import frozen, seeded
 from tuner.training.step_cost import Cost, Sizes, added_by
 from tuner.training.teachers import teacher_of

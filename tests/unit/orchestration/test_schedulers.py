@@ -2,6 +2,7 @@
 
 import random
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray.tune.experiment import Trial as TuneTrial
@@ -10,6 +11,7 @@ from ray.tune.schedulers import TrialScheduler
 from search_spaces import SPACES
 from tests.support.by_hand import METRIC, NUMBERS, SPACE, begin, new_record, reloaded
 from tuner.orchestration.messages import FAILURE, OUT_OF_MEMORY, record_name
+from tuner.orchestration.planned_search import AloneQueue
 from tuner.orchestration.recorded_scheduler import MAX_LOST, RecordedScheduler
 from tuner.orchestration.schedulers import Explore, build_scheduler
 from tuner.planning.rungs import perturbation_interval
@@ -39,12 +41,20 @@ class Watched:
 class Search:
     """What Tune does with a scheduler: trials join, report, and are completed when stopped."""
 
-    def __init__(self, record: Record, name: str = "asha", epochs: int = EPOCHS) -> None:
+    def __init__(
+        self, record: Record, name: str = "asha", epochs: int = EPOCHS, **partners: Any
+    ) -> None:
         self.record, self.epochs = record, epochs
         self.inner = Watched(
-            build_scheduler(name, metric=METRIC, epochs=epochs, space=SPACE, seed=0)
+            build_scheduler(
+                name,
+                metric=METRIC,
+                epochs=epochs,
+                population=SPACE if name == "pbt" else None,
+                seed=0,
+            )
         )
-        self.scheduler = RecordedScheduler(self.inner, record)
+        self.scheduler = RecordedScheduler(self.inner, record, **partners)
         self.tune_trials = {
             trial.name: tune_trial(trial.name, trial.setting)
             for trial in record.trials.values()
@@ -296,19 +306,17 @@ def test_an_epoch_that_is_told_again_is_not_recorded_again(record):
 
 
 def test_when_the_time_is_over_trials_end_but_final_trainings_do_not(record):
-    search = Search(record)
+    search = Search(record, is_over_time=lambda: True)
     search.begin("0000")
     search.begin("tuned-1", FINAL)
-    search.scheduler.is_over_time = lambda: True
     assert search.report("0000", 50.0) == STOP
     assert record.trials["0000"].reason == "time budget, after epoch 1"
     assert search.report("tuned-1", 50.0) == CONTINUE
 
 
 def test_a_trial_that_ran_out_of_memory_goes_on_alone_once(record):
-    search = Search(record)
     asked = []
-    search.scheduler.run_alone = lambda trial: asked.append(trial.name) or True
+    search = Search(record, run_alone=lambda trial: asked.append(trial.name) or True)
     search.begin("0000")
     search.report("0000", 50.0)
     failure = {FAILURE: "out of memory: 2 GiB", OUT_OF_MEMORY: True}
@@ -327,8 +335,7 @@ def test_a_trial_that_ran_out_of_memory_goes_on_alone_once(record):
 
 
 def test_a_trial_alone_may_finish(record):
-    search = Search(record, epochs=2)
-    search.scheduler.run_alone = lambda trial: True
+    search = Search(record, epochs=2, run_alone=lambda trial: True)
     search.begin("0000")
     search.result("0000", {FAILURE: "out of memory", OUT_OF_MEMORY: True})
     search.tune_trials["0000"] = tune_trial("0000+alone", {"weight": 1.0})
@@ -338,8 +345,7 @@ def test_a_trial_alone_may_finish(record):
 
 
 def test_a_trial_with_a_gpu_of_its_own_fails_when_it_runs_out_of_memory(record):
-    search = Search(record)
-    search.scheduler.run_alone = lambda trial: False
+    search = Search(record, run_alone=lambda trial: False)
     search.begin("0000")
     search.result("0000", {FAILURE: "out of memory", OUT_OF_MEMORY: True})
     assert record.trials["0000"].status == FAILED
@@ -347,11 +353,7 @@ def test_a_trial_with_a_gpu_of_its_own_fails_when_it_runs_out_of_memory(record):
 
 @pytest.mark.parametrize(("gpus", "again"), [(0.0, False), (0.25, True), (1.0, False), (2, False)])
 def test_only_a_fraction_of_a_gpu_is_worth_another_attempt(record, gpus, again):
-    from tests.support.by_hand import make_plan
-    from tuner.orchestration.planned_search import PlannedSearch
-
-    planned = PlannedSearch(make_plan(record), cpus=1, gpus=gpus, max_failures=3)
-    assert planned.run_alone(begin(record, "0000")) is again
+    assert AloneQueue(gpus).add(begin(record, "0000")) is again
 
 
 def test_a_crash_is_told_by_its_last_error(record, tmp_path, monkeypatch):
@@ -428,7 +430,8 @@ def test_a_population_is_compared_eight_times(epochs, interval):
 
 
 def test_no_scheduler_hears_of_an_initial_stage(tmp_path):
-    search = Search(new_record(tmp_path), "asha")
+    is_over = []
+    search = Search(new_record(tmp_path), "asha", is_over_time=lambda: bool(is_over))
     search.begin("0000")
     initial = {"initial_epoch": 1.0, "initial_loss": 3.0, "initial_seconds": 1.0}
     told = {**initial, "reported": list(initial)}
@@ -439,13 +442,13 @@ def test_no_scheduler_hears_of_an_initial_stage(tmp_path):
     assert search.report("0000", 50.0) == CONTINUE
     # The time may be over before a first epoch.
     search.begin("0001")
-    search.scheduler.is_over_time = lambda: True
+    is_over.append(True)
     assert search.result("0001", told) == STOP
     assert search.record.trials["0001"].status == STOPPED
 
 
 def test_a_population_takes_in_who_is_begun_again_in_anothers_place(record):
-    population = build_scheduler("pbt", metric=METRIC, epochs=EPOCHS, space=SPACE, seed=0)
+    population = build_scheduler("pbt", metric=METRIC, epochs=EPOCHS, population=SPACE, seed=0)
     scheduler = RecordedScheduler(population, record)
     begin(record, "0000", "search", EPOCHS)
     tune = SimpleNamespace(search_alg=None)

@@ -190,7 +190,7 @@ def test_trials_that_were_interrupted_go_on_first_and_once(record):
 
 
 def test_a_deterministic_search_begins_a_batch_when_the_one_before_has_ended(record):
-    plan = make_plan(record, make_sampler(batch=2), batch=2)
+    plan = make_plan(record, make_sampler(ask_in_batches=2), ask_in_batches=2)
     plan.next()
     plan.next()
     run(record, "0001", [1.0] * 3)
@@ -204,8 +204,8 @@ def test_a_deterministic_search_does_not_depend_on_who_finishes_first(tmp_path, 
     settings = []
     for folder, names in (("a", ("0001", "0002", "0000")), ("b", order)):
         record = new_record(tmp_path / folder)
-        sampler = make_sampler(algo="tpe", num_trials=9, batch=3)
-        plan = make_plan(record, sampler, num_trials=9, max_concurrent=3, batch=3)
+        sampler = make_sampler(algo="tpe", num_trials=9, ask_in_batches=3)
+        plan = make_plan(record, sampler, num_trials=9, max_concurrent=3, ask_in_batches=3)
         for batch in range(3):
             for _ in range(3):
                 plan.next()
@@ -291,7 +291,7 @@ def make_fixed(record: Record, known: dict[str, Trial] | None = None, **budget) 
         for label, weight in (("low", 1.0), ("high", 2.0))
     ]
     values = {"num_trials": 0, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
-    values |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "batch": None}
+    values |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "ask_in_batches": None}
     known = known or {}
     return FixedPlan(
         record, trainings, Budget(**(values | budget)), find=lambda one: known.get(one.name)

@@ -142,7 +142,7 @@ def test_what_was_tried_stands_where_the_sampler_would_say_otherwise(record):
 def test_a_batch_keeps_its_size_where_the_sampler_would_say_otherwise(record):
     begin(record, "0000", setting={"weight": 0.2, "kernel": "b", "degree": None})
     run(record, "0000", [50.0] * 3)
-    sampler = make_sampler(algo="tpe", batch=2)
+    sampler = make_sampler(algo="tpe", ask_in_batches=2)
     sampler.recall(record)
 
     def num_told() -> int:
@@ -158,7 +158,7 @@ def test_a_batch_keeps_its_size_where_the_sampler_would_say_otherwise(record):
 def test_in_batches_the_order_of_telling_changes_nothing(tmp_path, order):
     asked = []
     for folder, told in (("a", (0, 1, 2)), ("b", order)):
-        record, sampler = new_record(tmp_path / folder), make_sampler(algo="tpe", batch=3)
+        record, sampler = new_record(tmp_path / folder), make_sampler(algo="tpe", ask_in_batches=3)
         names = [f"{number:04d}" for number in range(3)]
         for name in names:
             begin(record, name, setting=sampler.ask(name))

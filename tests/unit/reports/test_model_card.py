@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.by_hand import make_header
 from tuner.reports.model_card import model_card
 from tuner.reports.settings import compare
 from tuner.results.record import Record
@@ -43,7 +44,7 @@ def card_of(
     folder: object, num_seeds: int = 3, labels: tuple[str, ...] = tuple(TESTED), **request: Any
 ) -> str:
     record = Record(Storage(str(folder)))
-    record.open(id="1")
+    record.open(make_header())
     train(record, "teacher", TEACHER, "teacher", 97.0, 0)
     for number in range(4):
         train(record, f"{number:04d}", SEARCH, "", 50.0 + number, 0)

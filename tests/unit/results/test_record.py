@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.support.by_hand import make_header
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED
 from tuner.storage.folder import Storage
@@ -28,7 +29,7 @@ def epoch(record: Record, trial: str, number: int, accuracy: float) -> None:
 
 def fill(record: Record) -> Record:
     """Three trials side by side: done, stopped, failed; and one that is running."""
-    record.open(id="abc", space="1234")
+    record.open(make_header())
     begin(record, "0000")
     begin(record, "0001")
     epoch(record, "0001", 1, 40.0)
@@ -63,7 +64,7 @@ def test_a_record_comes_back_as_it_was(storage):
     record = fill(Record(storage))
     flush(record)
     loaded = Record.load(storage)
-    assert loaded.header == record.header == {"event": "open", "id": "abc", "space": "1234"}
+    assert loaded.header == record.header == make_header()
     assert loaded.events == record.events
     assert loaded.trials == record.trials
     assert list(loaded.trials) == ["0000", "0001", "0002", "tuned-1", "9999"]
@@ -111,7 +112,7 @@ def test_a_journal_cut_anywhere_keeps_every_whole_line(tmp_path):
         loaded = Record.load(storage)
         num_whole = content[:size].count(b"\n")
         assert loaded.events == events[: max(0, num_whole - 1)]
-        assert bool(loaded.header) == (num_whole > 0)
+        assert loaded.is_open == (num_whole > 0)
         # Whoever writes on begins with a whole line.
         Record.load(storage, lock=True).close()
         assert storage.read("journal.jsonl") == content[: content.rfind(b"\n", 0, size) + 1]
@@ -132,7 +133,7 @@ def test_a_line_after_a_torn_one_is_whole(storage):
 
 def test_a_search_without_a_journal_has_an_empty_record(storage):
     record = Record.load(storage)
-    assert (record.header, record.trials, record.events) == ({}, {}, [])
+    assert (record.is_open, record.trials, record.events) == (False, {}, [])
     assert not storage.exists("journal.jsonl")
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.support.by_hand import make_header
 from tuner.results.record import Record
 from tuner.results.trial import SEARCH
 from tuner.storage import retrying as patient_storage
@@ -73,7 +74,7 @@ def test_a_folder_that_is_gone_is_waited_for_and_not_made_anew(storage, tmp_path
 
 def test_a_record_waits_and_writes_each_event_once(storage, monkeypatch):
     record = Record(storage)
-    record.open(id="1")
+    record.open(make_header())
     away, append = Away(3), record._journal.append
 
     def fails_first(event, *, sync):

@@ -15,13 +15,13 @@ import torch
 import models
 from losses import LOSSES
 from search_spaces import SPACES
+from tuner.config.step_mode import FLOAT32
 from tuner.data import Views, open_dataset, split
 from tuner.teacher_cache import OutputsPlan, stored_pass, teacher
 from tuner.teacher_cache.piece import DamagedPieceError, read_piece
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.sizes import bytes_per_image, cached_piece_rows
 from tuner.training.distillation import Distillation
-from tuner.training.precision import FLOAT32
 from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import teacher_of, weights_digest
 

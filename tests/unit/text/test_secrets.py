@@ -90,7 +90,7 @@ def test_no_secret_is_printed_or_written(
     from mlflow import MlflowClient
 
     record = searches.record("told")
-    assert len(runs_of(MlflowClient(tracking_uri=store), record.header["id"])) > 4
+    assert len(runs_of(MlflowClient(tracking_uri=store), record.header.id)) > 4
     assert len(list(tmp_path.rglob("report.html"))) == 3  # two searches', and one in MLflow
     assert os.environ["MLFLOW_TRACKING_TOKEN"] == "MARKER"
     for path in tmp_path.rglob("*"):

@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from tests.support.by_hand import make_header
 from tests.support.searching import next_session, runs_of
 from tuner.config.run_folder import artifact_folder
 from tuner.results.record import Record
@@ -37,7 +38,7 @@ def store(tmp_path: Path) -> str:
 @pytest.fixture
 def record(tmp_path: Path) -> Record:
     record = Record(Storage(str(tmp_path / "search")))
-    record.open(id=SEARCH_ID)
+    record.open(make_header(id=SEARCH_ID))
     return record
 
 

@@ -9,10 +9,10 @@ from torch import nn
 import models
 from losses import LOSSES
 from search_spaces import SPACES
+from tuner.config.step_mode import FLOAT32
 from tuner.data import open_dataset, split
 from tuner.training.distillation import Distillation, DivergedError
 from tuner.training.evaluation import evaluate
-from tuner.training.precision import FLOAT32
 from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import read_teacher, teacher_of, write_teacher
 

@@ -10,10 +10,10 @@ from torch import nn
 import models
 from losses import Plain
 from models import Outputs
+from tuner.config.step_mode import FLOAT32
 from tuner.data import Dataset, Splits, open_dataset, split
 from tuner.training.distillation import Distillation
 from tuner.training.linear_probe import RECIPE, embeddings, linear_probe
-from tuner.training.precision import FLOAT32
 from tuner.training.seeding import seeded
 
 CPU = torch.device("cpu")

@@ -10,10 +10,11 @@ import torch
 import models
 from losses import LOSSES
 from search_spaces import SPACES
+from tuner.config.step_mode import BFLOAT16, FLOAT32, StepMode
 from tuner.data import open_dataset, split
 from tuner.training import precision as execution
 from tuner.training.distillation import Distillation
-from tuner.training.precision import BFLOAT16, FLOAT32, StepMode, StepTimer, choose_step_mode
+from tuner.training.precision import StepTimer, choose_step_mode
 from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import teacher_of
 

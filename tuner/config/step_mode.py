@@ -1,0 +1,22 @@
+"""How a student's step is computed: in which precision, compiled or not.
+
+Results differ in their last digits, so all trainings of a search share one mode.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["float32", "bfloat16"]
+WantedPrecision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class StepMode:
+    """Weights, loss and evaluation are always in float32."""
+
+    precision: Precision = "float32"  # of the student's forward and backward pass
+    compiled: bool = False  # by torch.compile
+
+
+FLOAT32 = StepMode()
+BFLOAT16 = StepMode("bfloat16")
