@@ -1,4 +1,4 @@
-"""The machines: a Ray cluster that is there already, or one of our own."""
+"""Connects to a Ray cluster, or starts a local one; runs functions on its machines."""
 
 import logging
 import math
@@ -24,7 +24,7 @@ Measuring = Callable[[Callable[[], Any]], Any]  # calls a function on a machine 
 
 @contextmanager
 def ray_for(task: Task) -> Iterator[None]:
-    """A cluster that is there already, or one of our own on this machine."""
+    """Ray is running within it: an existing cluster, or one on this machine."""
     import ray
 
     if ray.is_initialized():
@@ -32,7 +32,7 @@ def ray_for(task: Task) -> Iterator[None]:
         return
     from tuner.orchestration.ray_internals import listening_on_loopback
 
-    # Whatever ends a trial is in the record, with its reason; Ray would print it twice.
+    # The record holds the reason why a trial ended; Ray would print it a second time.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     request = task.request
     options: dict[str, Any] = {
@@ -46,8 +46,8 @@ def ray_for(task: Task) -> Iterator[None]:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise RequestError(refusal(request.address, error)) from error
     else:
-        # Our own cluster listens on the loopback address only; Ray's new tokens would
-        # stay behind in the home directory and change how later clusters start.
+        # A local cluster listens on the loopback address only; Ray's tokens would stay in the
+        # home directory and change how later clusters start.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         cpus = machine_resources()["CPU"]
         if task.population is not None and request.max_concurrent:
@@ -68,7 +68,7 @@ def ray_for(task: Task) -> Iterator[None]:
 
 
 def _runtime_env() -> dict[str, Any]:
-    """Workers elsewhere run the driver's own code, with its settings of the libraries."""
+    """Workers run the driver's own code, with its settings of the libraries."""
     packages = (losses, models, search_spaces, tuner)
     return {
         "py_modules": [str(Path(str(package.__file__)).parent) for package in packages],
@@ -77,6 +77,7 @@ def _runtime_env() -> dict[str, Any]:
 
 
 def refusal(address: str, error: Exception) -> str:
+    """The sentence for a cluster that cannot be reached."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if "ersion mismatch" in str(error):
         found = "; ".join(line for line in lines if line.startswith(("Ray:", "Python:")))
@@ -91,7 +92,7 @@ def refusal(address: str, error: Exception) -> str:
 
 
 def with_gpu_share(task: Task, nodes: list[dict[str, float]]) -> RunRequest:
-    """The request with the share of a GPU that a trial needs, measured on one of them."""
+    """The request with the measured share of a GPU that a trial needs."""
     import ray
 
     from tuner.orchestration.gpu_share import measure_gpu_fraction
@@ -104,12 +105,12 @@ def with_gpu_share(task: Task, nodes: list[dict[str, float]]) -> RunRequest:
         calls = [measure.remote(task.workload, *example) for example in task.examples]
         fraction = max(ray.get(calls))
     except ray.exceptions.RayTaskError:
-        fraction = 1.0  # what cannot be measured gets a GPU of its own
+        fraction = 1.0  # not measurable: each trial gets a whole GPU
     return task.request.model_copy(update={"gpus_per_trial": fraction})
 
 
 def on_every_machine(task: Task, function: Callable[[], object]) -> None:
-    """Calls a function here, or once on each machine of the cluster that answers."""
+    """Calls a function here, or once on each machine of the cluster."""
     import ray
 
     if task.request.address is None:
@@ -120,9 +121,9 @@ def on_every_machine(task: Task, function: Callable[[], object]) -> None:
 
 
 def on_machines(nodes: list[dict[str, Any]], function: Callable[[], Result]) -> list[Result]:
-    """What a function returns on each of some machines, all at the same time.
+    """Calls a function on several machines at once; returns the results in their order.
 
-    Raises RequestError, naming the machine on which it cannot be called.
+    Raises RequestError, naming the machine where the call fails.
     """
     import ray
 
@@ -156,7 +157,10 @@ def _call_on(nodes: list[dict[str, Any]], function: Callable[[], object]) -> lis
 
 
 def where_trials_run(task: Task, gpus: float) -> Measuring:
-    """Calls a function where a trial would run: here, or on a machine of the cluster."""
+    """Returns what calls a function where a trial would run: here, or on a worker.
+
+    Raises RequestError where the machine is lost meanwhile.
+    """
     import ray
 
     def call(function: Callable[[], Any]) -> Any:
@@ -167,7 +171,7 @@ def where_trials_run(task: Task, gpus: float) -> Measuring:
         try:
             return ray.get(remote.remote())
         except ray.exceptions.RayTaskError:
-            raise  # our own mistake, with its traceback
+            raise  # a bug of ours, with its traceback
         except ray.exceptions.RayError as error:
             raise RequestError(
                 f"the machine that was to measure is lost ({_last_line(error)}); "

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and `tuner stop`: the search stops between two epochs and can be resumed."""
+"""Stops a search between two epochs on Ctrl-C, SIGTERM or `tuner stop`; it can be resumed."""
 
 import os
 import signal
@@ -12,15 +12,15 @@ from ray.tune import Stopper
 
 
 class Interruption(Stopper):
-    """Whether somebody has asked the search to stop; Tune asks after every event."""
+    """Tells Tune, which asks after every event, whether the user wants to stop."""
 
-    def __init__(self, is_told_to_stop: Callable[[], bool] = lambda: False) -> None:
-        """`is_told_to_stop` is asked too: a signal reaches this machine only."""
-        self._is_told_to_stop = is_told_to_stop
+    def __init__(self, is_stop_requested: Callable[[], bool] = lambda: False) -> None:
+        """`is_stop_requested`: whether `tuner stop` was called, maybe on another machine."""
+        self._is_stop_requested = is_stop_requested
         self.is_requested = False
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune writes its stoppers down; what was asked of this process is of no later one.
+        # Tune saves its stoppers; a request to this process must not stop a later one.
         return {"is_requested": False}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -28,13 +28,13 @@ class Interruption(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        """Ends the run once a signal has come, or somebody has said so."""
-        self.is_requested = self.is_requested or self._is_told_to_stop()
+        """Ends the run once a stop has been requested."""
+        self.is_requested = self.is_requested or self._is_stop_requested()
         return self.is_requested
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes over both signals; a second one ends the process at once."""
+        """Handles both signals; a second one ends the process at once."""
 
         begin = [0.0]
 

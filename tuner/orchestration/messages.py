@@ -1,8 +1,8 @@
 """Keys of the results that a trial reports to its scheduler."""
 
 FAILURE = "failed"  # in a result: why the trial cannot go on
-NOTES = "notes"  # in a result: what a person should know
-OUT_OF_MEMORY = "out_of_memory"  # in a result: it may go on with a device of its own
+NOTES = "notes"  # in a result: sentences for the user
+OUT_OF_MEMORY = "out_of_memory"  # in a result: a GPU of its own may help
 STORAGE = "storage"  # in a result: the storage failed, so the search must end, the trial not
 
 

@@ -1,4 +1,4 @@
-"""The plan of a search as Ray Tune's search algorithm."""
+"""Hands the trials of a plan to Ray Tune, as its search algorithm."""
 
 import uuid
 from typing import Any
@@ -30,11 +30,7 @@ class AloneQueue:
 
 
 class PlannedSearch(SearchAlgorithm):
-    """Hands Tune the trials of a plan, under the plan's names.
-
-    Trials of an earlier session keep their names, so that a scheduler that is rebuilt
-    from the record knows them again.
-    """
+    """Trials of an earlier session keep their names, so that the rebuilt scheduler knows them."""
 
     def __init__(
         self,
@@ -53,7 +49,7 @@ class PlannedSearch(SearchAlgorithm):
         self._recalled: dict[str, TuneTrial] = {}
 
     def add_configurations(self, experiments: Any) -> None:
-        """Tune says what the experiment is; trials can be made from now on."""
+        """Takes the experiment, for which trials can be made from now on."""
         (self._experiment,) = experiments
         self._recalled = {
             name: self._tune_trial(trial)
@@ -79,8 +75,8 @@ class PlannedSearch(SearchAlgorithm):
             return self._tune_trial(self._alone.trials.pop(), gpus=1, suffix="+alone")
         for live in self._plan.live:
             if self._given[live.name].status == TuneTrial.ERROR:
-                # Tune gives a trial up, and tells nobody, if the process that it chose for it
-                # is not done with the one before. Other failures end in the record.
+                # Tune silently gives up on a trial whose chosen process is not done with the
+                # one before. Other failures end in the record.
                 return self._tune_trial(live, suffix=f"+{uuid.uuid4().hex[:8]}")
         trial = self._plan.next()
         if trial is None:
@@ -106,8 +102,8 @@ class PlannedSearch(SearchAlgorithm):
                 "method": trial.method,
                 "setting": trial.setting,
                 "seed": trial.seed,
-                # Final trainings vary all that a seed decides; trials of the search see
-                # the same images in the same order, which makes them comparable.
+                # A final training's seed decides everything; trials of the search share the
+                # order and the augmentation of the images, which makes them comparable.
                 "data_seed": trial.seed if is_final else self._plan.budget.seed,
                 "gpus": gpus,
             },

@@ -1,4 +1,4 @@
-"""What all machines of a cluster must agree on, checked before a search begins on it."""
+"""Checks the machines of a cluster before a search begins, and finds its resources."""
 
 import platform
 import socket
@@ -16,13 +16,13 @@ from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 from tuner.training.workload_data import open_data
 
-# What a trial's numbers depend on.
+# The results of a trial depend on these.
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pyarrow")
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a machine is asked."""
+    """What the driver sends to a machine."""
 
     workload: Workload
     space: str
@@ -32,14 +32,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a machine says."""
+    """What the machine returns."""
 
     host: str
     versions: dict[str, str]
     sees_storage: bool
     fingerprint: str  # of the data
-    code: tuple[str, ...]  # of a person's own files
-    problem: str  # why it cannot say more
+    code: tuple[str, ...]  # digests of the user's own files
+    problem: str  # the error that kept it from answering
 
 
 def find_resources(task: Task, dataset: Dataset) -> Resources:
@@ -60,9 +60,9 @@ def find_resources(task: Task, dataset: Dataset) -> Resources:
 
 
 def check_machines(task: Task, dataset: Dataset, gpus: float, nodes: list[Any]) -> None:
-    """Asks every machine on which trials will run. Raises RequestError, naming the machine.
+    """Asks every machine on which trials will run, all at once.
 
-    Data that a machine lacks is prepared there, on all of them at the same time.
+    A machine prepares data that it lacks. Raises RequestError, naming the machine.
     """
     places = [node for node in nodes if fit(node["Resources"], task.request.cpus_per_trial, gpus)]
     with task.runs.probe() as marker:
@@ -76,7 +76,7 @@ def check_machines(task: Task, dataset: Dataset, gpus: float, nodes: list[Any]) 
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of what computes, without what a build adds ("+cpu")."""
+    """Versions of Python and of the packages, without build tags ("+cpu")."""
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -87,7 +87,7 @@ def versions() -> dict[str, str]:
 
 
 def answer(question: Question) -> Answer:
-    """What this machine says; runs there."""
+    """Answers for this machine; runs on it."""
     fingerprint, problem = "", ""
     code: tuple[str, ...] = ()
     try:
@@ -95,7 +95,7 @@ def answer(question: Question) -> Answer:
         dataset, _ = open_data(question.workload)
         fingerprint = dataset.fingerprint
         code = tuple(source_digests(question.workload, question.space))
-    except (ValueError, OSError) as error:  # RequestError and the leaf packages' errors are such
+    except (ValueError, OSError) as error:  # RequestError and the leaf packages' errors too
         sees_storage, problem = True, str(error)
     return Answer(socket.gethostname(), versions(), sees_storage, fingerprint, code, problem)
 

@@ -1,4 +1,4 @@
-"""A Tune scheduler that writes every decision to the record."""
+"""Writes every result and decision to the record, and rebuilds the scheduler from it."""
 
 import re
 from collections import Counter
@@ -20,9 +20,9 @@ MAX_LOST = 10
 class RecordedScheduler(TrialScheduler):
     """Writes every result to the record, then lets Ray's scheduler decide on it.
 
-    Tune forgets the scheduler when a run is restored (ray-project/ray#30838). Here it
-    is rebuilt: `recall` shows it the recorded results in their order. Final trainings
-    and the teacher's are none of its business, and what is not a number never reaches it.
+    Tune loses the scheduler when a run is restored (ray-project/ray#30838). Here `recall`
+    rebuilds it by replaying the recorded results in their order. It never sees final
+    trainings, the teacher's, or values that are not finite numbers.
     """
 
     def __init__(
@@ -42,18 +42,17 @@ class RecordedScheduler(TrialScheduler):
         self._known: dict[str, TuneTrial] = {}
         self._failures: dict[str, str] = {}
         self._alone: set[str] = set()
-        self._num_lost: Counter[str] = Counter()  # processes of each that were lost before it began
+        self._num_lost: Counter[str] = Counter()  # processes lost before their trial began
 
     @property
     def supports_buffered_results(self) -> bool:
-        """No: every epoch is decided on before the next begins."""
+        """False: every epoch is decided on before the next begins."""
         return False
 
     def recall(self, tune_trials: dict[str, TuneTrial]) -> None:
-        """Shows the scheduler what an earlier session recorded; population-based training,
-        which compares the present only, needs none of it.
+        """Replays an earlier session; ends the trials that the scheduler would have stopped.
 
-        Trials that it would have stopped when the session broke off end here.
+        Population-based training compares only present trials, so it needs no replay.
         """
         if self._is_population:
             return
@@ -85,16 +84,16 @@ class RecordedScheduler(TrialScheduler):
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """A trial joins, unless the scheduler knows it from the session before."""
+        """Adds a trial, unless the scheduler knows it from the session before."""
         name = record_name(trial.trial_id)
-        # A population knows its members by themselves: also who takes another's place.
+        # A population keys its members on the objects, so a replacement counts as new.
         is_new = name not in self._known or (self._is_population and self._known[name] is not trial)
         if self._is_searched(trial) and is_new:
             self._known[name] = trial
             self._scheduler.on_trial_add(_SearchOnly(tune_controller, self._is_searched), trial)
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
-        """An epoch has ended: recorded first, decided on second."""
+        """Records the epoch, then lets the scheduler decide."""
         recorded = self._record.trials[record_name(trial.trial_id)]
         if STORAGE in result:
             self._record.failure = LostStorageError(result[FAILURE])
@@ -120,7 +119,7 @@ class RecordedScheduler(TrialScheduler):
                 _forget_crashes(trial)
             return self._unless_over_time(recorded, TrialScheduler.CONTINUE)
         if metrics["epoch"] <= len(recorded.epochs):
-            return TrialScheduler.CONTINUE  # told again after a restart
+            return TrialScheduler.CONTINUE  # reported again after a restart
         setting = trial.config.get("setting")
         if setting != recorded.setting:
             self._record.change(recorded.name, setting)
@@ -129,12 +128,12 @@ class RecordedScheduler(TrialScheduler):
         return self._decide(tune_controller, recorded, metrics)
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict) -> None:
-        """A trial was stopped, by a decision or because it is done."""
+        """Records the end of a trial that was stopped or is done."""
         recorded = self._record.trials[record_name(trial.trial_id)]
         if recorded.name in self._alone and trial.trial_id == recorded.name:
-            return  # it goes on, with a GPU of its own
+            return  # it continues, with a GPU of its own
         if self._record.failure is not None:
-            return  # it goes on when the search is resumed
+            return  # it continues when the search is resumed
         if recorded.role == SEARCH:
             known = self._known[recorded.name]
             if recorded.name in self._failures or not recorded.epochs:
@@ -145,13 +144,13 @@ class RecordedScheduler(TrialScheduler):
             self._end(recorded)
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """A trial crashed: Tune begins it again, or it has crashed once too often."""
+        """Records a trial that crashed too often; Tune restarts the others."""
         if trial.status == TuneTrial.ERROR:
-            return  # that is how Tune calls a trial that it puts back into its queue
+            return  # Tune marks a trial so when it puts it back into its queue
         recorded = self._record.trials[record_name(trial.trial_id)]
         if trial.status == TuneTrial.PENDING and self._num_lost[recorded.name] < MAX_LOST:
-            # Its process was lost as it was handed over from the trial before. Tune gives it
-            # up; the search algorithm begins it again.
+            # Its process was lost while it was handed over from the trial before. Tune gives
+            # up on it; the search algorithm restarts it.
             self._num_lost[recorded.name] += 1
             return
         if self._is_searched(trial):
@@ -203,7 +202,7 @@ class RecordedScheduler(TrialScheduler):
 
 
 def _forget_crashes(trial: TuneTrial) -> None:
-    """A trial that moves on is begun again however often machines are lost under it."""
+    """Resets the count of crashes: a trial that makes progress may restart any number of times."""
     trial.run_metadata.num_failures = 0
 
 
@@ -214,12 +213,12 @@ def _crash_reason(trial: TuneTrial) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # The last line of a traceback names the error; a process that just died has none.
     named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
-    reason = (named or lines or ["no reason is known"])[-1]
+    reason = (named or lines or ["reason unknown"])[-1]
     return f"crashed {trial.num_failures} times in a row: {reason}"
 
 
 class _SearchOnly:
-    """Tune's controller as a scheduler may see it: with the trials of the search only."""
+    """Tune's controller with the trials of the search only."""
 
     def __init__(self, controller: Any, is_searched: Callable[[TuneTrial], bool]) -> None:
         self._controller, self._is_searched = controller, is_searched

@@ -1,4 +1,4 @@
-"""Hanging trials: one that is silent for far longer than its kind ever was is begun again."""
+"""Restarts trials that hang: those that report nothing for far longer than any trial did."""
 
 import time
 from collections.abc import Callable
@@ -8,16 +8,16 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 
 MIN_SECONDS = 600.0
-TIMES_THE_LONGEST = 20  # silence of a trial that then went on
-FIRST_SECONDS = 24 * 3600.0  # as long as no epoch has ended, nobody knows what is long
+TIMES_THE_LONGEST = 20  # silence after which a trial reported again
+FIRST_SECONDS = 24 * 3600.0  # until an epoch has ended, no duration is known
 
 
 class Watchdog(Callback):
-    """Kills the process of a trial that hangs; Tune begins it again from its checkpoint.
+    """Kills the process of a trial that hangs; Tune restarts it from its checkpoint.
 
-    Silence is counted in turns of Tune's loop, each for a second at most: a driver that itself
-    was held up (by its storage, a debugger, a laptop that slept) blames no trial for it. Nor is
-    one to blame that waits for the storage.
+    Silence is counted in steps of Tune's loop, each as one second at most, so that a driver
+    that was held up (by its storage, a debugger, a sleeping laptop) blames no trial. A trial
+    that waits for the storage does not count as hanging either.
     """
 
     def __init__(
@@ -26,9 +26,9 @@ class Watchdog(Callback):
         storage_answers: Callable[[], bool],
         tell: Callable[[str, str], object],
     ) -> None:
-        """`limit_seconds`: silence after which a trial hangs; None: by what was seen so far.
+        """`limit_seconds`: silence after which a trial counts as hanging; None: from past silences.
 
-        `tell` is told of the trial and what is done to it.
+        `tell` takes the trial and a sentence for the user.
         """
         self._limit_seconds = limit_seconds
         self._silent_seconds: dict[str, float] = {}
@@ -38,7 +38,7 @@ class Watchdog(Callback):
 
     @property
     def limit_seconds(self) -> float:
-        """The silence after which a trial hangs, now."""
+        """The current limit."""
         if self._limit_seconds is not None:
             return self._limit_seconds
         if self._longest_seconds is None:
@@ -50,7 +50,7 @@ class Watchdog(Callback):
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """A trial has a process, a new one or that of the trial before."""
+        """A trial has got a process, a new one or that of an earlier trial."""
         self._silent_seconds[trial.trial_id] = 0.0
 
     def on_trial_result(
@@ -61,13 +61,13 @@ class Watchdog(Callback):
         result: dict,
         **info: object,
     ) -> None:
-        """A trial has said something."""
+        """A trial has reported."""
         silent = self._silent_seconds.get(trial.trial_id, 0.0)
         self._longest_seconds = max(silent, self._longest_seconds or 0.0)
         self._silent_seconds[trial.trial_id] = 0.0
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
-        """A turn of Tune's loop is over; there are at least ten in a second when all is quiet."""
+        """A step of Tune's loop has ended; there are at least ten per second when all is quiet."""
         begin, self._turn = self._turn, time.monotonic()
         seconds = min(self._turn - begin, 1.0)
         for trial in trials:
@@ -78,6 +78,9 @@ class Watchdog(Callback):
             if silent > self.limit_seconds:
                 self._silent_seconds[trial.trial_id] = 0.0
                 if self._storage_answers():
-                    self._tell(trial.trial_id, f"it told nothing for {silent:.0f} s: begun again")
-                    # The system's kill, which also ends what waits for a dead disk or was stopped.
+                    self._tell(
+                        trial.trial_id,
+                        f"no report for {silent:.0f} s; restarted from its last checkpoint",
+                    )
+                    # SIGKILL: it also ends a process that waits for a dead disk, or is stopped.
                     ray.kill(trial.temporary_state.ray_actor, no_restart=True)

@@ -19,15 +19,13 @@ from tuner.text.errors import RequestError
 
 
 def check_name(name: str) -> None:
-    """Raises RequestError for a name that could not be a folder's."""
+    """Raises RequestError for a name that is not a valid folder name."""
     if not re.fullmatch(r"[\w+=@%][\w+=@% .,:-]{0,99}", name):
         raise RequestError(
-            f"the name {name!r} is no good as a folder's; use up to 100 letters, digits, - and _"
+            f"{name!r} is not a valid folder name; use up to 100 letters, digits, - and _"
         )
     if name == LEDGER_FOLDER:
-        raise RequestError(
-            f"{name!r} is the folder of all searches' finished trainings; choose another --name"
-        )
+        raise RequestError(f"{name!r} is the folder of the ledger; choose another --name")
 
 
 def check_storage(task: Task) -> None:
@@ -81,7 +79,7 @@ def check_teacher(task: Task, record: Record, digest: str | None) -> None:
 
 
 def check_hyperparameters(place: str, space: Space, method: type[DistillationLoss]) -> None:
-    """A loss has no defaults: its space declares each of its hyperparameters, and no other."""
+    """Raises RequestError unless the space declares exactly the loss's hyperparameters."""
     own = list(inspect.signature(method).parameters)[2:]  # after student and teacher
     known = {*own, *COMMON}
     declared = {parameter.name for parameter in space.params}
@@ -99,15 +97,16 @@ def check_hyperparameters(place: str, space: Space, method: type[DistillationLos
 
 
 def check_combination(request: SearchRequest, num_trials: int) -> None:
+    """Raises RequestError for options that contradict each other."""
     early = request.scheduler != "none"
     if request.deterministic and early and request.max_concurrent != 1:
         raise RequestError(
             "deterministic needs --scheduler none or --max-concurrent 1: "
-            "a scheduler decides by who reports first"
+            "a scheduler's decisions depend on which trial reports first"
         )
     if request.scheduler == "pbt" and request.algo not in ("random", "tpe"):
         raise RequestError(
-            f"pbt changes settings by itself, so --algo {request.algo} has no say in them; "
+            f"pbt perturbs the settings itself, so --algo {request.algo} has no effect; "
             "use --algo random"
         )
     if request.scheduler == "pbt" and num_trials < 4:
@@ -116,5 +115,5 @@ def check_combination(request: SearchRequest, num_trials: int) -> None:
         )
     if request.scheduler == "pbt" and request.address and request.max_concurrent:
         raise RequestError(
-            "pbt trains its whole population side by side; leave out --max-concurrent"
+            "pbt trains its whole population at the same time; leave out --max-concurrent"
         )

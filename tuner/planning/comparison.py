@@ -1,4 +1,4 @@
-"""Several methods, one search each, with equal budgets."""
+"""Plans a comparison of methods: one search each, with equal budgets."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""What a search trains, in which order: the teacher, the trials, the final trainings.
+"""Decides what to train next: the teacher, the trials, the final trainings.
 
-Plain Python over the record: no Ray here, so every rule can be tested alone.
+Plain Python over the record, so every rule can be tested without Ray.
 """
 
 import time
@@ -19,11 +19,11 @@ TEACHER_TRIAL = "teacher"
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a search may train."""
+    """How much may be trained."""
 
     num_trials: int
     num_epochs: int
-    num_teacher_epochs: int  # 0: the teacher is there already
+    num_teacher_epochs: int  # 0 if there is a teacher already
     num_seeds: int
     max_concurrent: int
     time_seconds: float | None
@@ -33,7 +33,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class FinalTraining:
-    """One final training, before it begins; see `Trial` for the fields."""
+    """A final training that has not begun; see `Trial` for the fields."""
 
     name: str
     setting_label: str
@@ -43,7 +43,7 @@ class FinalTraining:
 
 
 class Plan(ABC):
-    """Says what to train next, and learns what came of it."""
+    """Hands out trainings one by one, and hears how they end."""
 
     def __init__(self, record: Record, budget: Budget) -> None:
         self.record, self.budget = record, budget
@@ -55,19 +55,19 @@ class Plan(ABC):
     @property
     @abstractmethod
     def num_finals(self) -> int:
-        """Final trainings that there will be, at most."""
+        """Final trainings, at most."""
 
     @abstractmethod
     def _new(self) -> Trial | None:
-        """Begins the next training, now that there is a teacher; None: there is none for now."""
+        """Begins the next training, once there is a teacher; None while there is none to begin."""
 
     @property
     @abstractmethod
     def _is_complete(self) -> bool:
-        """Whether all trainings have begun."""
+        """Whether every training has begun."""
 
     def next(self) -> Trial | None:
-        """The next trial to train, or None while there is nothing to do but wait."""
+        """The next trial to train, or None while the running ones must end first."""
         if len(self._live) >= self.budget.max_concurrent:
             return None
         trial = self._next()
@@ -77,12 +77,12 @@ class Plan(ABC):
 
     @property
     def live(self) -> list[Trial]:
-        """The trials that were handed out and have not ended."""
+        """The trials that were handed out and are still running."""
         return [self.record.trials[name] for name in self._live]
 
     @property
     def is_over_time(self) -> bool:
-        """Whether this session has searched for longer than its time budget."""
+        """Whether this session has used up its time budget."""
         limit = self.budget.time_seconds
         return limit is not None and time.monotonic() - self._began > limit
 
@@ -116,7 +116,7 @@ class Plan(ABC):
         return self._new()
 
     def _resumed(self) -> list[Trial]:
-        """Trials of an earlier session that go on from where they were saved."""
+        """Trials of an earlier session that continue from their checkpoints."""
         self._unfinished = [
             trial
             for trial in self._unfinished
@@ -139,13 +139,13 @@ class Plan(ABC):
         return self.budget.num_teacher_epochs > 0 and TEACHER_TRIAL not in self.record.trials
 
     def _has_no_teacher(self) -> bool:
-        """Whether the teacher's training failed: nothing can be distilled then."""
+        """Whether the teacher's training failed, so that nothing can be distilled."""
         teacher = self.record.trials.get(TEACHER_TRIAL)
         return teacher is not None and teacher.status == FAILED
 
 
 class SearchPlan(Plan):
-    """Trials of a sampler's choice, then final trainings of tuned, published and plain."""
+    """The sampler's trials, then final trainings of tuned, published and plain."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class SearchPlan(Plan):
         published_is_first: bool,
         known: Mapping[str, Trial] = MappingProxyType({}),
     ) -> None:
-        """`known` are final trainings that another search has made already, by name."""
+        """`known` are finished final trainings of another search, by name."""
         super().__init__(record, budget)
         self._sampler, self._space, self._metric = sampler, space, metric
         self._published, self._published_is_first = published, published_is_first
@@ -171,9 +171,10 @@ class SearchPlan(Plan):
 
     @property
     def is_searching(self) -> bool:
-        """Whether trials are still to be begun; not when the time is over.
+        """Whether trials are still to begin.
 
-        Nor once final trainings have begun, which a later winner would belie.
+        Not once the time is over, nor once final trainings have begun: a later winner would
+        contradict them.
         """
         if self.is_over_time or self.record.trials_of(FINAL):
             return False
@@ -235,7 +236,7 @@ class SearchPlan(Plan):
 
 
 class FixedPlan(Plan):
-    """Trainings that were decided on before: a search without a choice, as of a paper's table."""
+    """Trainings that are fixed beforehand, such as those of a paper's table."""
 
     def __init__(
         self,
@@ -245,7 +246,7 @@ class FixedPlan(Plan):
         *,
         find: Callable[[FinalTraining], Trial | None],
     ) -> None:
-        """`find` gives a training that was made before, by whatever search."""
+        """`find` looks a finished training up, whichever search made it."""
         super().__init__(record, budget)
         self._trainings, self._find = trainings, find
 

@@ -1,4 +1,4 @@
-"""CPUs and GPUs: what a trial takes, how many trials fit."""
+"""CPUs and GPUs: how much a trial takes, and how many trials fit."""
 
 import os
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ def num_cpus() -> int:
 
 
 def check_resources(request: RunRequest, nodes: list[dict[str, float]]) -> tuple[float, int]:
-    """GPUs of a trial, and how many trials run at a time on these machines ({"CPU": 8, "GPU": 1}).
+    """GPUs per trial, and how many trials run at a time on machines such as {"CPU": 8, "GPU": 1}.
 
-    Raises RequestError where not even one fits on any of them.
+    Raises RequestError where no machine can hold a trial.
     """
     gpus_per_trial = request.gpus_per_trial
     if gpus_per_trial is None:
@@ -64,12 +64,12 @@ def check_resources(request: RunRequest, nodes: list[dict[str, float]]) -> tuple
 
 
 def machine_resources() -> dict[str, float]:
-    """CPUs and GPUs of this machine, as Ray would count them."""
+    """CPUs and GPUs of this machine, as Ray counts them."""
     return {"CPU": float(num_cpus()), "GPU": float(torch.cuda.device_count())}
 
 
 def fit(node: dict[str, float], cpus: float, gpus: float) -> int:
-    """How many trials fit on one machine; of a fraction, only so many as one GPU holds."""
+    """How many trials fit on one machine; none is split over two GPUs."""
     num_fit = int(node.get("CPU", 0.0) / cpus)
     if not gpus:
         return num_fit

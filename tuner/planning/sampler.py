@@ -1,7 +1,7 @@
-"""Which setting to try next: Optuna's samplers through ask and tell, or the grid.
+"""Chooses the next setting: Optuna's samplers through ask and tell, or the grid.
 
-Not Tune's OptunaSearch, which tells early-stopped trials as complete, leaves failed
-ones running for ever, and joins whatever study has the same name.
+Tune's OptunaSearch reports early-stopped trials as complete, leaves failed ones running
+for ever, and joins whatever study has the same name.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ optuna.logging.set_verbosity(logging.ERROR)
 class Sampler:
     """Proposes settings of a space and learns from the trials' results.
 
-    The study lives in memory: the journal of the search is its storage, and `recall`
-    builds it again, random state included, by asking again what was asked before.
+    The study lives in memory; the journal is its storage. `recall` rebuilds it, random state
+    included, by repeating every ask and tell.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Sampler:
         name: str,
         ask_in_batches: int | None = None,
     ) -> None:
-        """`first` is proposed before all others, where the sampler chooses for itself.
+        """`first` is proposed before all others.
 
         With `ask_in_batches`, settings are proposed in batches of that size. The results of a
         batch are learnt together, in the order of its trials, before the next one begins, so
@@ -47,7 +47,7 @@ class Sampler:
         """
         self._space, self._metric, self._batch_size = space, metric, ask_in_batches
         self._num_asked = 0
-        self._untold: list[Trial] = []
+        self._unreported: list[Trial] = []
         self._grid: list[Setting] | None = None
         self._asked: dict[str, Any] = {}  # trial -> Optuna's trial
         if algo == "grid":
@@ -83,20 +83,20 @@ class Sampler:
             return self._space.suggest(optuna_trial)
 
     def tell(self, trial: Trial) -> None:
-        """The result of a trial that was asked for: its curve, and whether it ran to the end.
+        """Reports a trial's curve, and whether it ran to the end.
 
-        A trial that was stopped early is told as pruned, never as complete with the value
-        of its last epoch, and a failed one as failed: neither passes for a full training.
+        A trial that was stopped early is reported as pruned, never as complete with the value
+        of its last epoch, and a failed one as failed: neither counts as a full training.
         """
-        self._untold.append(trial)
+        self._unreported.append(trial)
         if not self._batch_size:
             self._tell_all()
 
     def _tell_all(self) -> None:
-        for trial in sorted(self._untold, key=lambda untold: untold.name):
+        for trial in sorted(self._unreported, key=lambda trial: trial.name):
             if self._grid is None:
                 self._tell(trial)
-        self._untold.clear()
+        self._unreported.clear()
 
     def _tell(self, trial: Trial) -> None:
         optuna_trial = self._asked.pop(trial.name)
@@ -111,7 +111,7 @@ class Sampler:
             self._study.tell(optuna_trial, state=TrialState.PRUNED)
 
     def recall(self, record: Record) -> None:
-        """Goes through an earlier session's asking and telling again, in its order."""
+        """Repeats every ask and tell of an earlier session, in their order."""
         begun: dict[str, Setting] = {
             event["trial"]: event["setting"]
             for event in record.events
@@ -129,14 +129,14 @@ class Sampler:
     def _ask_again(self, trial: str, setting: Setting) -> None:
         if self.ask(trial) == setting or self._grid is not None:
             return
-        # Another version of a library proposes otherwise: what was tried stands.
+        # Another version of a library proposes another setting; what was tried stands.
         self._study.tell(self._asked.pop(trial), state=TrialState.FAIL)
         self._study.enqueue_trial(_active(setting))
         self._propose(trial)
 
     @property
     def study(self) -> optuna.Study:
-        """Optuna's study; a grid has none."""
+        """Optuna's study; there is none for a grid."""
         return self._study
 
 

@@ -1,4 +1,4 @@
-"""From a request to a search that can begin: everything is checked before anything is written."""
+"""Turns a request into a search that can begin; nothing is written yet."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ DEFAULT_TRIALS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Search(Task):
-    """A search of a space."""
+    """Searches the settings of one method."""
 
     request: SearchRequest
     space: Space  # as narrowed by the workload and by --set
@@ -88,8 +88,8 @@ class Search(Task):
     def first(self) -> Setting | None:
         """The setting of the first trial, where the algorithm leaves the choice.
 
-        The published one, or the nearest to it within a person's ranges. A grid is the
-        person's own list of settings: only the published one itself is put before it.
+        The published one, or the nearest to it within the user's ranges. A grid is the
+        user's own list of settings: only the published one itself is put before it.
         """
         if self.request.algo == "grid" and not self.published_is_first:
             return None
@@ -209,5 +209,5 @@ def _absolute(space: str) -> str:
 
 
 def default_name(what: str, data: str) -> str:
-    """A search's name, where a person gave none: what is searched, the data, the time."""
+    """The default name of a search: what is searched, the data, the time."""
     return f"{what}-{data.partition(':')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"

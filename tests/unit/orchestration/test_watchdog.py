@@ -47,7 +47,7 @@ def test_a_trial_that_is_silent_for_too_long_is_killed_once(loop):
     assert loop.killed == []
     loop.quiet(2)
     assert loop.killed == ["actor"]
-    assert loop.told == [("0000", "it told nothing for 5 s: begun again")]
+    assert loop.told == [("0000", "no report for 5 s; restarted from its last checkpoint")]
     loop.quiet(3)  # it is being begun again
     assert loop.killed == ["actor"]
 

@@ -211,7 +211,7 @@ def test_the_searches_of_a_comparison_of_methods_are_compared_with_others():
         (["a", "none"], "there is no search named 'none' in "),
         (["a", "a"], "'a' is named twice; name each search once"),
         (["a", "b", "--name", "a"], "'a' is the folder of a search; choose another --name"),
-        (["a", "b", "--name", "../x"], "the name '../x' is no good as a folder's"),
+        (["a", "b", "--name", "../x"], "'../x' is not a valid folder name"),
         (["a", "--name", "x"], "--name is for the report of several searches; leave it out"),
         (["a", "b" * 99], "there is no search named"),
     ],
