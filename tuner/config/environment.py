@@ -22,7 +22,7 @@ _SETTINGS = {
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "120",
-    # Torch's large tensors on large pages: fewer faults, see docs/architecture.md.
+    # Torch's large tensors on large pages: fewer faults, see docs/internals.md.
     "THP_MEM_ALLOC_ENABLE": "1",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_DISABLE_TELEMETRY": "true",
