@@ -19,7 +19,7 @@ from tuner.planning.task import Run
 from tuner.results.record import Record
 from tuner.results.trial import SEARCH
 from tuner.storage.folder import Storage
-from tuner.tracking.mirror import Tracking
+from tuner.tracking.mirror import Mirror
 from tuner.training.seeding import seeded
 from tuner.training.teachers import TEACHER_FILE, write_teacher
 
@@ -72,23 +72,23 @@ def measure(num_trials: int, data: str, data_dir: str, folder: Path) -> dict[str
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     ended: list[float] = []
-    trackings: list[Tracking] = []
+    mirrors: list[Mirror] = []
 
-    def conclude(run: Run, tracking: Tracking, *, as_json: bool) -> int:
+    def conclude(run: Run, mirror: Mirror, *, as_json: bool) -> int:
         ended.append(time.perf_counter())
-        trackings.append(tracking)
+        mirrors.append(mirror)
         return 0
 
     with (
         patch("tuner.orchestration.trainable.train", report_only),
-        patch("tuner.driver.conclusion.conclude", conclude),
+        patch("tuner.driver.results.conclude", conclude),
     ):
         begin = time.perf_counter()
         status = search.main([*flags, "--quiet"])
     if status:
         raise RuntimeError(f"the search ended with status {status}")
     record = Record.load(Storage(str(folder / NAME)))
-    _check(record, num_trials, trackings[0])
+    _check(record, num_trials, mirrors[0])
     trials = record.trials_of(SEARCH)
     ends = [trial.ended for trial in trials if trial.ended is not None]
     return {
@@ -98,16 +98,17 @@ def measure(num_trials: int, data: str, data_dir: str, folder: Path) -> dict[str
     }
 
 
-def _check(record: Record, num_trials: int, tracking: Tracking) -> None:
+def _check(record: Record, num_trials: int, mirror: Mirror) -> None:
     """Raises RuntimeError unless all trials are done, and their runs and metrics in MLflow."""
-    if tracking.problem:
-        raise RuntimeError(tracking.problem)
+    if mirror.problem:
+        raise RuntimeError(mirror.problem)
     num_done = sum(trial.is_full_length for trial in record.trials_of(SEARCH))
     if num_done != num_trials:
         raise RuntimeError(f"{num_done} of {num_trials} trials are done")
     from mlflow import MlflowClient
 
-    client, experiments = MlflowClient(tracking.uri), [tracking.experiment_id]
+    client = MlflowClient(mirror.store.uri)
+    experiments = [client.get_experiment_by_name(mirror.store.experiment).experiment_id]
     query, token, num_runs = "attributes.status = 'FINISHED' and metrics.val_loss > 0", None, 0
     while token != "":
         page = client.search_runs(experiments, query, max_results=1000, page_token=token)

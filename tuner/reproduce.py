@@ -60,7 +60,7 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     from tuner.reproductions.forecast import print_plan
     from tuner.reproductions.page import write_report
     from tuner.reproductions.planning import plan_reproduction
-    from tuner.reproductions.publishing import print_hint, publish
+    from tuner.reproductions.publishing import publish_reproduction
     from tuner.reproductions.running import (
         InterruptedRunError,
         check_begun,
@@ -71,7 +71,7 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     from tuner.reproductions.terminal import print_limits
     from tuner.storage.folder import SEARCH_FILE
     from tuner.terminal.document import print_document
-    from tuner.terminal.outcome import print_interrupted
+    from tuner.terminal.outcome import print_interrupted, print_mlflow
 
     reproduction = plan_reproduction(EXPERIMENTS[request.reproduction], request)
     reproduction, left_out = fitting(reproduction)
@@ -86,23 +86,23 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     command = reproduce_command(reproduction.storage)
     try:
         with machines_of(reproduction):
-            results, tracking = run_reproduction(reproduction, left_out, mode=mode)
+            results, mirror = run_reproduction(reproduction, left_out, mode=mode)
             report, document = write_report(results)
     except InterruptedRunError as interrupted:
-        print_interrupted(interrupted.run, interrupted.tracking, command)
+        print_interrupted(interrupted.run, command)
         return 130
     except KeyboardInterrupt:
         is_begun = reproduction.storage.exists(SEARCH_FILE)
         told = f"what is done is kept; go on with\n  {command}" if is_begun else "nothing has begun"
         print(f"interrupted: {told}", file=sys.stderr)  # noqa: T201
         return 130
-    run_id = "" if tracking is None else publish(results, tracking, document)
+    page = "" if mirror is None else publish_reproduction(results, mirror, document)
     if mode == "json":
         content = {
             "reproduction": reproduction.name,
             "labels": list(reproduction.labels),
             "findings": list(document.findings),
-            "problem": "" if tracking is None else tracking.problem,
+            "problem": "" if mirror is None else mirror.problem,
             "report": report,
         }
         print(json.dumps(content))  # noqa: T201
@@ -110,8 +110,8 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     console.print()
     print_document(document, console)
     console.print(f"\nreport:  {escape(report)}", soft_wrap=True)
-    if tracking is not None:
-        print_hint(tracking, run_id, console)
+    if mirror is not None:
+        print_mlflow(mirror, page, command, console)
     return 0
 
 

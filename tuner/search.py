@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tuner.config.command import run_command
@@ -41,11 +42,11 @@ def _search(given: dict[str, Any], mode: str) -> int:
     request = _resumed_request(resume, given) if resume else read_request(SearchRequest, given)
 
     from tuner.driver.comparison import run_comparison
-    from tuner.driver.conclusion import conclude
-    from tuner.driver.session import run_watched
+    from tuner.driver.results import conclude
+    from tuner.driver.watched_run import run_watched
     from tuner.planning.comparison import is_comparison, plan_comparison
     from tuner.planning.search import plan_search
-    from tuner.terminal.dry_run import print_plan, print_searches
+    from tuner.terminal.dry_run import print_heading, print_plan, print_searches
     from tuner.terminal.outcome import print_interrupted, resume_command
 
     if is_comparison(request):
@@ -60,11 +61,13 @@ def _search(given: dict[str, Any], mode: str) -> int:
         print_plan(search)
         _print_estimates([search])
         return 0
-    run, tracking = run_watched(search, resume=bool(resume), mode=mode)
+    run, mirror = run_watched(
+        search, resume=bool(resume), mode=mode, heading=partial(print_heading, search)
+    )
     if run.interrupted:
-        print_interrupted(run, tracking, resume_command(search))
+        print_interrupted(run, resume_command(search.name, search.runs, search.request))
         return 130
-    return conclude(run, tracking, as_json=mode == "json")
+    return conclude(run, mirror, as_json=mode == "json")
 
 
 def _print_estimates(searches: "Sequence[Search]") -> None:

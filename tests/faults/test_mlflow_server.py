@@ -13,13 +13,14 @@ from mlflow import MlflowClient
 
 import tuner.teach
 from tests.support.by_hand import make_header
+from tests.support.mirrors import begin, history, hurry, mirror_of, run_by_trial, train
 from tests.support.searching import Searches, local_ray, runs_of
 from tests.support.servers import Proxy, Server, mlflow_server, postgresql, wait_until
 from tuner.results.record import Record
-from tuner.results.trial import DONE, SEARCH
+from tuner.results.trial import DONE, FAILED
 from tuner.storage.folder import Storage
-from tuner.tracking import mirror as tracking_module
-from tuner.tracking.mirror import Tracking
+from tuner.tracking import mirror as mirror_module
+from tuner.tracking.publish import Outcome, publish
 
 pytestmark = pytest.mark.slow
 
@@ -42,8 +43,7 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking_module, "SYNC_SECONDS", 0.2)
-    monkeypatch.setattr(tracking_module, "RETRY_SECONDS", 0.2)
+    hurry(monkeypatch, 0.2)
     for name in ("USERNAME", "PASSWORD", "TOKEN", "INSECURE_TLS", "SERVER_CERT_PATH"):
         monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
 
@@ -58,37 +58,14 @@ def new_record(folder: Path, search_id: str) -> Record:
     return record
 
 
-def track(record: Record, uri: str) -> Tracking:
-    search_id = record.header.id
-    return Tracking(
-        record,
-        tracking_uri=uri,
-        experiment="tests",
-        search_id=search_id,
-        search_name=search_id,
-        searched=["weight"],
-        tags={"data": "digits"},
-    )
-
-
 def train_trial(
     record: Record, trial: str, *, gate: Callable[[int], object] = lambda epoch: None
 ) -> None:
     """What the driver writes of one running trial; `gate` is passed before each epoch."""
-    setting = {"weight": float(trial)}
-    record.begin(
-        name=trial,
-        role=SEARCH,
-        setting_label="",
-        method="itrd",
-        setting=setting,
-        seed=0,
-        num_epochs=NUM_EPOCHS,
-    )
+    begin(record, trial, setting={"weight": float(trial)}, num_epochs=NUM_EPOCHS)
     for epoch in range(1, NUM_EPOCHS + 1):
         gate(epoch)
-        metrics = {"epoch": float(epoch), "val_accuracy": 50.0 + epoch, "seconds": 0.1234567}
-        record.epoch(trial, metrics)
+        train(record, trial, [epoch])
     record.end(trial, DONE)
 
 
@@ -126,22 +103,22 @@ def test_of_sixteen_trials_side_by_side_everything_arrives_once(
     server: Server, tmp_path: Path
 ) -> None:
     record = new_record(tmp_path, "sixteen")
-    tracking = track(record, address(server))
-    train_all(record)
-    tracking.close()
-    assert tracking.problem == ""
+    with mirror_of(record, address(server)) as mirror:
+        train_all(record)
+    assert mirror.problem == ""
     assert differences(address(server), record) == (0, 0)
 
 
 def mirror_a_search(folder: str, uri: str, search_id: str) -> str:
     """One of several processes; returns what MLflow had against it."""
-    tracking_module.RETRY_SECONDS = 0.2
     record = new_record(Path(folder), search_id)
-    tracking = track(record, uri)
-    train_all(record)
-    tracking.close(seconds=120)
-    tracking.finish(files={"a.txt": b"text"}, metrics={"x": 1.0}, note="said", status="FINISHED")
-    return tracking.problem
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch, 0.2)
+        patch.setattr(mirror_module, "CLOSE_SECONDS", 120.0)
+        with mirror_of(record, uri) as mirror:
+            train_all(record)
+    publish(mirror, Outcome(files={"a.txt": b"text"}, metrics={"x": 1.0}, note="said"))
+    return mirror.problem
 
 
 def test_of_searches_in_several_processes_everything_arrives_once(
@@ -169,7 +146,6 @@ def test_a_server_that_is_killed_in_the_middle_misses_nothing(
     server: Server, tmp_path: Path, fault_row: Callable[..., None]
 ) -> None:
     record = new_record(tmp_path, "outage")
-    tracking = track(record, address(server))
     is_first_half_sent, is_away = threading.Event(), threading.Event()
 
     def gate(epoch: int) -> None:
@@ -178,22 +154,23 @@ def test_a_server_that_is_killed_in_the_middle_misses_nothing(
         if epoch == NUM_EPOCHS // 2:
             assert is_away.wait(120)
 
-    trials = threading.Thread(target=train_all, args=(record, gate))
-    trials.start()
-    wait_until(lambda: len(tracking._run_ids) > NUM_TRIALS // 2)
-    server.kill()  # some of the trials have runs
-    is_first_half_sent.set()
-    wait_until(lambda: tracking.problem != "")
-    is_away.set()
-    trials.join(60)
-    # The trials went on and ended; none of them waited for MLflow.
-    assert {trial.status for trial in record.trials.values()} == {DONE}
-    assert tracking.problem.startswith(f"MLflow at {address(server)} does not answer: ")
-    server.start()
-    began = time.monotonic()
-    wait_until(lambda: not tracking.problem and not tracking._changed)
-    seconds = time.monotonic() - began
-    tracking.close()
+    client = MlflowClient(tracking_uri=address(server))
+    with mirror_of(record, address(server)) as mirror:
+        trials = threading.Thread(target=train_all, args=(record, gate))
+        trials.start()
+        wait_until(lambda: len(runs_of(client, "outage")) > NUM_TRIALS // 2)
+        server.kill()  # some of the trials have runs
+        is_first_half_sent.set()
+        wait_until(lambda: mirror.problem != "")
+        is_away.set()
+        trials.join(60)
+        # The trials went on and ended; none of them waited for MLflow.
+        assert {trial.status for trial in record.trials.values()} == {DONE}
+        assert mirror.problem.startswith(f"MLflow at {address(server)} does not answer: ")
+        server.start()
+        began = time.monotonic()
+        wait_until(lambda: not mirror.problem and mirror.is_complete)
+        seconds = time.monotonic() - began
     lost, repeated = differences(address(server), record)
     fault_row(
         "tracking server killed, 16 trials running",
@@ -203,6 +180,38 @@ def test_a_server_that_is_killed_in_the_middle_misses_nothing(
         recovery_seconds=seconds,
     )
     assert (lost, repeated) == (0, 0)
+
+
+def test_what_a_server_missed_arrives_when_it_is_back(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    server = mlflow_server(store, tmp_path)
+    server.kill()  # it is away from the start
+    record = new_record(tmp_path, "missed")
+    try:
+        with mirror_of(record, address(server)) as mirror:
+            begin(record, "0000")
+            train(record, "0000", range(1, 3))
+            wait_until(lambda: bool(mirror.problem))
+            server.start()
+            wait_until(lambda: not mirror.problem)
+            wait_until(lambda: "0000" in run_by_trial(store, record))
+            server.kill()
+            train(record, "0000", range(3, 4))
+            record.end("0000", DONE)
+            begin(record, "0001")
+            wait_until(lambda: bool(mirror.problem))
+            server.start()
+            record.end("0001", FAILED, "no reason")
+            wait_until(lambda: not mirror.problem)
+    finally:
+        server.kill()
+    runs = run_by_trial(store, record)
+    assert history(store, runs["0000"]) == [(1, 10.0), (2, 20.0), (3, 30.0)]
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "": "RUNNING",
+        "0000": "FINISHED",
+        "0001": "FAILED",
+    }
 
 
 def test_a_run_whose_answer_is_lost_on_the_way_is_not_made_twice(
@@ -223,11 +232,12 @@ def test_a_run_whose_answer_is_lost_on_the_way_is_not_made_twice(
         return False
 
     record = new_record(tmp_path, "lost answers")
-    with Proxy(server, loses_answer=loses_answer) as proxy:
-        tracking = track(record, address(proxy))
+    with (
+        Proxy(server, loses_answer=loses_answer) as proxy,
+        mirror_of(record, address(proxy)) as mirror,
+    ):
         train_all(record)
-        wait_until(lambda: not tracking._changed and not tracking.problem)
-        tracking.close()
+        wait_until(lambda: mirror.is_complete and not mirror.problem)
     lost, repeated = differences(address(server), record)
     fault_row(
         "answer of the tracking server lost",
@@ -310,16 +320,15 @@ def test_a_server_that_demands_a_password_gets_it(
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a wrong one")
         record = new_record(tmp_path, "password")
-        tracking = track(record, address(strict))
-        train_trial(record, "0000")
-        wait_until(lambda: tracking.problem != "")
-        assert tracking.problem == (
-            f"MLflow at {address(strict)} refuses the password: check MLFLOW_TRACKING_USERNAME "
-            "and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-        )
-        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "the right password")
-        wait_until(lambda: tracking.problem == "" and not tracking._changed)
-        tracking.close()
+        with mirror_of(record, address(strict)) as mirror:
+            train_trial(record, "0000")
+            wait_until(lambda: mirror.problem != "")
+            assert mirror.problem == (
+                f"MLflow at {address(strict)} refuses the password: check MLFLOW_TRACKING_USERNAME "
+                "and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            )
+            monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "the right password")
+            wait_until(lambda: mirror.problem == "" and mirror.is_complete)
         assert differences(address(strict), record) == (0, 0)
     finally:
         strict.kill()
@@ -330,14 +339,13 @@ def test_a_server_that_demands_a_token_gets_it(
 ) -> None:
     with Proxy(server, authorization="Bearer the right token") as proxy:
         record = new_record(tmp_path, "token")
-        tracking = track(record, address(proxy))
-        train_trial(record, "0000")
-        wait_until(lambda: tracking.problem != "")
-        assert "refuses the password: check" in tracking.problem
-        assert proxy.num_refused > 0
-        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "the right token")
-        wait_until(lambda: tracking.problem == "" and not tracking._changed)
-        tracking.close()
+        with mirror_of(record, address(proxy)) as mirror:
+            train_trial(record, "0000")
+            wait_until(lambda: mirror.problem != "")
+            assert "refuses the password: check" in mirror.problem
+            assert proxy.num_refused > 0
+            monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "the right token")
+            wait_until(lambda: mirror.problem == "" and mirror.is_complete)
     assert differences(address(server), record) == (0, 0)
 
 
@@ -361,39 +369,37 @@ def tls_server(
     server.kill()
 
 
-def test_a_certificate_that_nobody_knows_is_refused_and_told(
+def test_a_certificate_that_nobody_trusts_is_refused_and_the_remedy_named(
     tls_server: tuple[Server, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, certificate = tls_server
     uri = f"https://127.0.0.1:{server.port}"
     record = new_record(tmp_path, "certificate")
-    tracking = track(record, uri)
-    train_trial(record, "0000")
-    wait_until(lambda: tracking.problem != "")
-    assert tracking.problem == (
-        f"MLflow at {uri} has a certificate that is not trusted: give the file of its authority "
-        "as MLFLOW_TRACKING_SERVER_CERT_PATH"
-    )
-    assert record.trials["0000"].status == DONE
-    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
-    wait_until(lambda: tracking.problem == "" and not tracking._changed)
-    tracking.close()
-    tracking.finish(files={"a.txt": b"text"}, metrics={}, note="", status="FINISHED")
-    assert tracking.problem == ""
+    with mirror_of(record, uri) as mirror:
+        train_trial(record, "0000")
+        wait_until(lambda: mirror.problem != "")
+        assert mirror.problem == (
+            f"MLflow at {uri} has a certificate that is not trusted: set "
+            "MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate file of its authority"
+        )
+        assert record.trials["0000"].status == DONE
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
+        wait_until(lambda: mirror.problem == "" and mirror.is_complete)
+    publish(mirror, Outcome(files={"a.txt": b"text"}))
+    assert mirror.problem == ""
     assert differences(uri, record) == (0, 0)
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
-def test_a_certificate_need_not_be_known_where_a_person_says_so(
+def test_a_certificate_need_not_be_trusted_where_the_user_says_so(
     tls_server: tuple[Server, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = f"https://127.0.0.1:{tls_server[0].port}"
     monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
     record = new_record(tmp_path, "insecure")
-    tracking = track(record, uri)
-    train_trial(record, "0000")
-    tracking.close()
-    assert tracking.problem == ""
+    with mirror_of(record, uri) as mirror:
+        train_trial(record, "0000")
+    assert mirror.problem == ""
     assert differences(uri, record) == (0, 0)
 
 

@@ -93,7 +93,7 @@ def test_the_comparison_has_its_own_folder_page_and_table(searches: Searches, re
 def test_mlflow_has_the_comparison_above_its_searches(searches: Searches, result: dict) -> None:
     client = searches.client()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    (above,) = client.search_runs(experiments, "tags.`tuner.driver.comparison` != ''")
+    (above,) = client.search_runs(experiments, "tags.`tuner.comparison` != ''")
     assert above.info.run_name == NAME
     assert above.info.status == "FINISHED"
     assert above.data.metrics["kd_test_accuracy"] > 0
@@ -111,7 +111,7 @@ def test_a_finished_comparison_resumes_to_the_same_table(
     assert json.loads(last)["methods"] == result["methods"]
     client = searches.client()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    assert len(client.search_runs(experiments, "tags.`tuner.driver.comparison` != ''")) == 1
+    assert len(client.search_runs(experiments, "tags.`tuner.comparison` != ''")) == 1
 
 
 @pytest.mark.slow

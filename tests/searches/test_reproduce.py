@@ -276,10 +276,8 @@ def test_interrupted_it_says_how_to_go_on(
     finally:
         assert driver.reap() == []
     config = stopped.folder("stopped") / "search.yaml"
-    assert (
-        f"go on from their last epoch; resume with\n  python -m tuner.reproduce --config {config}"
-        in driver.err
-    )
+    resumed = f"python -m tuner.reproduce --config {config}"
+    assert f"continue from their last epoch; resume with\n  {resumed}" in driver.err
     assert " trainings have ended and are kept" in driver.err
     assert tuner.status.main(["stopped", "--runs-dir", str(tmp_path)]) == 0
     assert f"go on with `python -m tuner.reproduce --config {config}" in capsys.readouterr().out

@@ -30,6 +30,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from search_spaces import SPACES, Float, Space
 from tests.support.by_hand import make_header
+from tests.support.mirrors import hurry, mirror_of
 from tests.support.searching import Searches, TrialProcesses, local_ray, next_session, runs_of
 from tuner.config.yaml_file import yaml_text
 from tuner.orchestration.gpu_share import gpu_fraction
@@ -41,8 +42,8 @@ from tuner.planning.sampler import Sampler
 from tuner.results.record import Record, winner
 from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER
 from tuner.storage.folder import Storage
-from tuner.tracking import mirror as tracking_module
-from tuner.tracking.mirror import Tracking
+from tuner.tracking import mirror as mirror_module
+from tuner.tracking.mirror import Mirror
 
 METRIC = "val_accuracy"
 WEIGHT = Space(method="itrd", params=(Float("weight", 0.0, 1.0, grid=(0.0, 1.0), published=0.5),))
@@ -174,18 +175,6 @@ def tune_trial(name: str, setting: dict[str, Any] | None = None) -> Any:
     )
 
 
-def track(record: Record, uri: str) -> Tracking:
-    return Tracking(
-        record,
-        tracking_uri=uri,
-        experiment="traps",
-        search_id=record.header.id,
-        search_name="a search",
-        searched=["weight"],
-        tags={},
-    )
-
-
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of all calls that write to MLflow, as they are made."""
@@ -216,19 +205,19 @@ def test_trap_01_tracking_costs_a_batch_and_not_a_call_for_every_metric(
     assert len(calls) == 60
 
     # The record grows much faster than MLflow writes.
-    monkeypatch.setattr(tracking_module, "SYNC_SECONDS", 0.5)
+    hurry(monkeypatch, 0.5)
     calls.clear()
-    tracking = track(record, uri)
-    begin(record, "0000")
     writing = 0.0
-    for _ in range(4):
-        began = time.perf_counter()
-        for epoch in range(250):
-            record.epoch("0000", {"epoch": epoch + 1.0, METRIC: 1.0, "val_loss": 2.0, "lr": 0.1})
-        writing += time.perf_counter() - began
-        time.sleep(0.3)
-    record.end("0000", DONE)
-    tracking.close()
+    with mirror_of(record, uri):
+        begin(record, "0000")
+        for _ in range(4):
+            began = time.perf_counter()
+            for epoch in range(250):
+                metrics = {"epoch": epoch + 1.0, METRIC: 1.0, "val_loss": 2.0, "lr": 0.1}
+                record.epoch("0000", metrics)
+            writing += time.perf_counter() - began
+            time.sleep(0.3)
+        record.end("0000", DONE)
     assert calls.count("log_metric") == 0
     assert len(calls) < 30  # for 4,000 values
     assert writing / 1000 < 0.005  # seconds a report, on the driver
@@ -240,17 +229,17 @@ def test_trap_01_a_server_that_goes_away_never_raises_into_the_driver(
     searches: Searches, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With Ray's callback an unreachable server ends the run with its exception."""
-    monkeypatch.setattr(tracking_module, "SYNC_SECONDS", 0.1)
-    send = Tracking._send
+    monkeypatch.setattr(mirror_module, "SYNC_SECONDS", 0.1)
+    send = Mirror._send
     sent: list[str] = []
 
-    def go_away_after_three(tracking: Tracking, trial: Any) -> None:
+    def go_away_after_three(mirror: Mirror, runs: Any, trial: Any) -> None:
         if len(sent) == 3:
             raise ConnectionError("the server went away")
         sent.append(trial.name)
-        send(tracking, trial)
+        send(mirror, runs, trial)
 
-    monkeypatch.setattr(Tracking, "_send", go_away_after_three)
+    monkeypatch.setattr(Mirror, "_send", go_away_after_three)
     assert searches.run("away", "--quiet", trials=2, epochs=2) == 0
     assert len(searches.record("away").trials_of(SEARCH)) == 2
     assert "does not answer: the server went away" in capsys.readouterr().out
@@ -270,7 +259,7 @@ def test_trap_02_trials_are_below_their_search_and_none_stays_running(
 ) -> None:
     """Ray's MLflow callback makes flat runs, doubles them on restore, and leaves them RUNNING.
 
-    What a crash and a resume do is in test_search_resume.py and test_tracking.py.
+    What a crash and a resume do is in test_resume.py and tests/unit/tracking.
     """
     runs = {run.data.tags["tuner.trial"]: run for run in searches.mlflow_runs(watched.name)}
     assert len(runs) == len(searches.mlflow_runs(watched.name))
@@ -494,7 +483,9 @@ set_library_defaults()
 import mlflow
 from tuner.results.record import DONE, Record
 from tuner.storage.folder import Storage
-from tuner.tracking.mirror import Tracking
+from tuner.tracking.mirror import Mirror
+from tuner.tracking.run_tree import TrackedSearch
+from tuner.tracking.store import Store
 
 name, folder = sys.argv[1], Path({str(tmp_path)!r})
 (folder / f"{{name}}.ready").touch()
@@ -502,16 +493,14 @@ while len(list(folder.glob("*.ready"))) < 3:
     time.sleep(0.01)
 record = Record(Storage(str(folder / name)))
 record.open(make_header(id=name))
-tracking = Tracking(
-    record, tracking_uri=f"sqlite:///{{folder}}/mlflow.db", experiment="traps", search_id=name,
-    search_name=name, searched=[], tags={{}},
-)
-record.begin(
-    name="0000", role="search", setting_label="", method="itrd", setting={{}}, seed=0, num_epochs=1
-)
-record.end("0000", DONE)
-tracking.close()
-sys.exit(tracking.problem or 0)
+store = Store(f"sqlite:///{{folder}}/mlflow.db", "traps")
+with Mirror(record, store, TrackedSearch(name, name, [], {{}})) as mirror:
+    record.begin(
+        name="0000", role="search", setting_label="", method="itrd", setting={{}}, seed=0,
+        num_epochs=1,
+    )
+    record.end("0000", DONE)
+sys.exit(mirror.problem or 0)
 """
     processes = [
         subprocess.Popen([sys.executable, "-c", code, name], stderr=subprocess.PIPE, text=True)

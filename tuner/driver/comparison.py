@@ -8,6 +8,7 @@ import json
 import sys
 import uuid
 from dataclasses import replace
+from functools import partial
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,8 +17,8 @@ from tuner.config.command_line import read_request
 from tuner.config.options import SearchRequest
 from tuner.config.run_folder import search_yaml
 from tuner.config.yaml_file import parse_yaml
-from tuner.driver.conclusion import write_results
-from tuner.driver.session import run_watched
+from tuner.driver.results import write_results
+from tuner.driver.watched_run import run_watched
 from tuner.orchestration.cluster import ray_for
 from tuner.planning.checks import check_resumed
 from tuner.planning.comparison import ALL, Comparison, spaces_of
@@ -25,9 +26,11 @@ from tuner.reports.methods import PLAIN, MethodRow, compare_methods, methods_ver
 from tuner.reports.methods_table import row_as_dict
 from tuner.results.record import Record
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage
-from tuner.terminal.outcome import mlflow_hint, print_interrupted, print_methods, resume_command_of
+from tuner.terminal.dry_run import print_heading
+from tuner.terminal.outcome import print_interrupted, print_methods, print_mlflow, resume_command
 from tuner.text.errors import RequestError
-from tuner.tracking.mirror import Tracking
+from tuner.tracking.mirror import Mirror
+from tuner.tracking.publish import Outcome, publish_comparison
 from tuner.training.workload_data import open_data
 
 
@@ -58,20 +61,20 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
             storage.write(SEARCH_FILE, search_yaml(comparison.request))
         identity = (storage.read(COMPARISON_FILE).decode(), comparison.name)
         for search in comparison.searches:
-            run, tracking = run_watched(
+            run, mirror = run_watched(
                 search,
                 resume=search.storage.exists(SEARCH_FILE),
                 mode=mode,
+                heading=partial(print_heading, search),
                 earlier=tuple(records.values()),
                 comparison=identity,
             )
             if run.interrupted:
-                command = resume_command_of(comparison.name, comparison.runs, comparison.request)
-                print_interrupted(run, tracking, command)
+                print_interrupted(run, _resume_command(comparison))
                 return 130
-            write_results(run, tracking)
+            write_results(run, mirror)
             records[search.space.method] = run.record
-    return _conclude(comparison, records, tracking, mode)
+    return _conclude(comparison, records, mirror, mode)
 
 
 def rebuild_report(name: str, runs: Storage) -> str:
@@ -93,9 +96,7 @@ def rebuild_report(name: str, runs: Storage) -> str:
     return write_methods_report(storage, request, records)
 
 
-def _conclude(
-    comparison: Comparison, records: dict[str, Record], tracking: Tracking, mode: str
-) -> int:
+def _conclude(comparison: Comparison, records: dict[str, Record], mirror: Mirror, mode: str) -> int:
     from tuner.reports.methods_page import METHODS_FILE, write_methods_report
     from tuner.reports.page import report_files
 
@@ -103,22 +104,19 @@ def _conclude(
     verdict = methods_verdict(rows, comparison.request.select_on)
     report = write_methods_report(comparison.storage, comparison.request, records)
     names = (SEARCH_FILE, METHODS_FILE, *report_files(comparison.storage))
-    run_id = tracking.finish_comparison(
-        files={name: comparison.storage.read(name) for name in names},
-        metrics=_metrics(rows),
-        note=verdict,
-    )
+    files = {name: comparison.storage.read(name) for name in names}
+    page = publish_comparison(mirror, Outcome(note=verdict, metrics=_metrics(rows), files=files))
     if mode == "json":
         content = {
             "comparison": comparison.name,
             "select_on": comparison.request.select_on,
-            "problem": tracking.problem,
+            "problem": mirror.problem,
             "methods": [row_as_dict(row) for row in rows],
             "report": report,
         }
         print(json.dumps(content))  # noqa: T201
     else:
-        _print(comparison, rows, verdict, report, tracking, run_id)
+        _print(comparison, rows, verdict, report, mirror, page)
     return 0 if any(row.num_seeds for row in rows if row.method != PLAIN) else 1
 
 
@@ -127,8 +125,8 @@ def _print(
     rows: list[MethodRow],
     verdict: str,
     report: str,
-    tracking: Tracking,
-    run_id: str,
+    mirror: Mirror,
+    page: str,
 ) -> None:
     console = Console(highlight=False)
     console.print()
@@ -136,10 +134,11 @@ def _print(
     print_methods(rows, console)
     console.print(escape(verdict), soft_wrap=True)
     console.print(f"\nreport:  {escape(report)}", soft_wrap=True)
-    if tracking.problem:
-        console.print(f"MLflow:  [red]{escape(tracking.problem)}[/]", soft_wrap=True)
-        return
-    console.print(mlflow_hint(tracking, run_id), soft_wrap=True)
+    print_mlflow(mirror, page, _resume_command(comparison), console)
+
+
+def _resume_command(comparison: Comparison) -> str:
+    return resume_command(comparison.name, comparison.runs, comparison.request)
 
 
 def fitting(comparison: Comparison) -> Comparison:
@@ -180,7 +179,7 @@ def _metrics(rows: list[MethodRow]) -> dict[str, float]:
             ("test_accuracy", row.test_accuracy),
         ):
             if accuracy is not None:
-                metrics[f"{row.method}_{name}_mean"] = accuracy.mean
+                metrics[f"{row.method}_{name}"] = accuracy.mean
         if row.cost is not None:
             metrics[f"{row.method}_cost"] = row.cost
     return metrics

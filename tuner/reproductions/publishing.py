@@ -1,18 +1,15 @@
-"""A reproduction in MLflow: one run above those of its pairs, with the report and its figures."""
-
-from rich.console import Console
-from rich.markup import escape
+"""Publishes a reproduction in MLflow: one run above its pairs, with the report and its figures."""
 
 from tuner.reports.document import Document
 from tuner.reports.page import report_files
 from tuner.reproductions.results import Results
 from tuner.storage.folder import SEARCH_FILE
-from tuner.terminal.outcome import mlflow_hint
-from tuner.tracking.mirror import Tracking
+from tuner.tracking.mirror import Mirror
+from tuner.tracking.publish import Outcome, publish_comparison
 
 
-def publish(results: Results, tracking: Tracking, document: Document) -> str:
-    """Ends the run above all pairs; returns its id, "" where the server cannot be reached."""
+def publish_reproduction(results: Results, mirror: Mirror, document: Document) -> str:
+    """Ends the run above all pairs; `mirror`: of any of them. Returns as `publish_comparison`."""
     storage = results.reproduction.storage
     metrics = {}
     for pair, teacher in results.teachers.items():
@@ -23,21 +20,14 @@ def publish(results: Results, tracking: Tracking, document: Document) -> str:
             if accuracy is not None and len(results.arms) <= 20:
                 metrics[f"{_metric_name(arm.label)}/{pair.folder}"] = accuracy.mean
     names = [SEARCH_FILE, *report_files(storage)]
-    return tracking.finish_comparison(
-        files={name: storage.read(name) for name in names},
-        metrics=metrics,
+    outcome = Outcome(
         note="\n\n".join([f"**{document.title}**", *document.labels, *document.findings]),
+        metrics=metrics,
+        files={name: storage.read(name) for name in names},
     )
-
-
-def print_hint(tracking: Tracking, run_id: str, console: Console) -> None:
-    """How a person gets to see it in MLflow, or why not."""
-    if tracking.problem:
-        console.print(f"MLflow:  [red]{escape(tracking.problem)}[/]", soft_wrap=True)
-    else:
-        console.print(mlflow_hint(tracking, run_id), soft_wrap=True)
+    return publish_comparison(mirror, outcome)
 
 
 def _metric_name(label: str) -> str:
-    """What MLflow allows in a metric's name."""
+    """The label with the characters that MLflow allows in a metric's name."""
     return "".join(sign if sign.isalnum() or sign in "_-. " else "_" for sign in label)

@@ -12,7 +12,8 @@ from tuner.config.options import OPERATIONAL
 from tuner.config.run_folder import is_reproduction, request_yaml, search_yaml
 from tuner.config.yaml_file import parse_yaml
 from tuner.data import Dataset
-from tuner.driver.session import run_watched
+from tuner.driver.search_outcome import seed_metrics
+from tuner.driver.watched_run import run_watched
 from tuner.orchestration.cluster import ray_for
 from tuner.planning.checks import check_resumed
 from tuner.planning.fixed import FixedTask
@@ -25,7 +26,8 @@ from tuner.results.record import Record
 from tuner.results.trial import TEACHER
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE
 from tuner.text.errors import RequestError
-from tuner.tracking.mirror import Tracking
+from tuner.tracking.mirror import Mirror
+from tuner.tracking.publish import Outcome, publish
 from tuner.training.workload_data import open_data
 
 LEFT_OUT_FILE = "left_out.json"  # by pair and arm, why
@@ -33,11 +35,11 @@ LeftOut = Mapping[str, Mapping[str, str]]
 
 
 class InterruptedRunError(Exception):
-    """A person has stopped it; what is done is kept."""
+    """The user has stopped it; finished trainings are kept."""
 
-    def __init__(self, run: Run[Any], tracking: Tracking) -> None:
+    def __init__(self, run: Run[Any]) -> None:
         super().__init__("interrupted")
-        self.run, self.tracking = run, tracking
+        self.run = run
 
 
 def fitting(reproduction: Reproduction) -> tuple[Reproduction, LeftOut]:
@@ -109,7 +111,7 @@ def machines_of(reproduction: Reproduction) -> AbstractContextManager[None]:
 
 def run_reproduction(
     reproduction: Reproduction, left_out: LeftOut, *, mode: str
-) -> tuple[Results, Tracking | None]:
+) -> tuple[Results, Mirror | None]:
     """Trains what is missing, measures the teachers; `mode` as for `run_watched`.
 
     Raises InterruptedRunError, and RequestError where no training finished.
@@ -122,16 +124,16 @@ def run_reproduction(
     storage.write(LEFT_OUT_FILE, json.dumps(left_out).encode())
     identity = (storage.read(COMPARISON_FILE).decode(), reproduction.name)
     records: dict[Pair, Record] = {}
-    tracking: Tracking | None = None
+    mirror: Mirror | None = None
     for pair, task in zip(reproduction.experiment.pairs, reproduction.tasks, strict=False):
         resume = task.storage.exists(SEARCH_FILE)
-        run, tracking = run_watched(task, resume=resume, mode=mode, comparison=identity)
+        run, mirror = run_watched(task, resume=resume, mode=mode, comparison=identity)
         if run.interrupted:
-            raise InterruptedRunError(run, tracking)
-        _finish_task(run, tracking)
+            raise InterruptedRunError(run)
+        publish(mirror, _outcome_of(run))
         records[pair] = run.record
     _check_finished(records)
-    return results_of(reproduction, records, Measurer(reproduction)), tracking
+    return results_of(reproduction, records, Measurer(reproduction)), mirror
 
 
 def _told(value: object) -> str:
@@ -151,27 +153,19 @@ def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
     return refused
 
 
-def _finish_task(run: Run[FixedTask], tracking: Tracking) -> None:
-    """Means over the seeds for MLflow, and the end of the pair's own run."""
+def _outcome_of(run: Run[FixedTask]) -> Outcome:
+    """Of a pair: means over the seeds of each setting, and those of the best setting."""
     task, record = run.task, run.record
-    summaries = []
+    settings = {}
     for label in dict.fromkeys(training.setting_label for training in task.trainings):
         trials = [
             t for t in record.trials.values() if t.setting_label == label and t.is_full_length
         ]
-        summary = {"num_seeds": float(len(trials))}
-        for name in ("val_accuracy", "test_accuracy"):
-            accuracy = accuracy_of(trials, name)
-            if accuracy is not None:
-                summary[f"{name}_mean"] = accuracy.mean
-                if accuracy.std is not None:
-                    summary[f"{name}_std"] = accuracy.std
-        tracking.summarise(label, summary)
-        summaries.append(summary)
-    best = max(summaries, key=lambda summary: summary.get("val_accuracy_mean", 0.0))
-    tracking.finish(
-        files={SEARCH_FILE: search_yaml(task.request)}, metrics=best, note="", status="FINISHED"
-    )
+        accuracies = (accuracy_of(trials, name) for name in ("val_accuracy", "test_accuracy"))
+        settings[label] = seed_metrics(len(trials), *accuracies)
+    best = max(settings.values(), key=lambda metrics: metrics.get("val_accuracy", 0.0))
+    files = {SEARCH_FILE: search_yaml(task.request)}
+    return Outcome(metrics=best, files=files, settings=settings)
 
 
 def _check_finished(records: Mapping[Pair, Record]) -> None:

@@ -1,4 +1,4 @@
-"""What a search prints when it ends."""
+"""Prints how a search ended, and what to do next."""
 
 import shlex
 import sys
@@ -20,54 +20,42 @@ from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, Trial
 from tuner.storage.folder import BEST_FILE, Storage
 from tuner.text.formatting import setting_text, value_text
 from tuner.text.secrets import has_secret, shown
-from tuner.tracking.mirror import Tracking
+from tuner.tracking.mirror import Mirror
+from tuner.tracking.store import Store
 
-# The settings of the papers' own experiments, to go on with after the digits.
+# The options of the papers' own experiments: the next step after the digits.
 PAPER_COMMANDS = {
     "itrd": "--data cifar100 --teacher ResNet50@CHECKPOINT --student MobileNetV2",
     "mimkd": "--data cifar100 --teacher resnet32x4@CHECKPOINT --student resnet8x4",
 }
 
 
-def ui_command(tracking_uri: str) -> str:
-    """What a person types to see it; a server is seen in the browser already."""
-    tracking_uri = shown(tracking_uri)
-    if tracking_uri.startswith(("http://", "https://")):
-        return f"open {tracking_uri} in a browser"
-    return shlex.join(["mlflow", "ui", "--backend-store-uri", tracking_uri])
-
-
-def print_interrupted(run: Run[Any], tracking: Tracking, command: str) -> None:
-    """Says what is done and how to go on; on standard error, as the status is not 0."""
-    tracking.finish(files={}, metrics={}, note="", status="KILLED")
+def print_interrupted(run: Run[Any], command: str) -> None:
+    """Says what is kept and how to resume; on standard error, as the status is not 0."""
     # What a reproduction trains was decided beforehand.
     kind, noun = (SEARCH, "trials") if run.task.num_trials else (FINAL, "trainings")
     trials = run.record.trials_of(kind)
     ended = sum(trial.ended is not None for trial in trials)
     print(  # noqa: T201
-        f"interrupted: {ended} {noun} have ended and are kept, {len(trials) - ended} go on from "
+        f"interrupted: {ended} {noun} have ended and are kept, {len(trials) - ended} continue from "
         f"their last epoch; resume with\n  {command}",
         file=sys.stderr,
     )
 
 
-def resume_command(search: Search) -> str:
-    """What a person types to go on."""
-    return resume_command_of(search.name, search.runs, search.request)
-
-
-def resume_command_of(name: str, runs: Storage, request: SearchRequest) -> str:
-    """The same for a name."""
+def resume_command(name: str, runs: Storage, request: SearchRequest) -> str:
+    """The command that resumes a search or a comparison."""
     words = ["python", "-m", "tuner.search", "--resume", name, "--runs-dir", runs.uri]
     if request.address:
         words += ["--address", request.address]
     if request.tracking_uri and has_secret(request.tracking_uri):
-        # It was not written to search.yaml; a person puts the secret in again.
+        # search.yaml does not hold it; the user fills in the secret again.
         words += ["--tracking-uri", shown(request.tracking_uri)]
     return shlex.join(words)
 
 
 def nothing_finished(record: Record, report: str) -> int:
+    """Says why no trial finished; returns the exit status."""
     reasons = {trial.reason for trial in record.trials.values() if trial.status == FAILED}
     trials = record.trials_of(SEARCH)
     why = "; ".join(sorted(reasons)[:3]) or "none ran to its last epoch"
@@ -78,6 +66,7 @@ def nothing_finished(record: Record, report: str) -> int:
 
 
 def print_result(search: Search, record: Record, best: Trial, rows: list[Row]) -> None:
+    """The counts, the best trial, a column for each setting that was trained again, the verdict."""
     console = Console(highlight=False, soft_wrap=True)
     trials = record.trials_of(SEARCH)
     counts = {s: sum(trial.status == s for trial in trials) for s in (DONE, STOPPED, FAILED)}
@@ -105,24 +94,33 @@ def print_result(search: Search, record: Record, best: Trial, rows: list[Row]) -
     console.print(escape(verdict(rows, search.request.select_on)))
 
 
-def mlflow_hint(tracking: Tracking, run_id: str | None) -> str:
-    """How a person gets to see a run in MLflow, as rich markup."""
-    return (
-        f"MLflow:  {escape(ui_command(tracking.uri))}\n"
-        f"         then http://127.0.0.1:5000/#/experiments/{tracking.experiment_id}/runs/{run_id}"
-    )
+def print_mlflow(mirror: Mirror, page: str, command: str, console: Console) -> None:
+    """How to open a run's page in MLflow; or what is wrong, and the command that sends it again."""
+    if mirror.problem:
+        console.print(
+            f"MLflow:  [red]{escape(mirror.problem)}[/]; the results are on disk, "
+            f"send them again with\n         {escape(command)}",
+            soft_wrap=True,
+        )
+        return
+    console.print(f"MLflow:  {escape(how_to_open(mirror.store, page))}", soft_wrap=True)
 
 
-def print_hints(search: Search, tracking: Tracking, report: str) -> None:
+def how_to_open(store: Store, page: str) -> str:
+    """The address of a run's page; for a database, after the command that starts a server."""
+    uri = shown(store.uri)
+    if store.is_server:
+        return f"open {uri.rstrip('/')}/#/{page}"
+    command = shlex.join(["mlflow", "ui", "--backend-store-uri", uri])
+    return f"{command}\n         then http://127.0.0.1:5000/#/{page}"
+
+
+def print_hints(search: Search, mirror: Mirror, page: str, report: str) -> None:
+    """Where the results are, and what to do with them."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\nreport:  {escape(report)}")
-    if tracking.problem:
-        console.print(
-            f"MLflow:  [red]{escape(tracking.problem)}[/]; the results are on disk, "
-            f"send them again with\n         {escape(resume_command(search))}"
-        )
-    else:
-        console.print(mlflow_hint(tracking, tracking.parent_run_id))
+    command = resume_command(search.name, search.runs, search.request)
+    print_mlflow(mirror, page, command, console)
     method = search.space.method
     if search.workload.data == "digits" and method in PAPER_COMMANDS:
         console.print(f"paper:   python -m tuner.search --space {method} {PAPER_COMMANDS[method]}")
@@ -133,7 +131,7 @@ def print_hints(search: Search, tracking: Tracking, report: str) -> None:
 
 
 def print_methods(rows: list[MethodRow], console: Console) -> None:
-    """The table at the end of a comparison; on a narrow terminal the settings follow it."""
+    """The table of a comparison of methods; on a narrow terminal the settings follow it."""
     is_wide = console.width >= WIDE
     shown = [heading for heading in COLUMNS if is_wide or heading != "setting"]
     table = Table(box=None, header_style="bold", pad_edge=False)

@@ -1,1 +1,1 @@
-"""MLflow. Nothing outside this folder imports it."""
+"""Shows a search in MLflow. The only folder that imports mlflow."""

@@ -1,4 +1,4 @@
-"""Why MLflow failed, in one sentence."""
+"""Says in one sentence why MLflow failed."""
 
 import re
 import shlex
@@ -6,24 +6,25 @@ import shlex
 from tuner.text.errors import printable
 from tuner.text.secrets import shown, without_secrets
 
-# What a person can do about it, where the server's own words do not say.
+# The reason and the remedy, where the server's own words do not say; by a pattern in these words.
 REASONS = {
     r"error code 401|UNAUTHENTICATED": "refuses the password: check MLFLOW_TRACKING_USERNAME and "
     "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
     r"password authentication failed": "refuses the password: check it in --tracking-uri",
     r"error code 403|PERMISSION_DENIED|Permission denied": "does not let this user write: ask for "
     "the permission, or choose another --experiment",
-    r"CERTIFICATE_VERIFY_FAILED": "has a certificate that is not trusted: give the file of its "
-    "authority as MLFLOW_TRACKING_SERVER_CERT_PATH",
+    r"CERTIFICATE_VERIFY_FAILED": "has a certificate that is not trusted: set "
+    "MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate file of its authority",
     r"Max retries exceeded|Connection refused|Connection aborted|Connection reset|timed out"
     r"|closed the connection|could not translate host name|No route to host|is unreachable"
     r"|error code 50[234]": "does not answer: check that it runs and can be reached",
 }
-# What pip calls the modules that databases are reached with.
+# The packages, by pip's names, of the modules that reach a database.
 PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
 
 
 def reason_of(error: Exception, uri: str) -> str:
+    """What MLflow at `uri` does wrong: the rest of a sentence, without secrets."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = PACKAGES.get(error.name, error.name)
         return f"cannot be used: install its driver with pip install {shlex.quote(package)}"

@@ -1,119 +1,82 @@
-"""How MLflow's own pages show what is mirrored: columns, names and links, so that a click will do.
+"""What MLflow's pages need to be short to use: two views of the runs, and links to the rest.
 
-MLflow keeps the views of an experiment, which its menu "Views" names, in tags of the experiment,
-and finds its pages by their addresses (seen in MLflow 3.17; one that does not know the tags shows
-its own columns).
+MLflow keeps the views of an experiment, which its menu "Views" lists, in tags of the experiment
+(read in 3.17; a version that does not know them shows its own columns, which hold no accuracy).
+The links use the parameters that MLflow's pages put into their own addresses.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
-# The accuracy that trials are ranked on, under a name before all others in the alphabet:
-# MLflow's parallel coordinates and contours begin with the first metric.
-RANKED = "accuracy"
-SEARCHES, TRIALS = "tuner-searches", "tuner-trials"  # views
-# Pages of trained models, without those of chat programs.
-OF_TRAINING = "workflowType=machine_learning"
+from tuner.tracking.content import RANKED
+
+SEARCHES, TRIALS = "tuner-searches", "tuner-trials"  # keys of the views
 NOTE = (
-    "A row is a search, a comparison of methods or a reproduction; **+** unfolds it. *accuracy* is "
-    "what trials are ranked on (validation unless a search says otherwise): of a trial at its last "
-    "epoch, of a setting the mean over its seeds, of a search that of its winner. **Views** has "
-    "*Searches* and *Trials by accuracy*; the description of a run leads to its report and charts."
+    "Each row is a search, a comparison of methods or a reproduction; **+** unfolds it. "
+    "*accuracy* is what trials are ranked on (validation unless a search says otherwise): of a "
+    "trial at its last epoch, of a setting the mean over its seeds, of a search that of its "
+    "winner. **Views** offers *Searches* and *Trials by accuracy*; the description of a run links "
+    "to its report and charts."
 )
+_OF_TRAINING = "workflowType=machine_learning"  # MLflow's pages for training, not for chat programs
+_ACCURACY = f"metrics.`{RANKED}`"
+_COLUMNS = [_ACCURACY, "metrics.`test_accuracy`", "metrics.`num_seeds`"]
+_COLUMNS += ["tags.`status`", "tags.`method`"]
 
 
 def experiment_tags() -> dict[str, str]:
-    """What is set once for a new experiment: its kind, its note, and two views of its runs."""
-    columns = [_column("metrics", name) for name in (RANKED, "test_accuracy", "num_seeds")]
-    columns += [_column("tags", name) for name in ("status", "method")]
-    table = {"selectedColumns": columns, "runsHiddenMode": "FIRST_20_RUNS"}
-    curves = [_curve(name) for name in (RANKED, "val_loss", "train_loss")]
-    trials = {
-        **table,
-        "searchFilter": "tags.kind = 'search'",
-        "orderByKey": _column("metrics", RANKED),
-        "orderByAsc": False,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "datasetsFilter": [],
-        "modelVersionFilter": "All Runs",
-        "compareRunCharts": curves,
-        "compareRunSections": [{"uuid": "curves", "name": "By epoch", "display": True}],
-        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0},
-    }
+    """The tags of a new experiment: its description, and two views of its runs."""
+    columns = {"selectedColumns": _COLUMNS}
+    ranking = {"searchFilter": _trials(), "orderByKey": _ACCURACY, "orderByAsc": False}
     return {
-        "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": NOTE,
-        f"mlflow.sharedViewState.{SEARCHES}": _view("Searches", table),
-        f"mlflow.sharedViewState.{TRIALS}": _view("Trials by accuracy", trials),
+        f"mlflow.sharedViewState.{SEARCHES}": _view("Searches", columns),
+        f"mlflow.sharedViewState.{TRIALS}": _view("Trials by accuracy", columns | ranking),
     }
 
 
-def with_ranked(metrics: Mapping[str, float], ranked: str) -> dict[str, float]:
-    """Metrics as MLflow gets them: a mean under the name of what it is the mean of.
-
-    So one column has the accuracies of trials, settings and searches.
-    """
-    named = {name.removesuffix("_mean"): value for name, value in metrics.items()}
-    return {RANKED: named[ranked], **named} if ranked in named else named
+def page_of(experiment_id: str, run_id: str) -> str:
+    """The path of a run's page, after the `#/` of MLflow's address."""
+    return f"experiments/{experiment_id}/runs/{run_id}"
 
 
-def links(
-    experiment_id: str, run_id: str, trials: Sequence[str], *, has_report: bool, has_card: bool
-) -> str:
-    """The last line of a run's description; `trials`: runs to compare."""
-    found = []
-    artifacts = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts"
-    if has_report:
-        found.append(f"[Report]({artifacts}/report.html?{OF_TRAINING})")
-    if trials:
-        found.append(f"[Compare all trials]({_compare_link(experiment_id, trials)})")
-        found.append(f"[Accuracy by epoch]({_curves_link(experiment_id, trials)})")
-    if has_card:
-        found.append(f"[Model card]({artifacts}/model-card.md?{OF_TRAINING})")
-    return " · ".join(found)
+def file_links(page: str, files: Collection[str]) -> list[str]:
+    """Markdown links from a run's description to those of its files that are worth reading."""
+    named = {"Report": "report.html", "Model card": "model-card.md"}
+    return [
+        f"[{text}](#/{page}/artifacts/{file}?{_OF_TRAINING})"
+        for text, file in named.items()
+        if file in files
+    ]
 
 
-def _compare_link(experiment_id: str, trials: Sequence[str]) -> str:
-    """MLflow's page with parallel coordinates and contours over trials."""
-    runs, experiments = _quoted(trials), _quoted([experiment_id])
-    return f"#/compare-runs?runs={runs}&experiments={experiments}&{OF_TRAINING}"
+def trial_links(experiment_id: str, search_id: str, run_ids: Sequence[str]) -> list[str]:
+    """Markdown links to the trials of a search: compared, and as curves; `run_ids`: theirs."""
+    if not run_ids:
+        return []
+    compared = f"runs={_quoted(run_ids)}&experiments={_quoted([experiment_id])}"
+    ranked = f"searchFilter={quote(_trials(search_id))}&orderByKey={quote(_ACCURACY)}"
+    runs = f"experiments/{experiment_id}/runs"
+    return [
+        f"[Compare all trials](#/compare-runs?{compared}&{_OF_TRAINING})",
+        f"[Accuracy by epoch](#/{runs}?{ranked}&orderByAsc=false&compareRunsMode=CHART"
+        f"&{_OF_TRAINING})",
+    ]
 
 
-def _curves_link(experiment_id: str, trials: Sequence[str]) -> str:
-    """MLflow's page of one metric of several runs."""
-    runs, experiments = _quoted(trials), _quoted([experiment_id])
-    metric, metrics = _quoted(RANKED), _quoted([RANKED])
-    return (
-        f"#/metric?runs={runs}&experiments={experiments}&metric={metric}"
-        f"&plot_metric_keys={metrics}&x_axis=step&{OF_TRAINING}"
-    )
-
-
-def _column(kind: str, name: str) -> str:
-    return f"{kind}.`{name}`"
-
-
-def _curve(metric: str) -> dict[str, Any]:
-    return {
-        "uuid": f"curves-{metric}",
-        "type": "LINE",
-        "runsCountToCompare": 20,
-        "metricSectionId": "curves",
-        "metricKey": metric,
-        "selectedMetricKeys": [metric],
-        "displayName": metric,
-        "xAxisKey": "step",
-        "lineSmoothness": 0,
-    }
+def _trials(search_id: str | None = None) -> str:
+    """A query of MLflow for the trials of one search, or of all."""
+    query = "tags.kind = 'search'"
+    return query if search_id is None else f"{query} and tags.`tuner.search` = '{search_id}'"
 
 
 def _view(name: str, state: dict[str, Any]) -> str:
+    # MLflow ignores a view without the two times.
     return json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
 
 
-def _quoted(value: object) -> str:
-    # Closer together than usual: MLflow cuts a note off after 8,000 characters.
-    return quote(json.dumps(value, separators=(",", ":")), safe=",:")
+def _quoted(values: Sequence[str]) -> str:
+    # Without spaces, which take three characters each: MLflow cuts a note after 8,000.
+    return quote(json.dumps(values, separators=(",", ":")), safe=",:")

@@ -207,7 +207,7 @@ def test_pyplot_and_its_state_are_not_used():
 
 def test_matplotlib_is_imported_only_where_a_report_is_written():
     code = (
-        "import sys, tuner.search, tuner.driver.comparison, tuner.driver.conclusion, tuner.report\n"
+        "import sys, tuner.search, tuner.driver.comparison, tuner.driver.results, tuner.report\n"
         "sys.exit(any(name.partition('.')[0] == 'matplotlib' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
