@@ -30,9 +30,9 @@ class Floor:
         teacher: AnyTeacher | None,
         teacher_shapes: Shapes,
         batches: Sequence[Batch],
-        execution: StepMode,
+        step_mode: StepMode,
     ) -> None:
-        self._execution = execution
+        self._step_mode = step_mode
         student, self.objective = student_and_objective(
             workload,
             dataset,
@@ -61,7 +61,7 @@ class Floor:
     def step(self) -> None:
         """One step and nothing else: no loading, no teacher, no logging."""
         batch, answer = next(self._ready)
-        with autocast(batch.images.device, self._execution):
+        with autocast(batch.images.device, self._step_mode):
             outputs = self.student(batch.images)
         terms = self.objective(in_float32(outputs), answer, batch)
         self.optimizer.zero_grad(set_to_none=True)

@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
         teacher=random_answer,
         teacher_shapes=shapes,
         batches=first_batches(workload, dataset, splits, NUM_READY_BATCHES),
-        execution=FLOAT32,
+        step_mode=FLOAT32,
     )
     for _ in range(num_steps):
         floor.step()

@@ -20,11 +20,12 @@ from benchmarks.methods import (
     published,
     student_and_objective,
 )
-from benchmarks.pairs import PAIRS, first_batches, untrained_teacher
+from benchmarks.pairs import PAIRS, first_batches
 from benchmarks.timing import Row, compare_all, measure
 from losses import Batch, LossError, Objective
 from models import Outputs, shapes_of
 from tuner.config.workload import resolve
+from tuner.training.teachers import untrained_network
 from tuner.training.workload_data import open_data
 
 ROUNDS, MIN_ROUNDS = 15, 3
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> Iterator[list[Row]]:
         given = {"data": arguments.data, "data_dir": arguments.data_dir, "seed": 0}
         workload = resolve(given | pair._asdict())
         dataset, splits = open_data(workload)
-        network = untrained_teacher(workload, dataset, splits)
+        network = untrained_network(workload.teacher, dataset)
         shapes = shapes_of(network, dataset.image_size, pair.teacher)
         (batch,) = first_batches(workload, dataset, splits, 1)
         for method in methods_of(arguments):

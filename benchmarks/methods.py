@@ -2,22 +2,19 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-import models
-from losses import LOSSES, LossError, Objective, build_objective
-from models import Outputs, Shapes, shapes_of
+from losses import LOSSES, LossError, Objective
+from models import Outputs, Shapes
 from models.outputs import rotations
 from search_spaces import SPACES, Setting, Space, plain
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits
 from tuner.teacher_cache.named_outputs import assemble, of_images, select
-from tuner.training.distillation import training_of
-from tuner.training.seeding import seeded
+from tuner.training.building import build_student_and_objective
 
 METHODS: dict[str, Space] = {"plain": plain.SPACE, **SPACES}
 ALL = "all"
@@ -37,19 +34,19 @@ def student_and_objective(
     splits: Splits,
     *,
     method: str,
-    setting: dict[str, Any],
+    setting: Setting,
     teacher_shapes: Shapes,
 ) -> tuple[nn.Module, Objective]:
     """A student with fresh weights and what it minimises. Raises losses.LossError."""
-    student = seeded(workload.seed, lambda: models.build(workload.student, dataset.num_classes))
-    student_shapes = shapes_of(student, dataset.image_size, workload.student)
-
-    def build() -> Objective:
-        objective = build_objective(LOSSES[method], student_shapes, teacher_shapes, setting)
-        objective.start(training_of(dataset, splits, workload.epochs))
-        return objective
-
-    return student, seeded(workload.seed + 1, build)
+    return build_student_and_objective(
+        workload,
+        dataset,
+        splits,
+        method=LOSSES[method],
+        setting=setting,
+        teacher_shapes=teacher_shapes,
+        seed=workload.seed,
+    )
 
 
 def images_for(objective: Objective, images: Tensor) -> Tensor:

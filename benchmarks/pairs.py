@@ -4,15 +4,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
-import models
 from losses import Batch
 from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset, Splits, evaluation_batches
 from tuner.storage.folder import Storage
-from tuner.training.seeding import frozen, seeded
-from tuner.training.teachers import TEACHER_FILE, write_teacher
+from tuner.training.teachers import TEACHER_FILE, untrained_network, write_teacher
 from tuner.training.workload_data import open_data
 
 
@@ -43,28 +40,12 @@ def first_batches(
     return tuple(evaluation_batches(dataset, rows, batch_size=workload.batch_size, device=device))
 
 
-def untrained_teacher(workload: Workload, dataset: Dataset, splits: Splits) -> nn.Module:
-    """A frozen network with random weights, normalised by one batch: as fast as a trained one.
-
-    Without the batch's statistics activations would grow with depth, and logits in the
-    hundreds make softened probabilities so small that the processor slows down.
-    """
-    teacher = seeded(0, lambda: models.build(workload.teacher, dataset.num_classes))
-    for layer in teacher.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = 1.0  # the batch's own statistics, no running mean
-    teacher.train()
-    (batch,) = first_batches(workload, dataset, splits, 1)
-    with torch.no_grad():
-        teacher(batch.images)
-    return frozen(teacher)
-
-
 def write_untrained_teacher(options: dict[str, Any], folder: Path) -> Path:
     """The checkpoint of an untrained teacher; `options` as `resolve` takes them.
 
     Opens the data, so that no candidate pays for the first time.
     """
     workload = resolve(options)
-    write_teacher(Storage(str(folder)), untrained_teacher(workload, *open_data(workload)))
+    dataset, _ = open_data(workload)
+    write_teacher(Storage(str(folder)), untrained_network(workload.teacher, dataset))
     return folder / TEACHER_FILE

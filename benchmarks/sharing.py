@@ -10,16 +10,15 @@ from typing import Any
 
 import torch
 
-from benchmarks.pairs import PAIRS, untrained_teacher
+from benchmarks.pairs import PAIRS
 from benchmarks.timing import Row, compare_all
 from losses import LOSSES
 from search_spaces import SPACES
-from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset, Splits
 from tuner.teacher_cache import OutputsPlan
-from tuner.training.distillation import Distillation
-from tuner.training.teachers import teacher_of, weights_digest
+from tuner.training.building import build_training
+from tuner.training.teachers import build_teacher, untrained_network, weights_digest
 from tuner.training.workload_data import open_data
 
 ROUNDS = 3
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> Iterator[list[Row]]:
         given = {"data": arguments.data, "data_dir": arguments.data_dir, "limit": NUM_IMAGES}
         workload = resolve(given | {"seed": 0, "epochs": arguments.rounds + 1} | pair._asdict())
         dataset, splits = open_data(workload)
-        network = untrained_teacher(workload, dataset, splits)
+        network = untrained_network(workload.teacher, dataset)
         seconds: dict[str, list[float]] = {"one alone": [], "each its own": [], "sharing": []}
         several = arguments.processes
         for epoch in range(1, arguments.rounds + 1):
@@ -80,12 +79,14 @@ def _train(
     epoch: int,
     plan: OutputsPlan,
 ) -> None:
-    training = Distillation(
-        student=workload.student,
+    training = build_training(
+        workload,
+        dataset,
+        splits,
         method=LOSSES[METHOD],
         setting=SPACES[METHOD].narrow(CHEAP).published(),
         # Another digest each round, so that no round reads what an earlier one left.
-        teacher=teacher_of(
+        teacher=build_teacher(
             workload.teacher,
             lambda: network,
             dataset,
@@ -93,15 +94,11 @@ def _train(
             digest=f"{weights_digest(network)}-{os.getppid()}-{epoch}",
             plan=plan,
         ),
-        dataset=dataset,
-        splits=splits,
         seed=0,
         data_seed=0,
         device=CPU,
-        execution=FLOAT32,
-        **workload.schedule(),
     )
-    for number, _ in enumerate(training.steps(epoch), start=1):
+    for number, _ in enumerate(training.steps(training.stages[-1], epoch), start=1):
         if number == NUM_STEPS:
             break
 

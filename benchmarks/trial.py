@@ -19,7 +19,7 @@ from benchmarks.methods import (
     published,
     student_and_objective,
 )
-from benchmarks.pairs import PAIRS, first_batches, untrained_teacher
+from benchmarks.pairs import PAIRS, first_batches
 from benchmarks.plain_loop import PlainLoop
 from benchmarks.timing import Row, compare, compare_all, measure
 from losses import LOSSES, Batch, LossError, Plain
@@ -32,11 +32,11 @@ from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.teacher_cache.named_outputs import of_images
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.stored_pass import StoredPass
-from tuner.training.distillation import Distillation
-from tuner.training.distillation import Step as DistillationStep
+from tuner.training.building import build_training
+from tuner.training.epoch_totals import Step as TrainingStep
 from tuner.training.precision import StepTimer, choose_precision
 from tuner.training.seeding import seeded
-from tuner.training.teachers import teacher_of, weights_digest
+from tuner.training.teachers import build_teacher, untrained_network, weights_digest
 from tuner.training.workload_data import open_data, views_of
 
 ROUNDS, WARMUP_ROUNDS = 15, 2
@@ -61,7 +61,7 @@ class Case:
     teacher: nn.Module | None  # None for the method "plain"
     teacher_shapes: Shapes
     batches: tuple[Batch, ...]  # for who needs no views
-    execution: StepMode  # of our steps and of the floor; the plain loop is in float32
+    step_mode: StepMode  # of our steps and of the floor; the plain loop is in float32
     cache: Path
 
 
@@ -79,7 +79,7 @@ def floor(case: Case) -> Step:
         teacher=case.teacher,
         teacher_shapes=case.teacher_shapes,
         batches=case.batches,
-        execution=case.execution,
+        step_mode=case.step_mode,
     )
     return training.step
 
@@ -99,7 +99,7 @@ def _ours(case: Case, plan: OutputsPlan) -> Step:
     teacher = None
     if case.teacher is not None:
         network = case.teacher
-        teacher = teacher_of(
+        teacher = build_teacher(
             case.workload.teacher,
             lambda: network,
             case.dataset,
@@ -108,29 +108,28 @@ def _ours(case: Case, plan: OutputsPlan) -> Step:
             plan=plan,
             data_dir=str(case.cache),
         )
-    training = Distillation(
-        student=case.workload.student,
+    training = build_training(
+        case.workload,
+        case.dataset,
+        case.splits,
         method=LOSSES[case.method],
         setting=case.setting,
         teacher=teacher,
-        dataset=case.dataset,
-        splits=case.splits,
         seed=case.workload.seed,
         data_seed=case.workload.seed,
         device=CPU,
-        execution=case.execution,
-        **case.workload.schedule(),
+        step_mode=case.step_mode,
     )
     if teacher is not None and plan.cached:
         _fill(teacher, case)
     # An epoch again and again: opening it and checking its pieces is a part of its steps.
-    return _Ours(chain.from_iterable(training.steps(1) for _ in count()))
+    return _Ours(chain.from_iterable(training.steps(training.stages[-1], 1) for _ in count()))
 
 
 class _Ours:
     """Our step, which says how long it waited for the teacher's answer."""
 
-    def __init__(self, steps: Iterator[DistillationStep]) -> None:
+    def __init__(self, steps: Iterator[TrainingStep]) -> None:
         self._steps = steps
         self.teacher_seconds: list[float] = []
 
@@ -199,10 +198,10 @@ def _run(arguments: argparse.Namespace, cache: Path) -> Iterator[list[Row]]:
         given = {"data": arguments.data, "data_dir": arguments.data_dir, "limit": NUM_IMAGES}
         workload = resolve(given | {"seed": 0} | pair._asdict())
         dataset, splits = open_data(workload)
-        teacher = untrained_teacher(workload, dataset, splits)
+        teacher = untrained_network(workload.teacher, dataset)
         shapes = shapes_of(teacher, dataset.image_size, pair.teacher)
         batches = first_batches(workload, dataset, splits, NUM_READY_BATCHES)
-        execution = _execution(arguments.precision, workload, dataset)
+        step_mode = _step_mode(arguments.precision, workload, dataset)
         for method in methods_of(arguments):
             setting = published(method, workload)
             try:
@@ -227,14 +226,14 @@ def _run(arguments: argparse.Namespace, cache: Path) -> Iterator[list[Row]]:
                 teacher=None if LOSSES[method] is Plain else teacher,
                 teacher_shapes=shapes,
                 batches=batches,
-                execution=execution,
+                step_mode=step_mode,
                 cache=cache,
             )
             rounds = arguments.rounds or FEWER_ROUNDS.get(method, ROUNDS)
             warmup_rounds = WARMUP_ROUNDS if rounds >= ROUNDS else 1
             candidates = {name: CANDIDATES[name](case) for name in names}
             seconds = measure(candidates, rounds=rounds, warmup_rounds=warmup_rounds)
-            labels = {"pair": f"{pair} ({execution.precision})", "method": method}
+            labels = {"pair": f"{pair} ({step_mode.precision})", "method": method}
             rows = compare_all(seconds, BASELINE, labels)
             for name, candidate in candidates.items():
                 if isinstance(candidate, _Ours) and case.teacher is not None:
@@ -244,7 +243,7 @@ def _run(arguments: argparse.Namespace, cache: Path) -> Iterator[list[Row]]:
             yield rows
 
 
-def _execution(wanted: WantedPrecision, workload: Workload, dataset: Dataset) -> StepMode:
+def _step_mode(wanted: WantedPrecision, workload: Workload, dataset: Dataset) -> StepMode:
     if wanted != "auto":
         return StepMode(wanted)
     timer = StepTimer(

@@ -23,7 +23,8 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     from tuner.storage.folder import Storage
     from tuner.training.distillation import DivergedError
     from tuner.training.evaluation import evaluate
-    from tuner.training.in_process import default_device, train_teacher
+    from tuner.training.in_process import train_teacher
+    from tuner.training.precision import device_for
     from tuner.training.teachers import find_teacher, kept_teacher, write_teacher
     from tuner.training.workload_data import open_data
 
@@ -37,7 +38,7 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
         except DivergedError as error:
             print(f"tuner: {error}; lower --teacher-lr", file=sys.stderr)  # noqa: T201
             return 1
-    device = default_device()
+    device = device_for()
     teacher = teacher.to(device)
     given = workload.teacher_checkpoint
     for name in ("validation", "test"):

@@ -10,12 +10,12 @@ import models
 from losses import LOSSES, LossError, build_objective
 from models import shapes_of
 from search_spaces import SPACES
-from tuner.config.step_mode import FLOAT32
+from tests.support.trainings import make_training, metrics_of, run_to_the_end
 from tuner.data import Dataset, Splits, open_dataset, split
 from tuner.teacher_cache import Teacher
 from tuner.training.distillation import Distillation
 from tuner.training.seeding import frozen
-from tuner.training.teachers import teacher_of
+from tuner.training.teachers import build_teacher
 
 CPU = torch.device("cpu")
 TEACHER = "resnet20"
@@ -35,18 +35,7 @@ CHEAP = {"mimkd": {"width": "64", "num_locations": "16"}}
 # from a match: CRD's loss falls from the second on, CRCD's relations take longer.
 EPOCHS = {"crd": 3}
 FALLING = {"crcd": "train_gradient"}
-SCHEDULE: dict[str, Any] = {
-    "batch_size": 64,
-    "lr_decay_rate": 0.1,
-    "momentum": 0.9,
-    "weight_decay": 5e-4,
-    "crop_padding": 4,
-    "flip": True,
-    "seed": 0,
-    "data_seed": 0,
-    "device": CPU,
-    "execution": FLOAT32,
-}
+SCHEDULE: dict[str, Any] = {"batch_size": 64, "crop_padding": 4}
 
 
 @pytest.fixture(scope="module")
@@ -59,57 +48,30 @@ def data(cifar10: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Datase
 
 @pytest.fixture(scope="module")
 def taught(data: tuple[Dataset, Splits]) -> torch.nn.Module:
-    dataset, splits = data
-    training = Distillation(
-        student=TEACHER,
-        method=LOSSES["plain"],
-        setting={},
-        teacher=None,
-        dataset=dataset,
-        splits=splits,
-        epochs=6,
-        passes=6,
-        lr=0.05,
-        lr_decay_epochs=(4,),
-        **SCHEDULE,
-    )
-    run(training)
-    return frozen(training.student)
+    options = {"epochs": 6, "passes": 6, "lr": 0.05, "lr_decay_epochs": (4,)} | SCHEDULE
+    training = make_training(data, "plain", student=TEACHER, **options)
+    return frozen(run_to_the_end(training).student)
 
 
 @pytest.fixture(scope="module")
 def teacher(data: tuple[Dataset, Splits], taught: torch.nn.Module) -> Teacher:
-    return teacher_of(TEACHER, lambda: taught, data[0], CPU)
+    return build_teacher(TEACHER, lambda: taught, data[0], CPU)
 
 
 def make(data: tuple[Dataset, Splits], teacher: Teacher, method: str, student: str) -> Distillation:
-    dataset, splits = data
     epochs = EPOCHS.get(method, 2)
-    return Distillation(
-        student=student,
-        method=LOSSES[method],
-        setting=SPACES[method].for_epochs(epochs).narrow(CHEAP.get(method, {})).published(),
+    return make_training(
+        data,
+        method,
+        pins=CHEAP.get(method),
         teacher=teacher,
-        dataset=dataset,
-        splits=splits,
+        student=student,
         epochs=epochs,
         passes=epochs,
         lr=LEARNING_RATES[student],
         lr_decay_epochs=(),
         **SCHEDULE,
     )
-
-
-def run(training: Distillation, stop_after: int | None = None) -> None:
-    """Trains to the end, or for so many epochs, those of the initial stage included."""
-    num_epochs = 0
-    while training.epoch < training.epochs and num_epochs != stop_after:
-        training.run_initial_epoch() if training.is_initial else training.run_epoch()
-        num_epochs += 1
-
-
-def without_seconds(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{k: v for k, v in epoch.items() if "seconds" not in k} for epoch in history]
 
 
 @pytest.mark.slow
@@ -119,13 +81,13 @@ def test_the_loss_falls_and_a_checkpoint_continues_bit_identically(
 ):
     training = make(data, teacher, method, student)
     states = []
-    while training.epoch < training.epochs:
-        run(training, stop_after=1)
+    while training.stage is not None:
+        training.run_epoch()
         states.append(training.state())
     *_, before, last = training.history
     with capsys.disabled():
         print(  # noqa: T201
-            f"\n{method:<9} {student:<10} initial epochs {training.initial_epochs}"
+            f"\n{method:<9} {student:<10} initial epochs {len(training.initial_history)}"
             f"  loss {before['train_loss']:10.4f} -> {last['train_loss']:10.4f}"
             f"  ce {before['train_ce']:.3f} -> {last['train_ce']:.3f}"
             f"  {last['seconds']:.1f} s an epoch"
@@ -137,12 +99,8 @@ def test_the_loss_falls_and_a_checkpoint_continues_bit_identically(
     for state in dict.fromkeys((states[0], states[-2])):
         resumed = make(data, teacher, method, student)
         resumed.restore(state)
-        run(resumed)
-        for ours, theirs in (
-            (resumed.history, training.history),
-            (resumed.initial_history, training.initial_history),
-        ):
-            assert without_seconds(ours) == without_seconds(theirs)
+        run_to_the_end(resumed)
+        assert metrics_of(resumed) == metrics_of(training)
         for ours, theirs in (
             (resumed.student.state_dict(), training.student.state_dict()),
             (resumed.objective.state_dict(), training.objective.state_dict()),

@@ -18,8 +18,8 @@ from losses import LOSSES
 from models import build_untrained, shapes_of
 from search_spaces import SPACES
 from tests.support.searching import Searches, local_ray, same_results
+from tests.support.trainings import make_training
 from tuner.config.options import WorkloadRequest
-from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import resolve
 from tuner.data import (
     Dataset,
@@ -42,7 +42,7 @@ from tuner.teacher_cache.probing import Capacity, Speeds
 from tuner.text.errors import RequestError
 from tuner.training.distillation import Distillation
 from tuner.training.seeding import frozen, seeded
-from tuner.training.teachers import teacher_of
+from tuner.training.teachers import build_teacher
 
 CPU = torch.device("cpu")
 CLASSES = ("n01440764", "n02105855", "n03000684")
@@ -317,34 +317,22 @@ def train(dataset: Dataset, data_dir: str, plan: OutputsPlan, stop_after: int = 
     network = frozen(seeded(100, lambda: build_untrained("resnet20", 3)))
 
     def make() -> Distillation:
-        return Distillation(
-            student="resnet8",
-            method=LOSSES["kd"],
-            setting=SPACES["kd"].published(),
-            teacher=teacher_of(
-                "resnet20", lambda: network, dataset, CPU, plan=plan, data_dir=data_dir
-            ),
-            dataset=dataset,
-            splits=splits,
-            epochs=2,
+        teacher = build_teacher(
+            "resnet20", lambda: network, dataset, CPU, plan=plan, data_dir=data_dir
+        )
+        return make_training(
+            (dataset, splits),
+            "kd",
+            teacher=teacher,
             batch_size=8,
-            lr=0.05,
             lr_decay_epochs=(),
-            lr_decay_rate=0.1,
-            momentum=0.9,
             weight_decay=1e-4,
             crop_padding=0,
-            flip=True,
-            seed=0,
-            data_seed=0,
-            passes=2,
-            device=CPU,
-            execution=FLOAT32,
         )
 
     training = make()
-    while training.epoch < training.epochs:
-        if training.epoch == stop_after:
+    while training.stage is not None:
+        if len(training.history) == stop_after:
             state = training.state()
             training = make()
             training.restore(state)

@@ -6,9 +6,7 @@ from typing import Any
 
 import torch
 
-import models
 from losses import DistillationLoss, Plain
-from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import Workload
 from tuner.data import num_batches
 from tuner.orchestration.cluster import ray_for, where_trials_run, with_gpu_share
@@ -18,11 +16,11 @@ from tuner.planning.estimate import Amount, Estimate, StepTimes, mean_epochs
 from tuner.planning.resources import Resources, check_resources, fit
 from tuner.planning.search import Search
 from tuner.teacher_cache import OutputsPlan
+from tuner.training.building import build_training, teacher_workload
 from tuner.training.distillation import Distillation
 from tuner.training.evaluation import EVALUATION_BATCH_SIZE
 from tuner.training.precision import device_for
-from tuner.training.seeding import frozen
-from tuner.training.teachers import find_teacher, teacher_of, weights_digest
+from tuner.training.teachers import build_untrained_teacher, find_teacher, weights_digest
 from tuner.training.workload_data import open_data
 
 PROBED_STEPS = 5
@@ -97,23 +95,17 @@ def measure_step_times(
     """Some steps of a trial with an untrained teacher, which takes as long as a trained one."""
     device = device_for(gpus)
     dataset, splits = open_data(workload)
-    network = frozen(models.build(workload.teacher, dataset.num_classes))
-    common: dict[str, Any] = {
-        "dataset": dataset,
-        "splits": splits,
-        "seed": workload.seed,
-        "data_seed": workload.seed,
-        "device": device,
-        "execution": FLOAT32,
-    }
     with with_threads(num_threads):
-        trial = Distillation(
-            student=workload.student,
+        trial = build_training(
+            workload,
+            dataset,
+            splits,
             method=method,
             setting=setting,
-            teacher=teacher_of(workload.teacher, lambda: network, dataset, device),
-            **common,
-            **workload.schedule(),
+            teacher=build_untrained_teacher(workload.teacher, dataset, device),
+            seed=workload.seed,
+            data_seed=workload.seed,
+            device=device,
         )
         step, teacher = _step_seconds(trial)
         few = splits.validation[: 2 * EVALUATION_BATCH_SIZE]
@@ -122,13 +114,16 @@ def measure_step_times(
         validation = (time.perf_counter() - begin) * len(splits.validation) / len(few)
         teacher_step = 0.0
         if trains_teacher:
-            training = Distillation(
-                student=workload.teacher,
+            training = build_training(
+                teacher_workload(workload),
+                dataset,
+                splits,
                 method=Plain,
                 setting={},
                 teacher=None,
-                **common,
-                **workload.teacher_schedule(),
+                seed=workload.seed,
+                data_seed=workload.seed,
+                device=device,
             )
             teacher_step, _ = _step_seconds(training)
     return StepTimes(step, teacher, validation, teacher_step)
@@ -136,7 +131,7 @@ def measure_step_times(
 
 def _step_seconds(training: Distillation) -> tuple[float, float]:
     """Of a step without the teacher's answer, and of that."""
-    steps = training.steps(1)
+    steps = training.steps(training.stages[-1], epoch=1)
     next(steps)  # warms up
     begin = time.perf_counter()
     measured = list(islice(steps, PROBED_STEPS))

@@ -20,7 +20,7 @@ from tuner.teacher_cache.stored_pass import StoredPass
 from tuner.text.errors import RequestError
 from tuner.training.precision import device_for
 from tuner.training.seeding import frozen
-from tuner.training.teachers import find_teacher, teacher_of, weights_digest
+from tuner.training.teachers import build_teacher, find_teacher, weights_digest
 from tuner.training.workload_data import open_data, views_of
 
 
@@ -133,7 +133,7 @@ def fill_passes(filling: Filling, weights: bytes) -> Iterator[tuple[int, list[st
         raise RequestError(f"{workload.data} differs there; copy the same data to all machines")
     network = _network(weights, workload.teacher, dataset)
     for one in filling.passes:
-        teacher = teacher_of(
+        teacher = build_teacher(
             workload.teacher,
             lambda: network,
             dataset,

@@ -1,7 +1,7 @@
 """The trainable function: one training inside one of Ray's worker processes.
 
-It reports every epoch, saves itself, and goes on from where it was saved. Between two
-trainings of a process nothing lives on but what never changes: data and teacher.
+It reports and saves every epoch, and continues from the last checkpoint. Of one training nothing
+stays in the process for the next but what never changes: data and teacher.
 """
 
 import ctypes
@@ -29,14 +29,16 @@ from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import Storage
 from tuner.storage.retrying import LostStorageError, PatientStorage
 from tuner.teacher_cache import OutputsPlan, Teacher
+from tuner.training.building import build_training, teacher_workload
 from tuner.training.distillation import Distillation, DivergedError
 from tuner.training.evaluation import Metrics
 from tuner.training.precision import device_for
+from tuner.training.stages import INITIAL
 from tuner.training.teachers import (
     TEACHER_FILE,
+    build_teacher,
     read_digest,
     read_teacher,
-    teacher_of,
     write_teacher,
 )
 from tuner.training.workload_data import open_data
@@ -49,25 +51,28 @@ class Job:
     """What all trainings of a search have in common."""
 
     workload: Workload
-    fingerprint: str  # of the data that the search began with
-    code: tuple[str, ...]  # of a person's own networks and method, as they were then
-    storage_uri: str  # of the search's own folder
-    patience_seconds: float  # with a storage that is away
+    fingerprint: str  # of the data when the search began
+    code: tuple[str, ...]  # digests of custom networks and of a custom method, likewise
+    storage_uri: str  # the search's folder
+    patience_seconds: float  # how long storage is retried
     ranks_on_test: bool
     perturbation_interval: int | None  # epochs; population-based training only
     num_threads: int
-    execution: StepMode  # of the students
+    step_mode: StepMode  # of the students
     outputs: OutputsPlan  # which of the teacher's outputs are cached, shared or live
-    custom_method: str  # the name or the file of a search space that may define a method; "": none
+    custom_method: str  # name or file of a search space that may define a method; "": none
 
 
 def train(config: dict[str, Any], job: Job) -> None:
-    """Trains what `config` (kind, method, setting, seed, data_seed) says, and reports to Tune."""
+    """Runs one training and reports to Tune.
+
+    `config` has kind (the trial's role), method, setting, seed, data_seed and gpus.
+    """
     torch.set_num_threads(job.num_threads)
     # Ray hides no GPU from a trial that asked for none.
     device = device_for(config["gpus"])
     if device.type == "cuda":
-        _share_gpu(config["gpus"])
+        _limit_gpu_memory(config["gpus"])
     name = record_name(tune.get_context().get_trial_id())
     try:
         storage = PatientStorage(job.storage_uri, job.patience_seconds)
@@ -79,65 +84,91 @@ def train(config: dict[str, Any], job: Job) -> None:
     except LostStorageError as error:
         tune.report({FAILURE: str(error), STORAGE: True})
     finally:
-        _give_memory_back()
+        _release_memory()
 
 
 def _train(
     config: dict[str, Any], job: Job, storage: Storage, checkpoint: str, device: torch.device
 ) -> None:
-    workload, kind = job.workload, config["kind"]
-    dataset, splits = _data(workload)
+    training = _build(config, job, device)
+    notes = _resume(training, storage, checkpoint)
+    while training.stage is not None:
+        metrics = _run_epoch(training, config["kind"], job, storage)
+        content = training.state()
+        storage.write(checkpoint, content, sync=False)
+        if training.teacher is not None:
+            notes += training.teacher.take_notes()
+        is_copied = _may_be_copied(config["kind"], job, len(training.history))
+        _report(metrics, notes, content if is_copied else None)
+        notes = []
+
+
+def _build(config: dict[str, Any], job: Job, device: torch.device) -> Distillation:
+    dataset, splits = _data(job.workload)
     if dataset.fingerprint != job.fingerprint:
-        raise RuntimeError(f"{workload.data} has changed since the search began, or differs here")
-    if tuple(source_digests(workload, job.custom_method)) != job.code:
-        raise RuntimeError("a network's or method's own file has changed since the search began")
-    teacher = None if config["method"] == "plain" else _teacher(job, device, kind == FINAL)
-    training = Distillation(
-        student=workload.teacher if kind == TEACHER else workload.student,
+        raise RuntimeError(
+            f"{job.workload.data} has changed since the search began, or differs on this machine; "
+            "restore it"
+        )
+    if tuple(source_digests(job.workload, job.custom_method)) != job.code:
+        raise RuntimeError(
+            "the file of a custom network or method has changed since the search began; restore it"
+        )
+    is_teacher, is_final = config["kind"] == TEACHER, config["kind"] == FINAL
+    return build_training(
+        teacher_workload(job.workload) if is_teacher else job.workload,
+        dataset,
+        splits,
         method=method_named(config["method"], job.custom_method),
         setting=config["setting"],
-        teacher=teacher,
-        dataset=dataset,
-        splits=splits,
+        teacher=None if config["method"] == "plain" else _teacher(job, device, is_final),
         seed=config["seed"],
         data_seed=config["data_seed"],
         device=device,
-        execution=FLOAT32 if kind == TEACHER else job.execution,
-        **(workload.teacher_schedule() if kind == TEACHER else workload.schedule()),
+        step_mode=FLOAT32 if is_teacher else job.step_mode,
     )
-    notes = []
-    state = _state(storage, checkpoint)
-    if state is not None:
-        try:
-            training.restore(state)
-        except DamagedCheckpointError as error:
-            # The same numbers come again: a training is a function of its arguments.
-            notes = [f"the checkpoint of {Path(checkpoint).stem} is damaged ({error}): begun again"]
-        # What the driver had not yet heard when it, or this process, died.
-        for metrics in (*training.initial_history, *training.history):
-            _report(metrics, [])
-    while training.is_initial:
-        metrics = training.run_initial_epoch()
-        storage.write(checkpoint, training.state(), sync=False)
-        _report(metrics, notes + _notes(teacher))
-        notes = []
-    while training.epoch < training.epochs:
-        metrics = training.run_epoch()
-        is_last = training.epoch == training.epochs
-        # The test split is read once for a setting that was chosen, never to choose one.
-        if job.ranks_on_test or (is_last and kind != SEARCH):
-            metrics |= {f"test_{name}": value for name, value in training.test().items()}
-        if is_last and kind == TEACHER:
-            write_teacher(storage, training.student)
-        content = training.state()
-        storage.write(checkpoint, content, sync=False)
-        is_exploited = _is_exploited(config, job, training.epoch)
-        _report(metrics, notes + _notes(teacher), content if is_exploited else None)
-        notes = []
 
 
-def _notes(teacher: Teacher | None) -> list[str]:
-    return [] if teacher is None else teacher.take_notes()
+def _resume(training: Distillation, storage: Storage, checkpoint: str) -> list[str]:
+    """Restores the last checkpoint, if there is one, and reports its epochs; returns notes."""
+    state = _last_state(storage, checkpoint)
+    if state is None:
+        return []
+    try:
+        training.restore(state)
+    except DamagedCheckpointError as error:
+        # A training is a function of its arguments: it gives the same numbers again.
+        name = Path(checkpoint).stem
+        return [f"the checkpoint of {name} is damaged ({error}); restarted from the first epoch"]
+    # The driver may not have received them when it, or this process, died.
+    for metrics in (*training.initial_history, *training.history):
+        _report(metrics, [])
+    return []
+
+
+def _last_state(storage: Storage, checkpoint: str) -> bytes | None:
+    given = tune.get_checkpoint()  # another trial's, in population-based training
+    if given is not None:
+        with given.as_directory() as folder:
+            return Path(folder, "state.pt").read_bytes()
+    try:
+        return storage.read(checkpoint)
+    except FileNotFoundError:
+        return None
+
+
+def _run_epoch(training: Distillation, kind: str, job: Job, storage: Storage) -> Metrics:
+    """Runs the next epoch; its metrics include the test split's where the protocol allows it."""
+    is_initial = training.stage is not None and training.stage.name == INITIAL
+    metrics = training.run_epoch()
+    is_last = training.stage is None
+    # The test split is read once, for a setting that was chosen, and never to choose one.
+    if (job.ranks_on_test and not is_initial) or (is_last and kind != SEARCH):
+        # In place: the checkpoint's history has them too.
+        metrics.update({f"test_{name}": value for name, value in training.test().items()})
+    if is_last and kind == TEACHER:
+        write_teacher(storage, training.student)
+    return metrics
 
 
 def _report(metrics: Metrics, notes: list[str], content: bytes | None = None) -> None:
@@ -151,24 +182,14 @@ def _report(metrics: Metrics, notes: list[str], content: bytes | None = None) ->
         tune.report(reported, checkpoint=tune.Checkpoint.from_directory(folder))
 
 
-def _is_exploited(config: dict[str, Any], job: Job, epoch: int) -> bool:
+def _may_be_copied(kind: str, job: Job, epoch: int) -> bool:
+    """Whether population-based training may now copy this trial; epoch 0: the initial stage."""
     interval = job.perturbation_interval
-    return config["kind"] == SEARCH and interval is not None and epoch % interval == 0
+    return kind == SEARCH and interval is not None and epoch > 0 and epoch % interval == 0
 
 
-def _state(storage: Storage, checkpoint: str) -> bytes | None:
-    given = tune.get_checkpoint()
-    if given is not None:
-        with given.as_directory() as folder:
-            return Path(folder, "state.pt").read_bytes()
-    try:
-        return storage.read(checkpoint)
-    except FileNotFoundError:
-        return None
-
-
-def _give_memory_back() -> None:
-    """What a training has freed goes to the system: its process lives for many trials."""
+def _release_memory() -> None:
+    """Returns freed memory to the system: the process lives for many trials."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
@@ -176,8 +197,8 @@ def _give_memory_back() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def _share_gpu(fraction: float) -> None:
-    """Keeps a trial within its share: Ray's fractions are bookkeeping, this is the fence."""
+def _limit_gpu_memory(fraction: float) -> None:
+    """Keeps a trial within its share of the GPU: Ray's fractions are bookkeeping only."""
     if 0 < fraction < 1:
         torch.cuda.set_per_process_memory_fraction(fraction)
 
@@ -190,12 +211,12 @@ def _data(workload: Workload) -> tuple[Dataset, Splits]:
 @lru_cache(maxsize=2)
 def _teacher(job: Job, device: torch.device, final: bool) -> Teacher:
     dataset, _ = _data(job.workload)
-    return teacher_of(
+    return build_teacher(
         job.workload.teacher,
         lambda: _network(job),
         dataset,
         device,
-        digest=_of_teacher_file(job, read_digest),
+        digest=_read_of_teacher(job, read_digest),
         plan=job.outputs,
         data_dir=job.workload.data_dir,
         final=final,
@@ -206,11 +227,14 @@ def _teacher(job: Job, device: torch.device, final: bool) -> Teacher:
 def _network(job: Job) -> nn.Module:
     dataset, _ = _data(job.workload)
     name, num_classes = job.workload.teacher, dataset.num_classes
-    return _of_teacher_file(job, lambda storage: read_teacher(storage, name, num_classes))
+    return _read_of_teacher(job, lambda storage: read_teacher(storage, name, num_classes))
 
 
-def _of_teacher_file(job: Job, read: Callable[[Storage], Result]) -> Result:
-    """What is read of the search's teacher. Damaged, no trial can go on: the driver has a copy."""
+def _read_of_teacher(job: Job, read: Callable[[Storage], Result]) -> Result:
+    """Reads from the search's teacher file.
+
+    A damaged file counts as lost storage: no trial can go on, and the driver has a copy.
+    """
     try:
         return read(PatientStorage(job.storage_uri, job.patience_seconds))
     except (FileNotFoundError, DamagedCheckpointError) as error:

@@ -117,7 +117,7 @@ def _job(task: Task, record: Record) -> Job:
         ranks_on_test=task.select_on == "test",
         perturbation_interval=None if task.population is None else perturbation_interval(epochs),
         num_threads=task.num_threads,
-        execution=header.step_mode,
+        step_mode=header.step_mode,
         outputs=header.outputs,
         custom_method=task.custom_method,
     )

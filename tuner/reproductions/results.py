@@ -14,7 +14,7 @@ from tuner.results.record import Record
 from tuner.results.trial import DONE, FINAL, TEACHER, Trial
 from tuner.storage.folder import Storage
 from tuner.training.evaluation import evaluate
-from tuner.training.in_process import default_device
+from tuner.training.precision import device_for
 from tuner.training.teachers import read_teacher
 from tuner.training.workload_data import open_data
 
@@ -104,5 +104,5 @@ def _evaluated(workload: Workload, folder: str) -> Measured:
     dataset, splits = open_data(workload)
     # The folder's own copy: another machine may not have the one that is kept for later searches.
     teacher = read_teacher(Storage(folder), workload.teacher, dataset.num_classes)
-    device = default_device()
+    device = device_for()
     return dict(evaluate(teacher.to(device), dataset, splits.test, device))

@@ -1,4 +1,4 @@
-"""Accuracy and loss of a network."""
+"""Evaluates a network: accuracy and loss."""
 
 import numpy as np
 import torch
@@ -8,13 +8,16 @@ from torch import nn
 from tuner.data import Dataset, evaluation_batches
 
 Metrics = dict[str, float]
-EVALUATION_BATCH_SIZE = 128  # more would need more memory than training does, and is no faster
+EVALUATION_BATCH_SIZE = 128  # larger ones are no faster and need more memory than training
 
 
 def evaluate(
     model: nn.Module, dataset: Dataset, indices: np.ndarray, device: torch.device
 ) -> Metrics:
-    """{"accuracy": percent, "loss": cross-entropy} of a network on some rows of the data."""
+    """Returns {"accuracy": percent, "loss": cross-entropy} over the rows `indices`, int64 [N].
+
+    Leaves the network, which is on the device, in evaluation mode.
+    """
     model.eval()
     correct = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)

@@ -1,17 +1,15 @@
-"""A linear probe: how much a trained network's embeddings tell of other data.
+"""Linear probe: trains a linear classifier on a frozen network's embeddings of other data.
 
-The network is frozen and a new linear classifier is trained on its embeddings, as in the
-transfer experiments of CRD (arXiv:1910.10699, Table 4) and of ITRD's supplement (Table 3).
-
-Neither paper says how, nor does the CRD framework's code; a question about it
-(github.com/HobbitLong/RepDistiller, issue 44) has no answer. `RECIPE` is therefore an
+As in the transfer experiments of CRD (arXiv:1910.10699, Table 4) and of ITRD's supplement
+(Table 3). Neither paper describes the training, nor does the CRD framework's code; a question
+about it (github.com/HobbitLong/RepDistiller, issue 44) has no answer. `RECIPE` is therefore an
 assumption: the schedule of github.com/winycg/HSAKD, eval_rep.py, the one method of ITRD's
 comparisons whose script for this experiment is public. Departures from that script:
-- It crops and mirrors the training images at random. Here no image is augmented, so that each
-  passes the network once and not once an epoch, which at 100 epochs is a hundredth of the work.
+- It crops and mirrors the training images at random. Here no image is augmented, so each passes
+  the network once instead of once per epoch, which at 100 epochs is a hundredth of the work.
 - Its momentum is Nesterov's.
-- It reports the best test accuracy of all epochs, here it is the last epoch's.
-Images are normalised by the statistics of the data that is probed on, as there.
+- It reports the best test accuracy of all epochs; here it is the last epoch's.
+As there, images are normalised by the statistics of the data that is probed on.
 """
 
 from dataclasses import dataclass, replace
@@ -24,37 +22,29 @@ from torch import Tensor, nn
 from tuner.config.presets import compressed
 from tuner.data import Dataset, Splits, epoch_order, evaluation_batches
 from tuner.training.evaluation import EVALUATION_BATCH_SIZE, Metrics
+from tuner.training.schedule import StepSchedule
 from tuner.training.seeding import seeded
 
 
 @dataclass(frozen=True)
-class ProbeRecipe:
-    """The schedule of a linear classifier, by SGD."""
+class ProbeRecipe(StepSchedule):
+    """How a linear classifier is trained by SGD."""
 
-    epochs: int
-    lr: float
-    lr_decay_epochs: tuple[int, ...]  # after each of them the rate drops
-    lr_decay_rate: float
     batch_size: int
     momentum: float
     weight_decay: float
 
     def for_epochs(self, epochs: int) -> "ProbeRecipe":
-        """The same in another number of epochs, with drops at the same fractions."""
-        drops = compressed(self.lr_decay_epochs, self.epochs, epochs)
-        kept = tuple(drop for drop in drops if drop < epochs)
-        return replace(self, epochs=epochs, lr_decay_epochs=kept)
-
-    def lr_of(self, epoch: int) -> float:
-        """The rate of an epoch, counted from 1."""
-        return self.lr * self.lr_decay_rate ** sum(epoch > drop for drop in self.lr_decay_epochs)
+        """The same recipe over another number of epochs, with drops at the same fractions."""
+        drops = compressed(self.drops, self.epochs, epochs)
+        return replace(self, epochs=epochs, drops=tuple(drop for drop in drops if drop < epochs))
 
 
 RECIPE = ProbeRecipe(
     epochs=100,
     lr=0.1,
-    lr_decay_epochs=(30, 60, 90),
-    lr_decay_rate=0.1,
+    drops=(30, 60, 90),
+    rate=0.1,
     batch_size=64,
     momentum=0.9,
     weight_decay=0.0,
@@ -70,11 +60,11 @@ def linear_probe(
     seed: int,
     device: torch.device,
 ) -> Metrics:
-    """Trains the classifier on the training rows; returns accuracies in percent.
+    """Trains the classifier on the training rows; returns its accuracies after the last epoch.
 
-    These are "train_accuracy", "val_accuracy" and "test_accuracy", after the last epoch. The
-    network, which is on the device, stays as it was. `seed` gives the classifier's initial
-    weights and the order of the images, and nothing else is random.
+    {"train_accuracy", "val_accuracy", "test_accuracy"} are in percent. The network, which is on
+    the device, stays as it was. `seed` determines the classifier's initial weights and the order
+    of the images; nothing else is random.
     """
     train, validation, test = (embeddings(network, dataset, rows, device) for rows in splits)
     labels = [torch.from_numpy(dataset.labels[rows].copy()).to(device) for rows in splits]
@@ -87,7 +77,7 @@ def linear_probe(
 def embeddings(
     network: nn.Module, dataset: Dataset, rows: np.ndarray, device: torch.device
 ) -> Tensor:
-    """Float32 [N, D]: what the network, in evaluation mode, makes of images as they are."""
+    """The network's embeddings, float32 [N, D], of the rows [N] without augmentation."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     batches = evaluation_batches(dataset, rows, batch_size=EVALUATION_BATCH_SIZE, device=device)
@@ -110,7 +100,7 @@ def _fit(classifier: nn.Linear, x: Tensor, labels: Tensor, recipe: ProbeRecipe, 
     )
     for epoch in range(1, recipe.epochs + 1):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.lr_of(epoch)
+            group["lr"] = recipe.lr_at(epoch)
         order = torch.from_numpy(epoch_order(np.arange(len(x)), seed, epoch)).to(x.device)
         batches = zip(
             x[order].split(recipe.batch_size), labels[order].split(recipe.batch_size), strict=True

@@ -1,7 +1,4 @@
-"""How a student's step is computed: in which precision, compiled or not; decided by measurement.
-
-Results differ in their last digits, so all trainings of a search are computed alike.
-"""
+"""Measures in which step mode a student trains fastest, and runs its forward pass in that mode."""
 
 import time
 from collections.abc import Callable
@@ -13,17 +10,17 @@ from torch import nn
 
 from tuner.config.step_mode import BFLOAT16, FLOAT32, StepMode, WantedPrecision
 
-MIN_GAIN = 1.15  # times as fast: below it a difference is noise, and float32 needs no excuse
-# Searches whose students train for less than this are left as they are: nothing is to be
-# gained, and a short search gives the same digits wherever and whenever it is run.
+MIN_GAIN = 1.15  # times as fast: a smaller difference is noise
+# Shorter searches stay in float32: there is nothing to gain, and they give the same digits
+# wherever and whenever they run.
 WORTH_MEASURING_SECONDS = 1800.0
-WORTH_COMPILING_SECONDS = 4 * 3600.0  # measuring it takes a minute or two
-COMPILATIONS_PER_GAIN = 3.0  # a trial must gain so many times what its compilation costs
+WORTH_COMPILING_SECONDS = 4 * 3600.0  # measuring the compiled step takes a minute or two
+COMPILATIONS_PER_GAIN = 3.0  # a trial must save this many times what its compilation costs
 ROUNDS = 3
 
 
-def device_for(gpus: float) -> torch.device:
-    """Where a training with so many GPUs runs."""
+def device_for(gpus: float = 1) -> torch.device:
+    """The device of a training that may use this many GPUs: a GPU if there is one."""
     return torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
 
 
@@ -37,12 +34,15 @@ def choose_step_mode(
     wanted: WantedPrecision,
     device: torch.device,
 ) -> tuple[StepMode, str]:
-    """Measures the student's step on random images; returns the choice and its reason."""
+    """Measures the student's step on random images; returns the step mode and the reason.
+
+    `build` returns the student, `image_size` is (height, width) in pixels.
+    """
     if wanted != "auto":
-        return StepMode(wanted), f"{wanted}, as asked for"
+        return StepMode(wanted), f"{wanted}, as requested"
     measure = StepTimer(build, image_size, batch_size, device)
     if measure(FLOAT32) * steps_per_trial * num_trials < WORTH_MEASURING_SECONDS:
-        return FLOAT32, "float32, since the search is short"
+        return FLOAT32, "float32: the search is short"
     chosen, step_seconds, reason = choose_precision(measure)
     if step_seconds * steps_per_trial * num_trials < WORTH_COMPILING_SECONDS:
         return chosen, reason
@@ -51,28 +51,28 @@ def choose_step_mode(
     try:
         measure(compiled)
     except RuntimeError:  # no C++ compiler, or a network that cannot be traced
-        return chosen, f"{reason}; not compiled (it does not work here)"
+        return chosen, f"{reason}; not compiled: compiling fails here"
     compile_seconds = time.perf_counter() - begin
     compiled_seconds = min(measure(compiled) for _ in range(ROUNDS))
     gain = step_seconds / compiled_seconds
     saved = (step_seconds - compiled_seconds) * steps_per_trial
     if gain >= MIN_GAIN and saved > COMPILATIONS_PER_GAIN * compile_seconds:
-        return compiled, f"{reason}; compiled, {gain:.2f} times as fast again"
-    return chosen, f"{reason}; not compiled ({gain:.2f} times as fast)"
+        return compiled, f"{reason}; compiled, another {gain:.2f} times as fast"
+    return chosen, f"{reason}; not compiled, only {gain:.2f} times as fast"
 
 
 def choose_precision(measure: Callable[[StepMode], float]) -> tuple[StepMode, float, str]:
-    """The faster precision, the seconds of its step, and the reason."""
-    # In turns, because a machine's speed changes from second to second.
+    """Returns the faster precision, the seconds of its step, and the reason."""
+    # Alternating, because a machine's speed changes from second to second.
     rounds = [(measure(FLOAT32), measure(BFLOAT16)) for _ in range(ROUNDS)]
     slow, fast = (min(times) for times in zip(*rounds, strict=True))
     chosen, seconds = (BFLOAT16, fast) if slow / fast >= MIN_GAIN else (FLOAT32, slow)
-    reason = f"{chosen.precision}, since a step in bfloat16 is {slow / fast:.2f} times as fast"
+    reason = f"{chosen.precision}: a step in bfloat16 is {slow / fast:.2f} times as fast"
     return chosen, seconds, reason
 
 
 class StepTimer:
-    """Seconds of one training step of a network, after one that warms up."""
+    """Measures the seconds of one training step of a network, after a warm-up step."""
 
     def __init__(
         self,
@@ -88,17 +88,17 @@ class StepTimer:
         self._compiled: Any = None
         self._is_warm: set[StepMode] = set()
 
-    def __call__(self, execution: StepMode) -> float:
-        if execution not in self._is_warm:
-            self._is_warm.add(execution)
-            self(execution)
+    def __call__(self, step_mode: StepMode) -> float:
+        if step_mode not in self._is_warm:
+            self._is_warm.add(step_mode)
+            self(step_mode)
         network = self._network
-        if execution.compiled:
-            # Not before it is asked for: the compiler's import alone takes seconds.
+        if step_mode.compiled:
+            # Only now: importing the compiler alone takes seconds.
             self._compiled = self._compiled or torch.compile(network, dynamic=False)
             network = self._compiled
         begin = time.perf_counter()
-        with autocast(self._images.device, execution):
+        with autocast(self._images.device, step_mode):
             logits = network(self._images).logits
         loss = F.cross_entropy(logits.float(), self._labels)
         loss.backward()
@@ -108,8 +108,8 @@ class StepTimer:
         return time.perf_counter() - begin
 
 
-def autocast(device: torch.device, execution: StepMode) -> torch.autocast:
-    """The context of a student's forward pass."""
+def autocast(device: torch.device, step_mode: StepMode) -> torch.autocast:
+    """The context in which a student's forward pass runs."""
     return torch.autocast(
-        device.type, dtype=torch.bfloat16, enabled=execution.precision == "bfloat16"
+        device.type, dtype=torch.bfloat16, enabled=step_mode.precision == "bfloat16"
     )

@@ -1,4 +1,4 @@
-"""Networks built from a seed; frozen teachers."""
+"""Builds networks from a seed, and freezes trained ones."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,12 +10,12 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def seeded(seed: int, build: Callable[[], Module]) -> Module:
-    """What `build` returns when its random numbers come from `seed`; global state is left alone."""
+    """Calls `build` with torch's random numbers seeded; restores the global generator."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build()
 
 
 def frozen(network: nn.Module) -> nn.Module:
-    """The network in evaluation mode, without gradients: a teacher."""
+    """Puts the network in evaluation mode and turns its gradients off, as a teacher needs."""
     return network.eval().requires_grad_(False)

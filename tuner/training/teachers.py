@@ -1,4 +1,4 @@
-"""Teachers: trained once for a data set and kept, or imported from a checkpoint."""
+"""Teachers: found, written, read and identified; trained once per data set and kept."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,21 +14,22 @@ import models
 from models import shapes_of
 from models.checkpoint import COUNTER
 from tuner.config.workload import Workload
-from tuner.data import Dataset
+from tuner.data import Dataset, evaluation_batches
 from tuner.storage import checkpoint
 from tuner.storage.folder import Storage
 from tuner.teacher_cache import Teacher
 from tuner.text.errors import RequestError
-from tuner.training.seeding import frozen
+from tuner.training.seeding import frozen, seeded
 
 TEACHER_FILE = "teacher.pt"
+NORMALISING_IMAGES = 8  # few, so that a step needs more memory
 
 
 def kept_teacher(workload: Workload, dataset: Dataset) -> Path:
-    """Where a teacher that is trained here is kept for later searches.
+    """The file in which a teacher that is trained here is kept for later searches.
 
-    The name differs wherever the training would: network (of a person's own: the code in its
-    file), data, split, schedule or seed.
+    Its name depends on all that determines the training: network (the code of a custom one),
+    data, split, schedule and seed.
     """
     determined_by = [
         models.identity(models.without_layers(workload.teacher)),
@@ -43,9 +45,9 @@ def kept_teacher(workload: Workload, dataset: Dataset) -> Path:
 
 
 def find_teacher(workload: Workload, dataset: Dataset) -> nn.Module | None:
-    """The teacher of a given checkpoint, else one trained earlier, else None.
+    """The teacher from the given checkpoint, else the one that was kept, else None.
 
-    One that was kept but is damaged is trained again. Raises models.CheckpointError.
+    A kept teacher that is damaged counts as missing. Raises models.CheckpointError.
     """
     name, num_classes = workload.teacher, dataset.num_classes
     if workload.teacher_checkpoint is not None:
@@ -61,7 +63,7 @@ def find_teacher(workload: Workload, dataset: Dataset) -> nn.Module | None:
 
 
 def check_can_keep(workload: Workload, dataset: Dataset) -> None:
-    """Raises RequestError where a teacher could be trained but not kept."""
+    """Raises RequestError if a trained teacher could not be kept."""
     folder = kept_teacher(workload, dataset).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +74,7 @@ def check_can_keep(workload: Workload, dataset: Dataset) -> None:
 
 
 def write_teacher(storage: Storage, network: nn.Module, name: str = TEACHER_FILE) -> None:
-    """Puts a teacher into a folder (by default: into a search's), as a plain state dict."""
+    """Writes a teacher's state dict and digest into a folder, by default a search's."""
     weights = {
         key: value.cpu().contiguous(memory_format=torch.contiguous_format)
         for key, value in network.state_dict().items()
@@ -84,7 +86,7 @@ def write_teacher(storage: Storage, network: nn.Module, name: str = TEACHER_FILE
 def read_teacher(
     storage: Storage, name: str, num_classes: int, file: str = TEACHER_FILE
 ) -> nn.Module:
-    """A teacher that `write_teacher` wrote, frozen.
+    """Reads a teacher that `write_teacher` wrote; the network `name`, frozen.
 
     Raises FileNotFoundError and DamagedCheckpointError.
     """
@@ -94,7 +96,7 @@ def read_teacher(
 
 
 def read_digest(storage: Storage) -> str:
-    """What `weights_digest` says of the teacher in a search's folder.
+    """Reads the `weights_digest` of the teacher in a search's folder.
 
     Raises FileNotFoundError and DamagedCheckpointError.
     """
@@ -102,7 +104,7 @@ def read_digest(storage: Storage) -> str:
 
 
 def digest_if_whole(storage: Storage) -> str | None:
-    """The same, or None where a search's folder has no teacher, or a damaged one."""
+    """As `read_digest`, but None if the teacher is missing or damaged."""
     try:
         return read_digest(storage)
     except (FileNotFoundError, checkpoint.DamagedCheckpointError):
@@ -119,14 +121,42 @@ def weights_digest(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def teacher_of(
+def build_teacher(
     name: str,
-    network: Callable[[], nn.Module],
+    load: Callable[[], nn.Module],
     dataset: Dataset,
     device: torch.device,
     **options: Any,
 ) -> Teacher:
-    """A teacher for trainings on some data; `network` is called when it has to compute."""
+    """Builds the source of a teacher's outputs for trainings on some data.
+
+    `load` returns the frozen network; it is only called if something has to be computed. The
+    options are those of `Teacher`.
+    """
     untrained = models.build_untrained(name, dataset.num_classes)
     shapes = shapes_of(untrained, dataset.image_size, name)
-    return Teacher(name, network, shapes, device=device, **options)
+    return Teacher(name, load, shapes, device=device, **options)
+
+
+def build_untrained_teacher(name: str, dataset: Dataset, device: torch.device) -> Teacher:
+    """Builds a teacher to measure with; it takes as much time and memory as a trained one."""
+    network = untrained_network(name, dataset)
+    return build_teacher(name, lambda: network, dataset, device)
+
+
+def untrained_network(name: str, dataset: Dataset) -> nn.Module:
+    """A frozen network with random weights, normalised by the first images.
+
+    Otherwise activations would grow with depth, and logits in the hundreds make softened
+    probabilities denormal numbers, which slow the processor down.
+    """
+    network = seeded(0, lambda: models.build(name, dataset.num_classes))
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0  # the batch's own statistics, no running mean
+    network.train()
+    rows = np.arange(min(NORMALISING_IMAGES, dataset.num_train))
+    (batch,) = evaluation_batches(dataset, rows, batch_size=len(rows), device=torch.device("cpu"))
+    with torch.no_grad():
+        network(batch.images)
+    return frozen(network)

@@ -1,4 +1,4 @@
-"""Opens the data of a workload."""
+"""Opens the data of a workload: data set, splits, views."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tuner.text.errors import RequestError
 
 
 def open_data(workload: Workload) -> tuple[Dataset, Splits]:
-    """Opens the data and its splits. Raises RequestError where they do not suit the workload."""
+    """Opens the data and splits it. Raises RequestError if batch or crop do not fit the data."""
     dataset = open_dataset(workload.data, Path(workload.data_dir), image_size=workload.image_size)
     splits = split(
         dataset,
@@ -30,5 +30,5 @@ def open_data(workload: Workload) -> tuple[Dataset, Splits]:
 
 
 def views_of(workload: Workload, dataset: Dataset, splits: Splits, seed: int) -> Views:
-    """The augmented batches of every training with this data seed."""
+    """The views of the training images in every training with this data seed."""
     return Views(dataset, splits.train, seed, workload.passes, workload.crop_padding, workload.flip)

@@ -13,9 +13,7 @@ import pytest
 import torch
 
 import models
-from losses import LOSSES
-from search_spaces import SPACES
-from tuner.config.step_mode import FLOAT32
+from tests.support.trainings import make_training, run_to_the_end
 from tuner.data import Views, open_dataset, split
 from tuner.teacher_cache import OutputsPlan, stored_pass, teacher
 from tuner.teacher_cache.piece import DamagedPieceError, read_piece
@@ -23,7 +21,7 @@ from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.sizes import bytes_per_image, cached_piece_rows
 from tuner.training.distillation import Distillation
 from tuner.training.seeding import frozen, seeded
-from tuner.training.teachers import teacher_of, weights_digest
+from tuner.training.teachers import build_teacher, weights_digest
 
 CPU = torch.device("cpu")
 NAMES = ("logits", "embedding", "attention_maps.stage2", "feature_maps.stage1")
@@ -78,7 +76,7 @@ class Counting:
 
 
 def make_teacher(data, network, folder: Path, plan: OutputsPlan, digest="d"):
-    return teacher_of(
+    return build_teacher(
         "resnet8", lambda: network, data[0], CPU, digest=digest, plan=plan, data_dir=str(folder)
     )
 
@@ -183,15 +181,8 @@ def test_losses_with_the_cache_are_those_with_a_live_teacher(
     pins = {"width": "4", "num_locations": "2"} if method == "mimkd" else {}
     histories = []
     for plan in (OutputsPlan(), all_cached(precision)):
-        training = train(
-            *data,
-            method=LOSSES[method],
-            setting=SPACES[method].narrow(pins).published(),
-            teacher=make_teacher(data, network, tmp_path, plan),
-            epochs=1,
-            passes=1,
-            lr=0.01,
-        )
+        source = make_teacher(data, network, tmp_path, plan)
+        training = train(data, method, pins=pins, teacher=source, epochs=1, passes=1, lr=0.01)
         histories.append(training.history[0])
     live, kept = ({k: v for k, v in h.items() if k.startswith("train_")} for h in histories)
     assert kept == pytest.approx(live, rel=tolerance)
@@ -203,23 +194,14 @@ def test_losses_with_the_cache_are_those_with_a_live_teacher(
 def test_half_precision_changes_accuracies_no_more_than_seeds_do(data, tmp_path, capsys):
     dataset = data[0]
     splits = split(dataset, validation_fraction=0.2, seed=0)
-    taught = train(
-        dataset,
-        splits,
-        method=LOSSES["plain"],
-        setting={},
-        teacher=None,
-        student="resnet20",
-        epochs=8,
-    )
+    taught = train((dataset, splits), "plain", student="resnet20", epochs=8)
     differences, live_ones = [], []
     for seed in range(5):
         accuracies = [
             train(
-                dataset,
-                splits,
-                setting=SPACES["itrd"].published(),
-                teacher=teacher_of(
+                (dataset, splits),
+                "itrd",
+                teacher=build_teacher(
                     "resnet20",
                     lambda: frozen(taught.student),
                     dataset,
@@ -244,28 +226,9 @@ def test_half_precision_changes_accuracies_no_more_than_seeds_do(data, tmp_path,
     assert abs(np.mean(differences)) < np.std(live_ones, ddof=1) + 100 / len(splits.validation)
 
 
-def train(dataset, splits, **changes) -> Distillation:
-    options = {
-        "student": "resnet8",
-        "method": LOSSES["itrd"],
-        "batch_size": 32,
-        "lr": 0.05,
-        "lr_decay_epochs": (),
-        "lr_decay_rate": 0.1,
-        "momentum": 0.9,
-        "weight_decay": 5e-4,
-        "crop_padding": 1,
-        "flip": False,
-        "passes": 100,
-        "seed": 0,
-        "data_seed": 0,
-        "device": CPU,
-        "execution": FLOAT32,
-    }
-    training = Distillation(dataset=dataset, splits=splits, **(options | changes))
-    while training.epoch < training.epochs:
-        training.run_epoch()
-    return training
+def train(data, method, **changes) -> Distillation:
+    options = {"lr_decay_epochs": (), "flip": False, "passes": 100} | changes
+    return run_to_the_end(make_training(data, method, **options))
 
 
 def all_cached(precision) -> OutputsPlan:

@@ -8,11 +8,9 @@ import torch
 from torch import nn
 
 import models
-from losses import Plain
 from models import Outputs
-from tuner.config.step_mode import FLOAT32
+from tests.support.trainings import make_training, run_to_the_end
 from tuner.data import Dataset, Splits, open_dataset, split
-from tuner.training.distillation import Distillation
 from tuner.training.linear_probe import RECIPE, embeddings, linear_probe
 from tuner.training.seeding import seeded
 
@@ -28,32 +26,8 @@ def digits(data_dir):
 @pytest.fixture(scope="module")
 def network(digits):
     """A resnet8 of two epochs: its embeddings say much but not all."""
-    dataset, splits = digits
-    training = Distillation(
-        student="resnet8",
-        method=Plain,
-        setting={},
-        teacher=None,
-        dataset=dataset,
-        splits=splits,
-        epochs=2,
-        batch_size=32,
-        lr=0.05,
-        lr_decay_epochs=(),
-        lr_decay_rate=0.1,
-        momentum=0.9,
-        weight_decay=5e-4,
-        crop_padding=1,
-        flip=False,
-        seed=0,
-        data_seed=0,
-        passes=2,
-        device=CPU,
-        execution=FLOAT32,
-    )
-    training.run_epoch()
-    training.run_epoch()
-    return training.student
+    training = make_training(digits, "plain", lr_decay_epochs=(), flip=False)
+    return run_to_the_end(training).student
 
 
 def probe(network, digits, *, epochs=3, seed=0):
@@ -62,10 +36,10 @@ def probe(network, digits, *, epochs=3, seed=0):
 
 def test_a_shorter_recipe_drops_at_the_same_fractions():
     assert RECIPE.for_epochs(100) == RECIPE
-    assert RECIPE.for_epochs(10).lr_decay_epochs == (3, 6, 9)
-    assert RECIPE.for_epochs(3).lr_decay_epochs == (1, 2)
-    assert RECIPE.for_epochs(1).lr_decay_epochs == ()
-    rates = [RECIPE.for_epochs(10).lr_of(epoch) for epoch in (1, 3, 4, 7, 10)]
+    assert RECIPE.for_epochs(10).drops == (3, 6, 9)
+    assert RECIPE.for_epochs(3).drops == (1, 2)
+    assert RECIPE.for_epochs(1).drops == ()
+    rates = [RECIPE.for_epochs(10).lr_at(epoch) for epoch in (1, 3, 4, 7, 10)]
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.0001])
 
 

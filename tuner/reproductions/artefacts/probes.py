@@ -27,8 +27,8 @@ from tuner.storage import checkpoint
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 from tuner.text.formatting import NOTHING
-from tuner.training.in_process import default_device
 from tuner.training.linear_probe import RECIPE, ProbeRecipe, linear_probe
+from tuner.training.precision import device_for
 from tuner.training.seeding import frozen
 from tuner.training.teachers import read_teacher
 from tuner.training.workload_data import open_data
@@ -111,7 +111,7 @@ def _probe(
         network.load_state_dict(checkpoint.load(content)["model"])
     dataset = _open(spec, workload)
     splits = split(dataset, validation_fraction=workload.validation_fraction, seed=workload.seed)
-    device = default_device()
+    device = device_for()
     network = frozen(network).to(device)
     return dict(linear_probe(network, dataset, splits, recipe, seed=seed, device=device))
 
