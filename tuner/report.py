@@ -1,9 +1,10 @@
 """`tuner report NAME`: rebuilds the report of a search, a comparison of methods or a reproduction.
 
-`tuner report A B C` compares searches that were made at any time, on one page.
+`tuner report A B C` compares searches, made at any time, on one page.
 """
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuner.config.command import run_command
@@ -12,9 +13,10 @@ from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
     from tuner.reports.searches import Searched
+    from tuner.results.record import Record
     from tuner.storage.folder import Storage
 
-LONGEST_NAME = 100  # characters; of a folder
+LONGEST_NAME = 100  # characters of a folder's name
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report") -> int:
@@ -25,31 +27,37 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report
 def _report(arguments: list[str] | None, prog: str) -> int:
     parser = Parser(
         prog=prog,
-        description="Rebuilds the report of a search, a comparison or a reproduction; of several "
-        "searches, compares them.",
+        description="Rebuilds the report of a search, a comparison of methods or a reproduction. "
+        "Several names: compares these searches on one page.",
     )
     parser.add_argument(
-        "name",
+        "names",
+        metavar="name",
         nargs="+",
-        help="name of the search, the comparison of methods or the reproduction; or several",
+        help="name of a search, a comparison of methods or a reproduction",
     )
-    parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
-    parser.add_argument("--name", dest="own_name", help="folder of a comparison of several names")
+    parser.add_argument("--runs-dir", default="runs", help="folder or URI of the searches")
+    parser.add_argument("--name", help="folder for the report of several searches")
     options = parser.parse_args(arguments)
 
     from tuner.storage.folder import Storage
 
-    runs = Storage(options.runs_dir)
-    if len(options.name) > 1:
-        print(_compare(runs, options.name, options.own_name))  # noqa: T201
-        return 0
-    if options.own_name is not None:
-        raise RequestError("--name is for the report of several searches; leave it out")
-    print(_rebuild(runs, options.name[0]))  # noqa: T201
+    runs, names = Storage(options.runs_dir), options.names
+    if len(names) == 1:
+        if options.name is not None:
+            raise RequestError("--name is for the report of several searches; leave it out")
+        path = rebuild_report(runs, names[0])
+    else:
+        path = compare_searches(runs, names, options.name)
+    print(path)  # noqa: T201
     return 0
 
 
-def _rebuild(runs: "Storage", name: str) -> str:
+def rebuild_report(runs: "Storage", name: str) -> str:
+    """Rebuilds the report from the files in a folder; returns the page's path.
+
+    Raises RequestError if there is no such folder or its files do not make a report yet.
+    """
     from tuner.config.run_folder import is_reproduction
     from tuner.storage.folder import COMPARISON_FILE, existing
 
@@ -59,20 +67,43 @@ def _rebuild(runs: "Storage", name: str) -> str:
 
         return rebuild_artefact(name, runs)
     if storage.exists(COMPARISON_FILE):
-        from tuner.driver.comparison import rebuild_report
-
-        return rebuild_report(name, runs)
-    from tuner.reports.search_page import write_report
-    from tuner.results.record import Record
+        return _rebuild_comparison(runs, name)
+    from tuner.reports.search_page import write_search_report
     from tuner.results.tables import write_tables
 
-    # The journal may know more than the tables of a search that was killed.
-    if storage.exists("journal.jsonl"):
-        write_tables(storage, Record.load(storage))
-    return write_report(storage)
+    if _has_journal(storage):  # it may hold more than the tables of a search that was killed
+        write_tables(storage, _record_of(storage))
+    return write_search_report(storage)
 
 
-def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
+def _rebuild_comparison(runs: "Storage", name: str) -> str:
+    from tuner.config.command_line import read_request
+    from tuner.config.options import SearchRequest
+    from tuner.config.yaml_file import parse_yaml
+    from tuner.planning.comparison import spaces_of
+    from tuner.reports.methods_page import write_methods_report
+    from tuner.storage.folder import SEARCH_FILE
+
+    storage = runs.sub(name)
+    given = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
+    base = given | {"name": name, "runs_dir": runs.uri}
+    request = read_request(SearchRequest, {}, base=base)
+    records = {
+        space.method: _record_of(storage.sub(space.method))
+        for space in spaces_of(request.space).values()
+        if storage.sub(space.method).exists(SEARCH_FILE)
+    }
+    if not records:
+        raise RequestError(f"no search of {name!r} has begun; start it with --resume {name}")
+    return write_methods_report(storage, request, records)
+
+
+def compare_searches(runs: "Storage", names: Sequence[str], folder: str | None) -> str:
+    """Writes a page that compares several searches; returns its path.
+
+    `folder` is its name beside the searches, by default theirs joined by "+". Raises RequestError
+    for a search that does not exist or is named twice, and for a folder that holds something else.
+    """
     from tuner.planning.checks import check_name
     from tuner.reports.page import REPORT_FILE
     from tuner.reports.searches_page import write_searches_report
@@ -82,8 +113,8 @@ def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
     for search in searches:
         if sum(other.name == search.name for other in searches) > 1:
             raise RequestError(f"{search.name!r} is named twice; name each search once")
-    name = own_name or "+".join(names).replace("/", "-")
-    if own_name is None and len(name) > LONGEST_NAME:
+    name = folder or "+".join(names).replace("/", "-")
+    if folder is None and len(name) > LONGEST_NAME:
         raise RequestError("the names together are too long for a folder's; give one with --name")
     check_name(name)
     storage = runs.sub(name)
@@ -97,28 +128,46 @@ def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
 
 
 def _searches(runs: "Storage", name: str) -> list["Searched"]:
-    """The search of this name; of a comparison of methods, all its searches that have begun."""
+    """The search of this name; for a comparison of methods all its searches that have begun."""
     from tuner.config.run_folder import is_reproduction
-    from tuner.reports.search_page import read_request_of
+    from tuner.reports.request import read_request_of
     from tuner.reports.searches import Searched
-    from tuner.results.record import Record
-    from tuner.results.tables import read_tables
     from tuner.terminal.progress import begun_searches
 
-    if is_reproduction(runs.sub(name.partition("/")[0])):
+    outermost = name.partition("/")[0]
+    if is_reproduction(runs.sub(outermost)):
         raise RequestError(
-            f"{name} is a reproduction, which chooses no setting; compare searches, or look at "
-            f"it alone with `tuner report {name.partition('/')[0]}`"
+            f"{name} is a reproduction, which chooses no setting; compare searches, or rebuild its "
+            f"own report with `tuner report {outermost}`"
         )
     searches = []
     for storage in begun_searches(name, runs.uri):
-        has_journal = storage.exists("journal.jsonl")
-        record = Record.load(storage) if has_journal else read_tables(storage)
-        _, request = read_request_of(storage)
-        searches.append(Searched(storage.base.removeprefix(f"{runs.base}/"), request, record))
+        record = _record_of(storage)
+        searches.append(
+            Searched(
+                storage.base.removeprefix(f"{runs.base}/"),
+                read_request_of(storage)[1],
+                record,
+                record.header if record.is_open else None,
+            )
+        )
     if not searches:
         raise RequestError(f"no search of {name!r} has begun; start it with --resume {name}")
     return searches
+
+
+def _record_of(storage: "Storage") -> "Record":
+    """From the journal, or from the tables where only they were kept."""
+    from tuner.results.record import Record
+    from tuner.results.tables import read_tables
+
+    return Record.load(storage) if _has_journal(storage) else read_tables(storage)
+
+
+def _has_journal(storage: "Storage") -> bool:
+    from tuner.results.journal import JOURNAL_FILE
+
+    return storage.exists(JOURNAL_FILE)
 
 
 if __name__ == "__main__":

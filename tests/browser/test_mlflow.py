@@ -186,7 +186,7 @@ def test_the_report_is_shown_where_it_lies(site: Site, page: Page) -> None:
 def test_the_registered_model_has_its_card(site: Site, page: Page) -> None:
     page.open(f"{site.address}/#/models/resnet8-itrd/versions/1")
     page.wait_for(has("Accuracies"))
-    for heading in ("Limits", "Make it again"):
+    for heading in ("Limits", "Reproduce"):
         assert page.evaluate(has(heading))
     cells: Any = page.evaluate(
         "[...document.querySelectorAll('td')].map(one => one.innerText.trim())"

@@ -42,9 +42,9 @@ def test_a_dry_run_says_what_fits_and_how_long_it_takes(
         driver.reap()
     out = " ".join(driver.out.split())
     assert "2 machines with 2 CPUs: 2 trials at a time, each with 1 CPU" in out
-    (training,) = re.findall(r"ms a step, (.*?) a training of 30 epochs", out)
+    (training,) = re.findall(r"ms per step, (.*?) per training of 30 epochs", out)
     (most,) = re.findall(r"the whole search of itrd: at most (.*?), [\d.]+ CPU-hours", out)
-    (likely,) = re.findall(r"with trials stopped early, about (.*?), [\d.]+ CPU-hours", out)
+    (likely,) = re.findall(r"with trials stopped early: about (.*?), [\d.]+ CPU-hours", out)
     # 20 trials and 3 final trainings, two at a time.
     assert seconds_of(most) == pytest.approx(12 * seconds_of(training), rel=0.2)
     assert seconds_of(training) < seconds_of(likely) < seconds_of(most)

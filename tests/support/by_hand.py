@@ -9,7 +9,7 @@ from tuner.planning.plan import Budget, SearchPlan
 from tuner.planning.sampler import Sampler
 from tuner.results.header import Header
 from tuner.results.record import Record
-from tuner.results.trial import DONE, SEARCH, STOPPED, Setting, Trial
+from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, Setting, Trial
 from tuner.storage.folder import Storage
 from tuner.teacher_cache import OutputsPlan
 
@@ -86,3 +86,36 @@ def run(record: Record, trial: str, accuracies: Iterable[float], status: str = "
         epoch = len(record.trials[trial].epochs) + 1
         record.epoch(trial, {"epoch": float(epoch), METRIC: accuracy})
     record.end(trial, status or (DONE if epoch >= record.trials[trial].num_epochs else STOPPED))
+
+
+def train_finals(
+    record: Record,
+    label: str,
+    test_accuracies: Iterable[float | None],
+    *,
+    method: str = "kd",
+    setting: Setting | None = None,
+    role: str = FINAL,
+    seconds: float = 1.0,
+) -> None:
+    """One training of one epoch per accuracy, with seeds 1, 2, ...; None fails.
+
+    Each validates one point better than it tests.
+    """
+    for seed, accuracy in enumerate(test_accuracies, start=1):
+        name = f"{label}-{seed}"
+        record.begin(
+            name=name,
+            role=role,
+            setting_label=label,
+            method="plain" if label == "plain" else method,
+            setting=setting or {},
+            seed=seed,
+            num_epochs=1,
+        )
+        if accuracy is None:
+            record.end(name, FAILED, "diverged")
+            continue
+        metrics = {"val_accuracy": accuracy + 1.0, "test_accuracy": accuracy}
+        record.epoch(name, {"epoch": 1.0, "seconds": seconds} | metrics)
+        record.end(name, DONE)

@@ -7,25 +7,21 @@ each of them is a search like any other: it can be looked at, reported and resum
 import json
 import sys
 import uuid
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 from rich.console import Console
 from rich.markup import escape
 
-from tuner.config.command_line import read_request
-from tuner.config.options import SearchRequest
 from tuner.config.run_folder import search_yaml
-from tuner.config.yaml_file import parse_yaml
 from tuner.driver.results import write_results
 from tuner.driver.watched_run import run_watched
 from tuner.orchestration.cluster import ray_for
 from tuner.planning.checks import check_resumed
-from tuner.planning.comparison import ALL, Comparison, spaces_of
+from tuner.planning.comparison import ALL, Comparison
 from tuner.reports.methods import PLAIN, MethodRow, compare_methods, methods_verdict
-from tuner.reports.methods_table import row_as_dict
 from tuner.results.record import Record
-from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage
+from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE
 from tuner.terminal.dry_run import print_heading
 from tuner.terminal.outcome import print_interrupted, print_methods, print_mlflow, resume_command
 from tuner.text.errors import RequestError
@@ -77,25 +73,6 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
     return _conclude(comparison, records, mirror, mode)
 
 
-def rebuild_report(name: str, runs: Storage) -> str:
-    """Writes a comparison's table and page again, as far as it is; returns the page's path.
-
-    Raises RequestError where none of its searches has begun.
-    """
-    from tuner.reports.methods_page import write_methods_report  # matplotlib: where it is needed
-
-    storage = runs.sub(name)
-    given = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
-    base = given | {"name": name, "runs_dir": runs.uri}
-    request = read_request(SearchRequest, {}, base=base)
-    methods = [space.method for space in spaces_of(request.space).values()]
-    begun = [method for method in methods if storage.sub(method).exists(SEARCH_FILE)]
-    if not begun:
-        raise RequestError(f"no search of {name!r} has begun; start it with --resume {name}")
-    records = {method: Record.load(storage.sub(method)) for method in begun}
-    return write_methods_report(storage, request, records)
-
-
 def _conclude(comparison: Comparison, records: dict[str, Record], mirror: Mirror, mode: str) -> int:
     from tuner.reports.methods_page import METHODS_FILE, write_methods_report
     from tuner.reports.page import report_files
@@ -111,7 +88,7 @@ def _conclude(comparison: Comparison, records: dict[str, Record], mirror: Mirror
             "comparison": comparison.name,
             "select_on": comparison.request.select_on,
             "problem": mirror.problem,
-            "methods": [row_as_dict(row) for row in rows],
+            "methods": [asdict(row) for row in rows],
             "report": report,
         }
         print(json.dumps(content))  # noqa: T201

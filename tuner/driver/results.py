@@ -49,13 +49,13 @@ def write_results(run: Run[Search], mirror: Mirror) -> Results:
 
     The tables of trials and epochs are there already: `run_search` writes them.
     """
-    from tuner.reports.search_page import write_report  # matplotlib: not before it is needed
+    from tuner.reports.search_page import write_search_report  # imports matplotlib
 
     search, record = run.task, run.record
     best, rows = winner(record, search.metric), compare(record)
     if best is not None:
         search.storage.write(BEST_FILE, _best_yaml(search, record, best))
-    report = write_report(search.storage)
+    report = write_search_report(search.storage)
     for note in record.notes:
         print(f"tuner: {note}", file=sys.stderr)  # noqa: T201
     model = None if best is None else winning_model(search, record, rows)

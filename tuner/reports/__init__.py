@@ -1,1 +1,1 @@
-"""What a search found: its tables and its report, rebuilt from the files of its folder."""
+"""Reports: statistics, figures and pages of searches, and the model card of a student."""

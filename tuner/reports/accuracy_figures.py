@@ -1,4 +1,4 @@
-"""Figures of accuracy: curves over epochs, the best so far, the final trainings."""
+"""Figures of accuracy: curves by epoch, the final trainings, the best so far."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,17 +22,18 @@ from tuner.reports.figure_style import (
     literal,
     short,
 )
+from tuner.reports.final_trainings import PLAIN, PUBLISHED, TUNED
 from tuner.reports.statistics import interval
 from tuner.results.record import Record
 from tuner.results.trial import FAILED, FINAL, RUNNING, SEARCH, STOPPED, Trial
 
-LABEL_COLOURS = {"tuned": RED, "published": BLUE, "plain": GREEN}
-LABEL_DASHES = {"tuned": "-", "published": "--", "plain": ":"}
-MAX_DRAWN = 20_000  # points of lines in an SVG; of more it holds a picture
+LABEL_COLOURS = {TUNED: RED, PUBLISHED: BLUE, PLAIN: GREEN}
+LABEL_DASHES = {TUNED: "-", PUBLISHED: "--", PLAIN: ":"}
+MAX_DRAWN = 20_000  # points of lines in an SVG; more are drawn as a bitmap
 
 
 def final_curves(record: Record, metric: str, axis: str) -> Figure:
-    """Accuracy by epoch of the final trainings: mean over seeds, and from worst to best seed."""
+    """Accuracy by epoch of the final trainings: means over seeds, bands from worst to best seed."""
     name, title = "final-curves", f"Final trainings: {axis} by epoch"
     trials = [trial for trial in record.trials_of(FINAL) if trial.is_full_length]
     if not trials:
@@ -56,7 +57,7 @@ def final_curves(record: Record, metric: str, axis: str) -> Figure:
                 label=literal(f"{label} (n = {len(curves)})"),
             )
         _label_curves(axes, axis)
-    caption = "Lines are means over n seeds; bands reach from the worst seed to the best."
+    caption = "Lines are means over n seeds; bands span the worst to the best seed."
     return Figure(name, title, caption, figure)
 
 
@@ -81,7 +82,7 @@ def search_curves(record: Record, winner: Trial | None, metric: str, axis: str) 
             y: list[float] = []
             for trial in members:
                 curve = _curve(trial, metric)
-                x += [*curve, math.nan]  # a gap: one line for thousands of trials
+                x += [*curve, math.nan]  # a gap: one line serves thousands of trials
                 y += [*curve.values(), math.nan]
             if not members:
                 continue
@@ -97,14 +98,14 @@ def search_curves(record: Record, winner: Trial | None, metric: str, axis: str) 
             )
         _label_curves(axes, axis)
     caption = (
-        "Every line is one trial with one seed. Trials that were stopped early are grey: they"
-        " are not ranked against those that ran to the end."
+        "Each line is one trial with one seed. Trials that were stopped early are grey; they are"
+        " not ranked against those that ran to the end."
     )
     return Figure(name, title, caption, figure)
 
 
 def final_accuracies(groups: Mapping[str, Sequence[Trial]]) -> Figure:
-    """Test accuracy of final trainings, a row a group: each seed, the mean and its interval."""
+    """Test accuracy of final trainings, one row per group: seeds, their mean and its interval."""
     name, title = "final-accuracies", "Final trainings: test accuracy"
     values = {
         group: [
@@ -139,16 +140,16 @@ def final_accuracies(groups: Mapping[str, Sequence[Trial]]) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("test accuracy (%)")
     caption = (
-        "Circles are seeds; squares are their means with 95 % t-intervals over the seeds, each for"
-        " itself. Whether two differ, their differences within the same seeds say, in the table."
+        "Circles are seeds; squares are their means with individual 95 % t-intervals over the"
+        " seeds. Judge differences by the paired column, not by overlap."
     )
     return Figure(name, title, caption, figure)
 
 
 def best_so_far(searches: Mapping[str, tuple[Record, str]], axis: str) -> Figure:
-    """The best full-length accuracy of each search by the number of epochs trained until then.
+    """The best full-length accuracy of each search against the epochs trained until then.
 
-    Of each search its record, and the metric that it ranked trials on.
+    `searches` maps a search's name to its record and the metric that ranks its trials.
     """
     part, title = "best-so-far", f"Best {axis} by epochs trained"
     curves = {name: _best_curve(*search) for name, search in searches.items()}
@@ -172,8 +173,8 @@ def best_so_far(searches: Mapping[str, tuple[Record, str]], axis: str) -> Figure
             )
         _label_curves(axes, axis, "epochs trained by all trials together")
     caption = (
-        "The winner so far, of the trials that had run to their last epoch; those stopped early"
-        " count with the epochs that they took. One seed, so the best of many is flattered."
+        "The best trial so far among those that ran to their last epoch; trials stopped early add"
+        " only their epochs. One seed each, so the best of many is optimistic."
     )
     return Figure(part, title, caption, figure)
 
@@ -183,7 +184,7 @@ def _curve(trial: Trial, metric: str) -> dict[int, float]:
 
 
 def _best_curve(record: Record, metric: str) -> list[tuple[int, float]]:
-    """(epochs that all trials had trained, best accuracy) whenever a trial of full length ended."""
+    """(epochs trained by all trials, best accuracy) at the end of each full-length trial."""
     curve: list[tuple[int, float]] = []
     num_epochs = 0
     for trial in sorted(record.trials_of(SEARCH), key=lambda trial: trial.ended or math.inf):

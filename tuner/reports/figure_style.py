@@ -1,8 +1,8 @@
-"""The one style of all figures: what colour-blind people tell apart, on white, on black, in print.
+"""The style of all figures: distinguishable with colour blindness, on white, on black, in print.
 
-A figure is drawn inside of `drawing`, which has no state that outlives it. Its text, axes and
-background have colours of their own (INK, FAINT, GRID, PAPER): those of a light page, which a
-page replaces by those of its reader's scheme.
+Figures are drawn inside `drawing`, which leaves matplotlib's global state alone. Text, axes, grid
+and background have colours that nothing else uses (INK, FAINT, GRID, PAPER): those of a light page,
+which the report replaces by the colours of its reader's scheme.
 """
 
 import math
@@ -19,26 +19,26 @@ from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-LONGEST = 24  # characters of an option or a name on an axis
+LONGEST = 24  # characters of a name or an option on an axis
 
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 PURPLE, SKY, YELLOW, GREY = "#cc79a7", "#56b4e9", "#f0e442", "#8c8c8c"
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)  # yellow vanishes on white
-# They repeat what the colours say.
+# Dashes and markers repeat what the colours say.
 DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-COLOUR_SCALE = "cividis"  # perceptually uniform, and the same to colour-blind people
-# For lines, which have the page behind them: neither end vanishes on white or on black.
+COLOUR_SCALE = "cividis"  # perceptually uniform, unchanged by colour blindness
+# For lines, drawn on the page itself: neither end vanishes on white or on black.
 LINE_SCALE = LinearSegmentedColormap.from_list("lines", ["#3e6da8", "#8c8c8c", "#e0a100"])
 
-# Of nothing else in a figure: white and black stay what they are in every scheme.
+# Not plain white and black, which stay as they are in every scheme.
 INK, FAINT, GRID, PAPER = "#1c2024", "#5b6570", "#d9dde1", "#fffffe"
 PIXELS_PER_INCH = 200
-LINE_WIDTH = 6.5  # inches; of a page's text
+LINE_WIDTH = 6.5  # inches; the width of a page's text
 
 _STYLE = {
-    "font.family": "DejaVu Sans",  # matplotlib brings it, so figures look alike everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib: figures look the same everywhere
     "font.size": 9,
     "mathtext.fontset": "dejavusans",
     "text.color": INK,
@@ -81,24 +81,20 @@ _STYLE = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The style, whatever a person's own settings of matplotlib are; to draw in, and to save in."""
+    """Applies the style, whatever the user's matplotlib settings; needed to draw and to save."""
     with matplotlib.style.context(["default", _STYLE]):
         yield
 
 
 @contextmanager
 def drawing(width_inches: float = LINE_WIDTH, height_inches: float = 3.6) -> Iterator[Figure]:
-    """A new figure, to be drawn inside the `with`: lines and legends take their style then."""
+    """A new figure to draw inside the `with`, where lines and legends take their style."""
     with style():
         yield Figure(figsize=(width_inches, height_inches), layout="constrained")
 
 
 def literal(text: str) -> str:
-    """Text of a person's, as it is.
-
-    Without it, what stands between two $ would be a formula, and what begins with _ would be in
-    no legend.
-    """
+    """Text from outside, drawn as it is: $ begins no formula, a leading _ hides no legend entry."""
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
@@ -106,7 +102,7 @@ def literal(text: str) -> str:
 def legend_above(
     axes: Axes, num_columns: int = 4, *, handles: Sequence[Artist | Container] | None = None
 ) -> None:
-    """The legend in a line over the axes, where it hides nothing; of `handles`, or of all."""
+    """Puts the legend above the axes, where it hides nothing; of `handles`, or of all artists."""
     axes.legend(
         handles=handles,
         loc="lower left",
@@ -119,7 +115,7 @@ def legend_above(
 
 
 def log_scale(axes: Axes, which: Literal["x", "y"]) -> None:
-    """Makes an axis with its data logarithmic, with plain numbers at as many places as fit."""
+    """Makes an axis that has its data logarithmic, with as many plain numbers as fit."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axis.get_view_interval())
@@ -131,7 +127,7 @@ def log_scale(axes: Axes, which: Literal["x", "y"]) -> None:
         places = [digit * 10.0**n for n in powers if n % stride == 0 for digit in digits]
     else:
         places = list(MaxNLocator(5).tick_values(low, high))
-    room = 1 + 1e-9  # a limit is not exact once it has been a logarithm
+    room = 1 + 1e-9  # limits lose precision as logarithms
     shown = [place for place in places if low / room <= place <= high * room]
     axis.set_major_locator(FixedLocator(shown))
     axis.set_minor_locator(NullLocator())
@@ -139,5 +135,5 @@ def log_scale(axes: Axes, which: Literal["x", "y"]) -> None:
 
 
 def short(text: str, longest: int = LONGEST) -> str:
-    """A name of a person's as an axis has room for it."""
+    """A name or an option from outside, cut to what fits on an axis."""
     return literal(text if len(text) <= longest else f"{text[: longest - 1]}…")

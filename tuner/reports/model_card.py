@@ -1,16 +1,18 @@
-"""The model card of a registered student: what it is, how good, how sure, and how to make it."""
+"""The model card of a registered student: what it is, how good, how to reproduce it."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from tuner.reports.settings import SELECTED_ON_TEST, Row, verdict
+from tuner.reports.final_trainings import PUBLISHED, SELECTED_ON_TEST
+from tuner.reports.request import axis_of, is_selected_on_test, workload_text
+from tuner.reports.settings import Row, rows_of_students, verdict
 from tuner.reports.statistics import accuracy_text, difference_text
-from tuner.reports.summary import axis_of, rows_of_students, workload_text
 from tuner.results.record import Record
 from tuner.results.trial import SEARCH, Trial
 from tuner.text.formatting import count_text, percent_text, setting_text
 
 CARD_FILE = "model-card.md"
+HEADINGS = ("setting", "validation (%)", "test (%)", "minus plain (points, 95 %)", "seeds")
 
 
 def model_card(
@@ -21,12 +23,34 @@ def model_card(
     trained: Trial,
     commands: Mapping[str, str],
 ) -> str:
-    """Markdown. `trained`: the final training whose weights the model has.
+    """Markdown.
 
-    `request` is what search.yaml holds, `rows` what the final trainings came to, `commands` what
-    they do and how they are typed.
+    `trained` is the final training whose weights the model has, `request` the content of
+    search.yaml, `rows` the comparison of settings; `commands` maps what a command reproduces to
+    the command.
     """
-    facts = dict(workload_text(dict(request)))
+    students = rows_of_students(rows)
+    blocks = [
+        f"# {_cell(name)}",
+        "Takes float images [B, 3, H, W] in [0, 1] and returns logits [B, classes]; it normalises"
+        " the images itself.",
+        _table(("", ""), list(_facts(record, request, rows, trained).items())),
+        "## Accuracies",
+        verdict(rows, str(request.get("select_on", "val"))),
+        _table(HEADINGS, [_accuracies(row) for row in students]),
+        "Means ± standard deviations over seeds; all settings use the same seeds.",
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(record, request, students, trained)),
+        "## Reproduce",
+        *(f"{what}:\n\n    {command}" for what, command in commands.items()),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _facts(
+    record: Record, request: Mapping[str, Any], rows: list[Row], trained: Trial
+) -> dict[str, str]:
+    facts = dict(workload_text(request))
     teacher = next((row for row in rows if row.label == "teacher"), None)
     if teacher is not None:
         facts["Teacher"] += (
@@ -36,54 +60,27 @@ def model_card(
     facts["Method"] = trained.method
     facts["Setting"] = f"{setting_text(trained.setting)} ({_origin(record, trained)})"
     facts["These weights"] = (
-        f"of seed {trained.seed}: {percent_text(trained.last('val_accuracy'))} % validation"
+        f"seed {trained.seed}: {percent_text(trained.last('val_accuracy'))} % validation"
         f" accuracy, {percent_text(trained.last('test_accuracy'))} % test accuracy"
     )
-    students = rows_of_students(rows)
+    return facts
+
+
+def _accuracies(row: Row) -> tuple[str, ...]:
     return (
-        "\n\n".join(
-            [
-                f"# {_cell(name)}",
-                "Takes float images [B, 3, H, W] in [0, 1] and gives logits [B, classes];"
-                " normalises by itself.",
-                _table(("", ""), list(facts.items())),
-                "## Accuracies",
-                verdict(rows, str(request.get("select_on", "val"))),
-                _table(
-                    (
-                        "setting",
-                        "validation (%)",
-                        "test (%)",
-                        "minus plain (points, 95 %)",
-                        "seeds",
-                    ),
-                    [
-                        (
-                            row.label,
-                            accuracy_text(row.val_accuracy),
-                            accuracy_text(row.test_accuracy),
-                            difference_text(row.to_plain),
-                            str(row.num_seeds),
-                        )
-                        for row in students
-                    ],
-                ),
-                "Means over the seeds ± their standard deviation; all settings see the same seeds.",
-                "## Limits",
-                "\n".join(f"- {limit}" for limit in _limits(record, request, students, trained)),
-                "## Make it again",
-                *(f"{what}:\n\n    {command}" for what, command in commands.items()),
-            ]
-        )
-        + "\n"
+        row.label,
+        accuracy_text(row.val_accuracy),
+        accuracy_text(row.test_accuracy),
+        difference_text(row.to_plain),
+        str(row.num_seeds),
     )
 
 
 def _origin(record: Record, trained: Trial) -> str:
     """Where the setting comes from."""
     num_trials = count_text(len(record.trials_of(SEARCH)), "trial")
-    if trained.setting_label == "published":
-        return f"the published one, which won a search of {num_trials}"
+    if trained.setting_label == PUBLISHED:
+        return f"the published setting, which won a search of {num_trials}"
     return f"the best of {num_trials}"
 
 
@@ -91,20 +88,20 @@ def _limits(
     record: Record, request: Mapping[str, Any], rows: list[Row], trained: Trial
 ) -> list[str]:
     data = str(request.get("data", "")).partition(":")[0]
+    num_trials = count_text(len(record.trials_of(SEARCH)), "trial")
     num_seeds = next((row.num_seeds for row in rows if row.label == trained.setting_label), 1)
     limits = [
-        f"One data set ({data}) and one split of it; what it does on other images is not known.",
-        f"The setting was chosen by {axis_of(dict(request))} with one seed among "
-        f"{count_text(len(record.trials_of(SEARCH)), 'trial')}.",
+        f"One data set ({data}) and one split of it; performance on other images is unknown.",
+        f"The setting was chosen by {axis_of(request)} among {num_trials} of one seed each.",
     ]
-    if request.get("select_on") == "test":
+    if is_selected_on_test(request):
         limits.append(SELECTED_ON_TEST)
     if num_seeds > 1:
-        limits.append(
-            f"Of {num_seeds} seeds these weights validate best, which flatters their validation"
-            " accuracy; the means do not choose."
-        )
-        limits.append("The intervals cover the seeds, not the choice of the test images.")
+        limits += [
+            f"These weights validate best among {num_seeds} seeds, so their validation accuracy is"
+            " optimistic; the means above are not affected.",
+            "The intervals cover the seeds, not the choice of the test images.",
+        ]
     else:
         limits.append("One seed says nothing about noise.")
     if request.get("limit") is not None:
@@ -119,7 +116,7 @@ def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Of a name or a path whatever would end the cell, or be a tag or a link, is a letter."""
+    """Escapes what would end the cell or begin a tag, a link or emphasis."""
     for sign in "\\|<[`*":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

@@ -1,6 +1,6 @@
-"""A document as a page that opens anywhere, without a network and without scripts.
+"""Writes a document as a self-contained page that needs neither a network nor scripts.
 
-Beside report.html lie its figures as PNG and SVG and its tables as CSV and Parquet. The same
+report.html has its figures beside it as PNG and SVG, its tables as CSV and Parquet. The same
 document gives the same bytes.
 """
 
@@ -23,7 +23,7 @@ from tuner.storage.folder import Storage
 REPORT_FILE = "report.html"
 FIGURES, TABLES = "figures", "tables"  # folders beside it
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # of a figure or a table: part of a file's name, of ids
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # of a figure or table: used in file names and ids
 _VARIABLES = {INK: "--text", FAINT: "--faint", GRID: "--line", PAPER: "--paper"}  # of style.html
 _NOT_DRAWN = re.compile(r"<!--.*?-->\s*|<metadata>.*?</metadata>\s*", re.DOTALL)
 _GLOBAL_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>\s*", re.DOTALL)
@@ -33,7 +33,8 @@ _REFERENCE = re.compile(r'(\bid="|href="#|url\(#)')
 def write_document(storage: Storage, document: Document) -> str:
     """Writes the page, its figures and its tables into a folder; returns the page's path.
 
-    Figures and tables of an earlier page in this folder that this one has not are removed.
+    Removes the figures and tables of an earlier page in the same folder. Raises ValueError if a
+    figure or table has a name that is taken or cannot be a file's.
     """
     figures = [p for p in document.parts if isinstance(p, Figure) and p.drawing is not None]
     tables = [p for p in document.parts if isinstance(p, Table) and p.rows]
@@ -53,7 +54,7 @@ def write_document(storage: Storage, document: Document) -> str:
         files[f"{TABLES}/{table.name}.parquet"] = _parquet(data)
     page = _environment().get_template("page.html").render(document=document, pictures=pictures)
     for name, content in files.items():
-        storage.write(name, content, sync=False)  # they can be made again
+        storage.write(name, content, sync=False)  # can be rebuilt
     storage.write(REPORT_FILE, page.encode())
     for name in report_files(storage):
         if name not in files and name != REPORT_FILE:
@@ -62,7 +63,7 @@ def write_document(storage: Storage, document: Document) -> str:
 
 
 def report_files(storage: Storage) -> list[str]:
-    """The page of a folder and what lies beside it, as far as they are there."""
+    """Names of a report's files in a folder: the page, its figures and its tables."""
     names = [
         f"{folder}/{name}"
         for folder, endings in ((FIGURES, (".png", ".svg")), (TABLES, (".csv", ".parquet")))
@@ -79,7 +80,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _environment() -> Environment:
-    """Jinja as our pages want it: everything escaped, nothing undefined."""
+    """Jinja that escapes everything and refuses undefined names."""
     environment = Environment(
         loader=PackageLoader("tuner", "reports"),
         autoescape=True,
@@ -93,20 +94,20 @@ def _environment() -> Environment:
 
 
 def _drawn(drawing: Drawing) -> tuple[bytes, str]:
-    """A drawing as PNG and as SVG, without the dates and versions that matplotlib would add."""
+    """A drawing as PNG and SVG, without the dates and versions that matplotlib adds."""
     png, svg = io.BytesIO(), io.BytesIO()
     with style(), warnings.catch_warnings():
-        # A person may name things in letters that the font does not have.
+        # Names from outside may hold letters that the font lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         drawing.draw_without_rendering()
-        drawing.set_layout_engine("none")  # laid out once, for both
+        drawing.set_layout_engine("none")  # laid out once for both formats
         drawing.savefig(png, format="png", metadata={"Software": None})
         drawing.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return png.getvalue(), _NOT_DRAWN.sub("", svg.getvalue().decode())
 
 
 def _inlined(svg: str, figure: Figure) -> Markup:
-    """An SVG as a part of the page: in the colours of its scheme, with ids of its own."""
+    """An SVG for the page itself: in its colours, with ids that no other figure has."""
     svg = _GLOBAL_STYLE.sub("", svg[svg.index("<svg") :])
     svg = _REFERENCE.sub(rf"\g<1>{figure.name}-", svg)
     for colour, variable in _VARIABLES.items():

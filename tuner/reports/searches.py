@@ -1,15 +1,24 @@
-"""Which of several searches found the better setting, where that can be told.
+"""Compares searches made at any time: which found the better setting, if that can be decided.
 
-Searches of the same data, split and seeds are compared by the differences within each seed, the
-winner of one against the winner of another; others are only shown beside each other.
+Searches with the same data, split and seeds are compared by the differences within each seed,
+winner against winner; others are only shown side by side.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.reports.methods import PLAIN, chosen, shown_setting
-from tuner.reports.settings import SELECTED_ON_TEST
+from tuner.reports.final_trainings import (
+    PLAIN,
+    PUBLISHED,
+    SELECTED_ON_TEST,
+    finals_of,
+    num_finished,
+    published_won,
+    winners_finals,
+    winners_setting,
+)
+from tuner.reports.request import is_selected_on_test
 from tuner.reports.statistics import (
     Accuracy,
     Difference,
@@ -18,67 +27,66 @@ from tuner.reports.statistics import (
     num_pairs,
     sentence,
 )
+from tuner.results.header import Header
 from tuner.results.record import Record
-from tuner.results.trial import FINAL, Setting, Trial
+from tuner.results.trial import TEACHER, Setting, Trial
 
-# What has to be the same for trainings of equal seed to be pairs, and what it is called.
+# Options that must be equal for trainings of equal seed to be pairs, and their names in sentences.
 PAIRED_BY = {
     "data": "data",
-    "image_size": "size of the images",
+    "image_size": "image size",
     "limit": "number of training images",
     "validation_fraction": "validation split",
-    "seed": "seed of the split and of the trainings",
+    "seed": "seed",
 }
 
 
 @dataclass(frozen=True)
 class Searched:
-    """A search that has begun: its name, what was asked for, what came of it."""
+    """A search that has begun, as its folder holds it."""
 
     name: str
     request: dict[str, Any]
     record: Record
-
-    def finals(self, label: str) -> list[Trial]:
-        return [trial for trial in self.record.trials_of(FINAL) if trial.setting_label == label]
+    header: Header | None = None  # None without a journal
 
     @property
     def winner(self) -> list[Trial]:
         """The final trainings of the setting that won."""
-        return chosen(self.record)
+        return winners_finals(self.record)
 
 
 @dataclass(frozen=True)
 class SearchRow:
-    """One search; what has no finished training is None."""
+    """One search; None where no training has finished."""
 
     search: str
     method: str
-    setting: Setting  # of the winner: what was searched, and what differs from published
+    setting: Setting  # of the winner: what trials vary or the user pinned
     is_published: bool  # whether the published setting won
     num_seeds: int
     val_accuracy: Accuracy | None
     test_accuracy: Accuracy | None
     published: Accuracy | None  # test accuracy
-    plain: Accuracy | None
+    plain: Accuracy | None  # test accuracy
     to_plain: Difference | None  # the winner minus plain of the same search
-    to_best: Difference | None  # minus the winner of the best search that it can be paired with
+    to_best: Difference | None  # minus the winner of the best search that it pairs with
 
 
 def compare_searches(searches: Sequence[Searched]) -> list[SearchRow]:
-    """A row a search, those that can be paired together, the best of them first."""
+    """One row per search; searches that pair stand together, the best of them first."""
     rows = []
     for group in pairable(searches):
-        finished = sum(_num_finished(search) > 0 for search in group)
+        finished = sum(num_finished(search.winner) > 0 for search in group)
         rows += [_row(search, group[0], num_pairs(finished)) for search in group]
     return rows
 
 
 def pairable(searches: Sequence[Searched]) -> list[list[Searched]]:
-    """Groups of searches of the same data, split and seeds, best validation accuracy first."""
+    """Groups of searches with the same data, split and seeds, best validation accuracy first."""
     groups: list[list[Searched]] = []
     for search in searches:
-        # With all of them: one whose journal is gone could pair with both of two that differ.
+        # It must pair with each: without a journal it could pair with two that differ.
         mine = next((g for g in groups if not any(differing(search, one) for one in g)), None)
         if mine is None:
             groups.append([search])
@@ -88,17 +96,17 @@ def pairable(searches: Sequence[Searched]) -> list[list[Searched]]:
 
 
 def differing(one: Searched, other: Searched) -> list[str]:
-    """What keeps two searches from being paired, in words."""
+    """What keeps two searches from being paired, in words; empty if they pair."""
     reasons = [
         what for key, what in PAIRED_BY.items() if one.request.get(key) != other.request.get(key)
     ]
-    # One name may stand for other images elsewhere; the journal knows what was read.
-    contents = {search.record.header.data for search in (one, other) if search.record.is_open}
+    # The same name may stand for other images elsewhere; the journal knows what was read.
+    contents = {search.header.data for search in (one, other) if search.header is not None}
     return ["data", *reasons] if len(contents) > 1 and "data" not in reasons else reasons
 
 
 def searches_findings(searches: Sequence[Searched], rows: Sequence[SearchRow]) -> list[str]:
-    """What the rows say, in paragraphs: a group of searches each, then why there are several."""
+    """What the rows show: a paragraph per group of searches, then why groups are not compared."""
     by_name = {row.search: row for row in rows}
     groups = pairable(searches)
     paragraphs = [
@@ -109,13 +117,12 @@ def searches_findings(searches: Sequence[Searched], rows: Sequence[SearchRow]) -
     ]
     first, *others = (group[0] for group in groups)
     for other in others:
-        reasons = differing(first, other)
+        reasons = " and ".join(differing(first, other))
         paragraphs.append(
-            f"{first.name} and {other.name} cannot be paired, for they differ in"
-            f" {' and '.join(reasons)}: their accuracies stand beside each other, and no"
-            " difference is claimed."
+            f"{first.name} and {other.name} cannot be paired because they differ in {reasons}:"
+            " their accuracies are shown side by side, without a difference."
         )
-    optimistic = [s.name for s in searches if s.request.get("select_on") == "test"]
+    optimistic = [search.name for search in searches if is_selected_on_test(search.request)]
     if optimistic:
         paragraphs.append(f"{', '.join(optimistic)}: {SELECTED_ON_TEST}")
     return paragraphs
@@ -127,58 +134,43 @@ def _group_findings(rows: list[SearchRow]) -> list[str]:
         names = ", ".join(row.search for row in rows)
         return [f"No final training of {names} has finished, so they are not compared."]
     first = (
-        f"Of {len(rows)} searches with the same data, split and seeds,"
-        f" {best.search} has the highest validation accuracy after its final trainings."
+        f"Of {len(rows)} searches with the same data, split and seeds, {best.search} has the"
+        " highest validation accuracy in its final trainings."
     )
-    sentences = []
-    for row in others:
-        if row.to_best is None:
-            sentences.append(f"{row.search} has no finished final training to compare with.")
-        else:
-            sentences.append(sentence(best.search, row.search, _reversed(row.to_best)))
+    sentences = [
+        f"{row.search} has no finished final training to compare with."
+        if row.to_best is None
+        else sentence(best.search, row.search, row.to_best.reversed())
+        for row in others
+    ]
     if len(sentences) == 1:
         return [f"{first} {sentences[0]}"]
     return [first, " ".join(sentences)]
 
 
-def _reversed(found: Difference) -> Difference:
-    low = None if found.high is None else -found.high
-    high = None if found.low is None else -found.low
-    return Difference(-found.mean, low, high, found.num_seeds, found.num_comparisons)
-
-
 def _row(search: Searched, best: Searched, num_comparisons: int) -> SearchRow:
-    trials = search.winner
-    finished = [trial for trial in trials if trial.is_full_length]
+    trials, record = search.winner, search.record
+    plain = finals_of(record, PLAIN)
     return SearchRow(
         search=search.name,
-        method=_method(search),
-        setting=shown_setting(search.record, trials),
-        is_published=bool(trials) and trials[0].setting_label == "published",
-        num_seeds=len(finished),
-        val_accuracy=accuracy_of(finished, "val_accuracy"),
-        test_accuracy=accuracy_of(finished, "test_accuracy"),
-        published=_accuracy(search.finals("published")),
-        plain=_accuracy(search.finals(PLAIN)),
-        to_plain=difference(trials, search.finals(PLAIN)),
-        to_best=(None if search is best else difference(trials, best.winner, num_comparisons)),
+        method=_method(record),
+        setting=winners_setting(record),
+        is_published=published_won(record),
+        num_seeds=num_finished(trials),
+        val_accuracy=accuracy_of(trials, "val_accuracy"),
+        test_accuracy=accuracy_of(trials, "test_accuracy"),
+        published=accuracy_of(finals_of(record, PUBLISHED), "test_accuracy"),
+        plain=accuracy_of(plain, "test_accuracy"),
+        to_plain=difference(trials, plain),
+        to_best=None if search is best else difference(trials, best.winner, num_comparisons),
     )
 
 
-def _method(search: Searched) -> str:
-    methods = (t.method for t in search.record.trials.values() if t.role != "teacher")
+def _method(record: Record) -> str:
+    methods = (trial.method for trial in record.trials.values() if trial.role != TEACHER)
     return next((method for method in methods if method != PLAIN), "")
 
 
-def _accuracy(trials: list[Trial]) -> Accuracy | None:
-    return accuracy_of([trial for trial in trials if trial.is_full_length], "test_accuracy")
-
-
 def _validation(search: Searched) -> float:
-    finished = [trial for trial in search.winner if trial.is_full_length]
-    found = accuracy_of(finished, "val_accuracy")
+    found = accuracy_of(search.winner, "val_accuracy")
     return -1.0 if found is None else found.mean
-
-
-def _num_finished(search: Searched) -> int:
-    return sum(trial.is_full_length for trial in search.winner)

@@ -1,4 +1,4 @@
-"""Several searches compared on one page."""
+"""The report that compares several searches on one page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,43 +8,64 @@ import pyarrow as pa
 
 from tuner.reports.accuracy_figures import best_so_far, final_accuracies
 from tuner.reports.document import Document, Facts, Table
+from tuner.reports.final_trainings import (
+    PLAIN,
+    PUBLISHED,
+    SELECTED_ON_TEST,
+    TUNED,
+    finals_of,
+    winner_text,
+)
 from tuner.reports.page import REPORT_FILE, write_document
-from tuner.reports.search_page import ON_TEST_LABEL, numbers_of
+from tuner.reports.request import axis_of, is_selected_on_test, metric_of, workload_text
 from tuner.reports.searches import Searched, SearchRow, compare_searches, searches_findings
-from tuner.reports.statistics import accuracy_text, difference_text
-from tuner.reports.summary import axis_of, metric_of, workload_text
+from tuner.reports.statistics import accuracy_text, columns_of, difference_text
 from tuner.results.trial import Trial
 from tuner.storage.folder import Storage
 from tuner.text.formatting import NOTHING, setting_text, value_text
 from tuner.text.secrets import without_secrets
 
-# Of a request: where things lie, which says nothing about the result.
+# Options that say where things lie, not what is computed.
 PLACES = ("name", "runs_dir", "data_dir", "tracking_uri", "experiment", "address")
+HEADINGS = (
+    *("search", "method", "seeds", "validation (%)", "test (%)"),
+    *("published (%)", "plain (%)", "− plain", "− best"),
+)
+NOTE = (
+    "Final trainings of each search's winner, of the published setting and of the plain student:"
+    " mean ± standard deviation over seeds; published and plain show test accuracy. Differences"
+    " are of test accuracy, in points, paired by seed: to plain of the same search with 95 %"
+    " intervals; to the best search with the same data, split and seeds with intervals that hold"
+    " simultaneously at 95 %, because these trainings also chose it."
+)
 
 
 def write_searches_report(storage: Storage, name: str, searches: Sequence[Searched]) -> str:
     """Writes the page into a folder beside those of the searches; returns the page's path."""
     rows = compare_searches(searches)
-    optimistic = any(search.request.get("select_on") == "test" for search in searches)
     metrics = {metric_of(search.request) for search in searches}
-    axis = axis_of(searches[0].request) if len(metrics) == 1 else "accuracy that trials ranked on"
+    axis = axis_of(searches[0].request) if len(metrics) == 1 else "ranking accuracy"
+    is_optimistic = any(is_selected_on_test(search.request) for search in searches)
     document = Document(
         title=name,
-        labels=[ON_TEST_LABEL] if optimistic else [],
+        labels=[SELECTED_ON_TEST] if is_optimistic else [],
         findings=searches_findings(searches, rows),
         parts=[
             _table(rows),
             Table(
                 name="winners",
                 title="Winning settings",
-                headings=("search", "what its trials varied, or a person pinned"),
-                rows=[(row.search, _setting(row)) for row in rows],
+                headings=("search", "hyperparameters that trials vary or the user pinned"),
+                rows=[
+                    (row.search, winner_text(row.setting, is_published=row.is_published))
+                    for row in rows
+                ],
                 num_text_columns=2,
             ),
             final_accuracies(_groups(searches, rows)),
             best_so_far({s.name: (s.record, metric_of(s.request)) for s in searches}, axis),
             _differences(searches),
-            Facts("The same in all", _shared(searches)),
+            Facts("Common to all searches", _shared(searches)),
         ],
     )
     return write_document(storage, document)
@@ -54,17 +75,7 @@ def _table(rows: Sequence[SearchRow]) -> Table:
     return Table(
         name="searches",
         title="Searches",
-        headings=(
-            "search",
-            "method",
-            "seeds",
-            "validation (%)",
-            "test (%)",
-            "published (%)",
-            "plain (%)",
-            "− plain",
-            "− best",
-        ),
+        headings=HEADINGS,
         rows=[
             (
                 row.search,
@@ -80,23 +91,10 @@ def _table(rows: Sequence[SearchRow]) -> Table:
             for row in rows
         ],
         data=_data(rows),
-        note=(
-            "Final trainings of each search's winner, of the published setting and of the plain"
-            " student: mean ± standard deviation over seeds; published and plain in test accuracy."
-            " Differences are of test accuracy, in points, paired by seed: from plain of the same"
-            " search with 95 % intervals; from the best search with the same data, split and seeds"
-            " with intervals that hold together with 95 %, as these trainings also picked it."
-        ),
+        note=NOTE,
         num_text_columns=2,
         links={number: f"../{quote(row.search)}/{REPORT_FILE}" for number, row in enumerate(rows)},
     )
-
-
-def _setting(row: SearchRow) -> str:
-    setting = setting_text(row.setting)
-    if row.is_published:
-        setting = f"{setting} (published)" if setting else "as published"
-    return setting
 
 
 def _data(rows: Sequence[SearchRow]) -> pa.Table:
@@ -107,21 +105,21 @@ def _data(rows: Sequence[SearchRow]) -> pa.Table:
         "num_seeds": [row.num_seeds for row in rows],
     }
     accuracies = ("val_accuracy", "test_accuracy", "published", "plain")
-    return pa.table(columns | numbers_of(rows, ("to_plain", "to_best"), accuracies))
+    return pa.table(columns | columns_of(rows, ("to_plain", "to_best"), accuracies))
 
 
 def _groups(searches: Sequence[Searched], rows: Sequence[SearchRow]) -> dict[str, list[Trial]]:
     """The final trainings by search and setting, in the order of the table."""
-    by_name = {search.name: search for search in searches}
+    records = {search.name: search.record for search in searches}
     return {
-        f"{row.search}, {label}": by_name[row.search].finals(label)
+        f"{row.search}, {label}": finals_of(records[row.search], label)
         for row in rows
-        for label in ("tuned", "published", "plain")
+        for label in (TUNED, PUBLISHED, PLAIN)
     }
 
 
 def _differences(searches: Sequence[Searched]) -> Table:
-    """What was asked of the searches, as far as it is not the same."""
+    """One row per option that is not the same in all searches."""
     facts = [_facts(search) for search in searches]
     names = dict.fromkeys(name for one in facts for name in one)
     differing = [name for name in names if len({one.get(name, NOTHING) for one in facts}) > 1]
@@ -130,7 +128,7 @@ def _differences(searches: Sequence[Searched]) -> Table:
         title="What differs between the searches",
         headings=("", *(search.name for search in searches)),
         rows=[(name, *(one.get(name, NOTHING) for one in facts)) for name in differing],
-        note="" if differing else "Nothing of what was asked for.",
+        note="" if differing else "Their requests are the same.",
         num_text_columns=len(facts) + 1,
     )
 
@@ -141,8 +139,8 @@ def _facts(search: Searched) -> dict[str, str]:
         for name, value in search.request.items()
         if name not in PLACES
     }
-    teacher = search.record.header.teacher if search.record.is_open else None
-    return facts | ({"teacher's weights": str(teacher)[:12]} if teacher else {})
+    teacher = search.header.teacher if search.header is not None else None
+    return facts | ({"teacher's weights": teacher[:12]} if teacher else {})
 
 
 def _text(value: Any) -> str:

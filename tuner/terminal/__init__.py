@@ -1,1 +1,1 @@
-"""What a search prints: live view, dry run, progress, outcome."""
+"""What a search prints: the live view, the dry run, its progress, its outcome."""

@@ -1,4 +1,4 @@
-"""A report's words and tables in the terminal; its figures are in the page."""
+"""Prints a report's findings and tables; its figures are on the page only."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -7,15 +7,15 @@ from rich.table import Table as Printed
 from tuner.reports.document import Document, Table
 
 MAX_ROWS = 20
-LEFT_OUT = ("hyperparameters",)  # long, and in the page
+ONLY_ON_PAGE = ("hyperparameters",)  # long tables
 
 
 def print_document(document: Document, console: Console) -> None:
-    """What was found, then the tables."""
+    """Prints the findings, then the tables."""
     for finding in document.findings:
         console.print(escape(finding), soft_wrap=True)
     for part in document.parts:
-        if isinstance(part, Table) and part.rows and part.name not in LEFT_OUT:
+        if isinstance(part, Table) and part.rows and part.name not in ONLY_ON_PAGE:
             console.print()
             console.print(_printed(part))
 

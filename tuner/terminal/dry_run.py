@@ -1,4 +1,4 @@
-"""What a search would do, for a person to read before it does."""
+"""Prints what a search is about to do: heading, workload, space, and the estimate of its cost."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_heading(search: Search) -> None:
-    """Two lines: who teaches whom, on what, for how long."""
+    """Prints the networks, data, trials and epochs in a line, then what is unusual about them."""
     workload, request = search.workload, search.request
     console = Console(highlight=False, soft_wrap=True)
     teacher = workload.teacher + (
@@ -25,7 +25,8 @@ def print_heading(search: Search) -> None:
     console.print(
         f"[bold]{escape(search.name)}[/]: {search.space.method} "
         f"from {escape(teacher)} to {escape(workload.student)} "
-        f"on {escape(workload.data)}, {search.num_trials} trials of {workload.epochs} epochs "
+        f"on {escape(workload.data)}, {count_text(search.num_trials, 'trial')} of "
+        f"{count_text(workload.epochs, 'epoch')} "
         f"({request.algo}, {request.scheduler})"
     )
     reduced = {
@@ -38,7 +39,7 @@ def print_heading(search: Search) -> None:
     if reduced:
         pins = ", ".join(f"{name}={value}" for name, value in reduced.items())
         console.print(
-            f"[dim]smaller critics, for three minutes on two cores: {pins} "
+            f"[dim]smaller critics, to take three minutes on two cores: {pins} "
             "(published: width=512, all locations); change them with --set[/]"
         )
     if request.select_on == "test":
@@ -46,9 +47,9 @@ def print_heading(search: Search) -> None:
 
 
 def print_searches(name: str, searches: Sequence[Search]) -> None:
-    """What each search of a comparison would vary, then the workload that all share."""
+    """Prints what each search of a comparison varies, then the workload that all share."""
     console = Console(highlight=False)
-    table = Table(title=f"{name}: a search for each", title_justify="left", box=None)
+    table = Table(title=f"{name}: one search per space", title_justify="left", box=None)
     for heading in ("space", "trials", "searched"):
         table.add_column(heading, overflow="fold")
     for search in searches:
@@ -69,14 +70,14 @@ def print_searches(name: str, searches: Sequence[Search]) -> None:
 
 
 def print_outputs(reasons: Sequence[str]) -> None:
-    """A line for each group of the teacher's outputs: whether it is cached, and why."""
+    """Prints a line per group of the teacher's outputs: whether it is cached, and why."""
     console = Console(highlight=False, soft_wrap=True)
     for reason in reasons:
         console.print(f"[dim]{escape(reason)}[/]")
 
 
 def print_plan(search: Search) -> None:
-    """The resolved workload, the space as a table, the number of trials and epochs."""
+    """Prints the resolved workload, the space as a table, and the number of trials and epochs."""
     console = Console(highlight=False)
     print_heading(search)
     print_workload(search)
@@ -98,44 +99,44 @@ def print_plan(search: Search) -> None:
     if not search.published_is_first:
         names = ", ".join(search.space.excludes_published())
         console.print(
-            f"[dim]--set excludes the published {names}: the published setting is no trial, "
+            f"[dim]--set excludes the published {names}: the published setting is not a trial; "
             "it is compared at the end[/]"
         )
 
 
 def print_estimate(method: str, estimate: "Estimate") -> None:
-    """What fits on the cluster at once, and what the search of a method will take of it."""
+    """Prints how many trials a cluster runs at a time, and how long a method's search takes."""
     console = Console(highlight=False, soft_wrap=True)
     has_gpus, amount = estimate.gpus_per_trial > 0, estimate.amount
-    of_trial = f"{estimate.cpus_per_trial:g} CPU"
+    per_trial = f"{estimate.cpus_per_trial:g} CPU"
     cluster = f"{estimate.cpus:g} CPUs"
     if has_gpus:
-        of_trial += f" and {estimate.gpus_per_trial:.3g} GPU"
+        per_trial += f" and {estimate.gpus_per_trial:.3g} GPU"
         cluster += f" and {estimate.gpus:g} GPUs"
     console.print(
         f"{count_text(estimate.num_machines, 'machine')} with {cluster}: "
-        f"{count_text(estimate.num_at_once, 'trial')} at a time, each with {of_trial}"
+        f"{count_text(estimate.num_at_once, 'trial')} at a time, each with {per_trial}"
     )
     print_outputs(estimate.reasons)
     console.print(
-        f"measured there: {1000 * estimate.pace.step:.3g} ms a step, "
-        f"{duration_text(estimate.training_seconds)} a training of "
+        f"measured there: {1000 * estimate.pace.step:.3g} ms per step, "
+        f"{duration_text(estimate.training_seconds)} per training of "
         f"{count_text(estimate.amount.epochs, 'epoch')}"
     )
     unit = "GPU-hours" if has_gpus else "CPU-hours"
 
-    def told(seconds: float, epochs: float) -> str:
+    def cost(seconds: float, epochs: float) -> str:
         return f"{duration_text(seconds)}, {estimate.device_hours(epochs):.3g} {unit}"
 
-    most = told(estimate.most_seconds, amount.epochs)
+    most = cost(estimate.most_seconds, amount.epochs)
     console.print(f"the whole search of {method}: at most {most}")
     if estimate.likely_seconds < estimate.most_seconds:
-        likely = told(estimate.likely_seconds, amount.mean_epochs)
-        console.print(f"with trials stopped early, about {likely}")
+        likely = cost(estimate.likely_seconds, amount.mean_epochs)
+        console.print(f"with trials stopped early: about {likely}")
 
 
 def print_workload(search: Search) -> None:
-    """Data, networks and schedule, every value resolved."""
+    """Prints data, networks and schedule with every value resolved."""
     workload = Table("option", "value", title="workload", title_justify="left", box=None)
     for name, value in search.workload.as_request().items():
         workload.add_row(name, "" if value is None else escape(str(value)))

@@ -11,8 +11,7 @@ from rich.table import Table
 from tuner.config.options import SearchRequest
 from tuner.planning.search import Search
 from tuner.planning.task import Run
-from tuner.reports.methods import MethodRow
-from tuner.reports.methods_table import COLUMNS, WIDE, row_texts
+from tuner.reports.methods import COLUMNS, MethodRow, row_texts
 from tuner.reports.settings import Row, verdict
 from tuner.reports.statistics import accuracy_text
 from tuner.results.record import Record
@@ -22,6 +21,8 @@ from tuner.text.formatting import setting_text, value_text
 from tuner.text.secrets import has_secret, shown
 from tuner.tracking.mirror import Mirror
 from tuner.tracking.store import Store
+
+WIDE = 118  # characters of a methods table that has its settings
 
 # The options of the papers' own experiments: the next step after the digits.
 PAPER_COMMANDS = {

@@ -1,15 +1,13 @@
-"""What a registered model says of itself."""
+"""The model card of a registered student."""
 
 from typing import Any
 
 import pytest
 
-from tests.support.by_hand import make_header
+from tests.support.by_hand import begin, new_record, run, train_finals
 from tuner.reports.model_card import model_card
 from tuner.reports.settings import compare
-from tuner.results.record import Record
-from tuner.results.trial import DONE, FINAL, SEARCH, TEACHER
-from tuner.storage.folder import Storage
+from tuner.results.trial import TEACHER
 
 REQUEST = {
     "data": "digits",
@@ -23,40 +21,24 @@ REQUEST = {
 TESTED = {"tuned": (90.0, 92.0, 91.0), "published": (89.0, 90.0, 88.0), "plain": (80.0, 83.0, 80.0)}
 
 
-def train(record: Record, trial: str, kind: str, label: str, accuracy: float, seed: int) -> None:
-    setting = {} if label == "plain" else {"weight": 1.5}
-    method = "plain" if label in ("plain", "teacher") else "itrd"
-    record.begin(
-        name=trial,
-        role=kind,
-        setting_label=label,
-        method=method,
-        setting=setting,
-        seed=seed,
-        num_epochs=1,
-    )
-    metrics = {"epoch": 1.0, "val_accuracy": accuracy + 1, "test_accuracy": accuracy}
-    record.epoch(trial, metrics)
-    record.end(trial, DONE)
-
-
 def card_of(
     folder: object, num_seeds: int = 3, labels: tuple[str, ...] = tuple(TESTED), **request: Any
 ) -> str:
-    record = Record(Storage(str(folder)))
-    record.open(make_header())
-    train(record, "teacher", TEACHER, "teacher", 97.0, 0)
+    record = new_record(folder)
+    train_finals(record, "teacher", [97.0], role=TEACHER, method="plain")
     for number in range(4):
-        train(record, f"{number:04d}", SEARCH, "", 50.0 + number, 0)
+        begin(record, f"{number:04d}")
+        run(record, f"{number:04d}", [50.0] * 3)
     for label in labels:
-        for seed, accuracy in enumerate(TESTED[label][:num_seeds], start=1):
-            train(record, f"{label}-{seed}", FINAL, label, accuracy, seed)
+        setting = {} if label == "plain" else {"weight": 1.5}
+        accuracies = TESTED[label][:num_seeds]
+        train_finals(record, label, accuracies, method="itrd", setting=setting)
     commands = {"The search": "python -m tuner.search --config search.yaml"}
     trained = record.trials[f"{labels[0]}-{min(2, num_seeds)}"]
     return model_card("resnet8-itrd", record, REQUEST | request, compare(record), trained, commands)
 
 
-def test_it_says_what_the_model_is_and_how_good(tmp_path):
+def test_the_card_says_what_the_model_is_and_how_good(tmp_path):
     card = card_of(tmp_path)
     assert card.startswith("# resnet8-itrd\n")
     for line in (
@@ -65,7 +47,7 @@ def test_it_says_what_the_model_is_and_how_good(tmp_path):
         "| Student | resnet8 |",
         "| Method | itrd |",
         "| Setting | weight 1.5 (the best of 4 trials) |",
-        "| These weights | of seed 2: 93.00 % validation accuracy, 92.00 % test accuracy |",
+        "| These weights | seed 2: 93.00 % validation accuracy, 92.00 % test accuracy |",
         "| tuned | 92.00 ± 1.00 | 91.00 ± 1.00 | +10.00 (+7.52 to +12.48) | 3 |",
         "| plain | 82.00 ± 1.73 | 81.00 ± 1.73 | – | 3 |",
         "The search:\n\n    python -m tuner.search --config search.yaml",
@@ -74,28 +56,28 @@ def test_it_says_what_the_model_is_and_how_good(tmp_path):
     assert "Tuned beats plain by 10.00 points of test accuracy (95 % interval" in card
 
 
-def test_it_says_what_it_does_not_know(tmp_path):
+def test_the_card_states_its_limits(tmp_path):
     card = card_of(tmp_path, limit=100)
     for sentence in (
         "One data set (digits) and one split of it",
-        "chosen by validation accuracy with one seed among 4 trials",
-        "Of 3 seeds these weights validate best",
+        "chosen by validation accuracy among 4 trials of one seed each",
+        "These weights validate best among 3 seeds",
         "The intervals cover the seeds",
         "Only 100 training images were used",
     ):
         assert sentence in card
 
 
-def test_one_seed_and_the_test_set_are_told_as_such(tmp_path):
+def test_one_seed_and_selection_on_the_test_set_are_stated(tmp_path):
     card = card_of(tmp_path, num_seeds=1, select_on="test")
     assert "One seed says nothing about noise." in card
     assert "these test accuracies are optimistic" in card
     assert "validate best" not in card
 
 
-def test_a_published_setting_that_won_is_told_as_such(tmp_path):
+def test_a_published_setting_that_won_is_stated(tmp_path):
     card = card_of(tmp_path, labels=("published", "plain"))
-    assert "(the published one, which won a search of 4 trials)" in card
+    assert "(the published setting, which won a search of 4 trials)" in card
 
 
 @pytest.mark.parametrize("name", ["a|b", "[x](javascript:y)", "<script>", "`rm`"])

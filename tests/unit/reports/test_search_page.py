@@ -1,6 +1,5 @@
 """report.html, rebuilt from the three files of a search's folder."""
 
-import math
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -9,19 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from optuna.trial import TrialState
 
-from search_spaces import Choice, Float, Space, load_space
-from tuner.reports.hyperparameter_figures import (
-    compared_params,
-    contour,
-    importance_of,
-    importances,
-    parallel_coordinates,
-    slices,
-)
-from tuner.reports.search_page import write_report
-from tuner.reports.study import study_of
+from search_spaces import load_space
+from tuner.reports.document import Document, Figure
+from tuner.reports.figure_style import style
+from tuner.reports.search_page import search_document, write_search_report
 from tuner.results.record import Record
 from tuner.results.tables import write_tables
 from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER
@@ -29,15 +20,6 @@ from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 
 EPOCHS = 3
-SPACE = Space(
-    method="toy",
-    params=(
-        Float("weight", 0.0, 10.0, grid=(1.0,), published=1.0),
-        Choice("kernel", ("polynomial", "rbf"), published="rbf"),
-        Float("h", 0.1, 10.0, log=True, grid=(1.0,), published=1.0, when={"kernel": "rbf"}),
-        Choice("only", ("one",), published="one"),
-    ),
-)
 REQUEST: dict[str, Any] = {
     "name": "a search",
     "space": "itrd",
@@ -55,15 +37,6 @@ REQUEST: dict[str, Any] = {
 @pytest.fixture
 def storage(tmp_path) -> Storage:
     return Storage(str(tmp_path / "search"))
-
-
-def setting(weight: float, h: float | None = None) -> dict[str, Any]:
-    return {
-        "weight": weight,
-        "kernel": "polynomial" if h is None else "rbf",
-        "h": h,
-        "only": "one",
-    }
 
 
 def itrd(beta_corr: float, h: float | None = None) -> dict[str, Any]:
@@ -103,7 +76,7 @@ def add(
 
 
 def whole_search(storage: Storage) -> Record:
-    """Six trials of full length, one stopped, one failed, and the final trainings."""
+    """Six full-length trials, a stopped one, a failed one, and the final trainings."""
     record = Record(storage)
     add(record, "teacher", {}, 95.0, role=TEACHER, setting_label="teacher")
     add(record, "0000", load_space("itrd").published(), 80.0, setting_label="published")
@@ -131,12 +104,34 @@ def whole_search(storage: Storage) -> Record:
     return record
 
 
-def report_of(storage: Storage, record: Record, **request: Any) -> str:
+def write_files(storage: Storage, record: Record, **request: Any) -> None:
+    """The three files that a report needs, and no journal."""
     storage.write("search.yaml", yaml.safe_dump(REQUEST | request).encode())
     write_tables(storage, record)
-    storage.delete("journal.jsonl")  # the report needs the three files only
-    assert write_report(storage) == storage.path("report.html")
+    storage.delete("journal.jsonl")
+
+
+def report_of(storage: Storage, record: Record, **request: Any) -> str:
+    """The whole page."""
+    write_files(storage, record, **request)
+    assert write_search_report(storage) == storage.path("report.html")
     return storage.read("report.html").decode()
+
+
+def document_of(storage: Storage, record: Record, **request: Any) -> Document:
+    """The report before it is written; each of its figures can be drawn."""
+    write_files(storage, record, **request)
+    document = search_document(storage)
+    with style():
+        for part in document.parts:
+            if isinstance(part, Figure) and part.drawing is not None:
+                part.drawing.draw_without_rendering()
+    return document
+
+
+def part_of(document: Document, title: str) -> Any:
+    (part,) = (part for part in document.parts if part.title == title)
+    return part
 
 
 class Page(HTMLParser):
@@ -211,7 +206,7 @@ def test_the_sections_stand_in_their_order(page):
 
 
 def test_the_report_opens_without_a_network_and_without_scripts(html, page, whole):
-    # What it leads to lies beside it.
+    # Its links lead to files beside it.
     assert len(page.addresses) > 10
     for address in page.addresses:
         assert re.match(r"(figures|tables)/[a-z-]+\.(png|svg|csv|parquet)$", address)
@@ -228,7 +223,7 @@ def test_a_reason_cannot_run_as_a_script(html):
 def test_the_findings_are_said_in_words(page):
     assert "Tuned is 7.00 points of test accuracy above plain" in page.text
     assert "Winner: trial 0005" in page.text  # not 0006, which was stopped at 97 %
-    assert "As the best of 6, that accuracy flatters it" in page.text
+    assert "As the best of 6, this accuracy is optimistic" in page.text
     assert "8 trials: 6 ran to the end, 1 stopped early, 1 failed." in page.text
     assert "20 % of the training set held out for validation" in page.text
 
@@ -261,23 +256,18 @@ def test_the_trials_are_sorted_full_length_first(page):
 def test_numbers_selected_on_the_test_set_are_labelled(storage):
     record = Record(storage)
     add(record, "0000", itrd(1.0), 80.0)
-    page = Page(report_of(storage, record, select_on="test"))
-    assert "Settings were selected on the test set" in page.text
-    assert "Trials of the search: test accuracy by epoch" in page.headings
+    document = document_of(storage, record, select_on="test")
+    assert document.labels[0].startswith("Settings were selected on the test set")
+    assert part_of(document, "Trials of the search: test accuracy by epoch").drawing is not None
 
 
 def test_a_password_in_an_address_is_not_shown(storage):
-    html = report_of(storage, Record(storage), tracking_uri="https://me:secret@mlflow.example")
-    assert "secret" not in html
-    assert "https://me:***@mlflow.example" in html
-
-
-def test_what_a_person_named_is_escaped(storage):
-    record = Record(storage)
-    add(record, "0000", {"<b>weight</b>": 1.0, "kernel": "</script><i>"}, 80.0)
-    html = report_of(storage, record, name="<b>bold</b>")
-    assert "<b>" not in html
-    assert "</script><i>" not in html
+    document = document_of(
+        storage, Record(storage), tracking_uri="https://me:secret@mlflow.example"
+    )
+    (text,) = part_of(document, "search.yaml: the request, with every value resolved").paragraphs
+    assert "secret" not in text
+    assert "https://me:***@mlflow.example" in text
 
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)>"'&<a href=//x>x</a>"""
@@ -339,17 +329,18 @@ def test_a_dollar_in_a_name_is_no_formula(storage):
     for number in range(3):
         add(record, f"{number:04d}", {"$\\frac$": float(number), "kernel": "$^"}, 80.0 + number)
     add(record, "tuned-1", {}, 82.0, role=FINAL, setting_label="$a_$")
-    assert "$\\frac$" in Page(report_of(storage, record)).text
+    table = part_of(document_of(storage, record), "Hyperparameters")
+    assert "$\\frac$" in [row[0] for row in table.rows]
 
 
 def test_an_interrupted_search_shows_the_command_that_resumes_it(storage):
     record = Record(storage)
     add(record, "0000", itrd(1.0), 80.0)
     add(record, "0001", itrd(2.0), 80.0, status=None, epochs=1)
-    page = Page(report_of(storage, record))
-    assert "Continue this search" in page.text
-    assert "tuner.search --resume search --runs-dir" in page.text
-    assert "No final training has begun." in page.text
+    document = document_of(storage, record)
+    (command,) = part_of(document, "Resume this search").paragraphs
+    assert command.startswith("python -m tuner.search --resume search --runs-dir")
+    assert part_of(document, "Comparison").note == "No final training has begun."
 
 
 @pytest.mark.parametrize(
@@ -368,96 +359,32 @@ def test_a_search_with_little_to_show_has_a_report_too(storage, trials):
     record = Record(storage)
     for number, trial in enumerate(trials):
         add(record, f"{number:04d}", itrd(1.0), **trial)
-    page = Page(report_of(storage, record))
-    assert "Not enough" in page.text
-
-
-def test_a_search_that_has_begun_fewer_trials_than_planned_is_continued(storage):
-    record = Record(storage)
-    add(record, "0000", itrd(1.0), 80.0, status=FAILED, epochs=0)
-    assert "Continue this search" in Page(report_of(storage, record, trials=2)).text
-    assert "Repeat this search" in Page(report_of(storage, record, trials=1)).text
-
-
-def test_a_trial_that_was_stopped_early_never_wins(storage):
-    record = Record(storage)
-    add(record, "0000", itrd(1.0), 80.0, status=STOPPED, epochs=2)
-    page = Page(report_of(storage, record))
-    assert "No trial has won, for none ran to its last epoch." in page.text
+    figure = part_of(
+        document_of(storage, record), "Each hyperparameter against validation accuracy"
+    )
+    assert figure.drawing is None
+    assert figure.caption.startswith("Not enough")
 
 
 def test_a_space_file_that_is_gone_leaves_the_rest_of_the_report(storage):
-    record = whole_search(storage)
-    page = Page(report_of(storage, record, space="/gone/space.py"))
-    assert "The search space cannot be read any more" in page.text
-    assert "Tuned is 7.00 points of test accuracy above plain" in page.text
+    document = document_of(storage, whole_search(storage), space="/gone/space.py")
+    caption = part_of(document, "Hyperparameters and validation accuracy").caption
+    assert caption.startswith("The search space can no longer be read")
+    assert document.findings[0].startswith("Tuned is 7.00 points of test accuracy above plain")
 
 
 def test_a_space_that_has_changed_since_leaves_the_rest_of_the_report(storage):
     record = Record(storage)
     add(record, "0000", {"another": 1.0}, 80.0)
-    page = Page(report_of(storage, record))
-    assert "The trials do not fit the search space any more" in page.text
+    document = document_of(storage, record)
+    caption = part_of(document, "Hyperparameters and validation accuracy").caption
+    assert caption.startswith("The trials no longer fit the search space")
+    assert len(part_of(document, "Trials of the search").rows) == 1
 
 
 def test_a_folder_without_a_search_is_refused(storage):
     with pytest.raises(RequestError, match=r"trials\.parquet is missing"):
-        write_report(storage)
+        search_document(storage)
     write_tables(storage, Record(storage))
     with pytest.raises(RequestError, match=r"search\.yaml is missing"):
-        write_report(storage)
-
-
-def test_the_study_tells_complete_from_pruned_and_failed(storage):
-    record = Record(storage)
-    add(record, "0000", setting(1.0, h=2.0), 80.0)
-    add(record, "0001", setting(2.0), 90.0, status=STOPPED, epochs=2)
-    add(record, "0002", setting(3.0), 90.0, status=FAILED, epochs=1)
-    add(record, "0003", setting(4.0), 90.0, status=None, epochs=1)
-    complete, pruned, failed, running = study_of(record, SPACE, "val_accuracy").trials
-    assert (complete.state, complete.value) == (TrialState.COMPLETE, 80.0)
-    assert complete.params == {"weight": 1.0, "kernel": "rbf", "h": 2.0}  # "only" has one value
-    assert (pruned.state, pruned.value) == (TrialState.PRUNED, None)
-    assert pruned.intermediate_values == {1: 88.0, 2: 89.0}
-    assert pruned.params == {"weight": 2.0, "kernel": "polynomial"}
-    assert (failed.state, running.state) == (TrialState.FAIL, TrialState.RUNNING)
-
-
-def test_a_setting_outside_a_narrowed_range_is_still_shown(storage):
-    record = Record(storage)
-    add(record, "0000", setting(1.0, h=2.0), 80.0)
-    (trial,) = study_of(record, SPACE.narrow({"weight": "5:10"}), "val_accuracy").trials
-    assert trial.params["weight"] == 1.0
-    assert trial.distributions["weight"].low == 1.0
-
-
-def test_figures_compare_full_length_trials_only(storage):
-    record = Record(storage)
-    add(record, "0000", setting(1.0, h=2.0), 80.0)
-    add(record, "0001", setting(2.0, h=2.0), 81.0)
-    add(record, "0002", setting(9.0), 99.0, status=STOPPED, epochs=2)
-    study = study_of(record, SPACE, "val_accuracy")
-    assert compared_params(study) == ["weight"]  # the stopped trial's kernel does not count
-    panel = slices(study, "accuracy")
-    (axes,) = panel.drawing.axes
-    points = [x for drawn in axes.collections for x, _ in drawn.get_offsets()]
-    assert sorted(points) == [1.0, 2.0]
-    assert panel.caption.startswith("From the 2 trials that ran to the end")
-    assert importances(study, "accuracy").drawing is None
-    assert contour(study, "accuracy").drawing is None
-
-
-def test_importances_allow_conditions_and_do_not_change_from_run_to_run(storage):
-    record = Record(storage)
-    for number in range(12):
-        h = 1.0 + number if number % 2 else None
-        values = setting(number * 0.8, h)
-        add(record, f"{number:04d}", values, 80 + 5 * math.sin(number * 0.8))
-    study = study_of(record, SPACE, "val_accuracy")
-    found = importance_of(study)
-    assert set(found) == {"weight", "kernel", "h"}
-    assert sum(found.values()) == pytest.approx(1.0)
-    assert importance_of(study) == found
-    panel = parallel_coordinates(study, "accuracy")
-    assert "Left out, for not every trial has them: h." in panel.caption
-    assert contour(study, "accuracy").drawing is not None
+        search_document(storage)

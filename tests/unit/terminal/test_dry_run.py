@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import optuna.visualization  # noqa: F401  # its first import writes into the home folder
 import pytest
 
 from search_spaces import SPACES
@@ -15,7 +14,7 @@ GRID = ["--space", "mimkd", "--algo", "grid"]
 
 @pytest.fixture
 def dry_run(tmp_path, monkeypatch, capfd):
-    """The words of a dry run, in an empty folder that stays empty."""
+    """Runs a dry run in an empty folder that stays empty; returns what it prints."""
     for variable in ENVIRONMENT.values():
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -82,7 +81,7 @@ def test_every_hyperparameter_has_a_row(dry_run, name):
         assert row["when"] in rows[row["name"]]
 
 
-def test_what_is_smaller_for_the_digits_is_said(dry_run):
+def test_smaller_critics_for_the_digits_are_stated(dry_run):
     text = dry_run("--space", "mimkd")
     assert "smaller critics" in text
     assert "width=64, num_locations=16" in text
@@ -92,16 +91,36 @@ def test_what_is_smaller_for_the_digits_is_said(dry_run):
     assert "fixed: 32" in own
 
 
-def test_a_pin_that_excludes_the_published_setting_is_said(dry_run):
+def test_a_pin_that_excludes_the_published_setting_is_stated(dry_run):
     text = dry_run("--space", "mimkd", "--set", "lambda_l=0.5")
     assert "--set excludes the published lambda_l" in text
     assert "--set excludes" not in dry_run("--space", "mimkd")
 
 
-def test_ranking_on_the_test_set_is_said(dry_run):
+def test_ranking_on_the_test_set_is_stated(dry_run):
     assert "ranked on the test set" in dry_run("--space", "itrd", "--select-on", "test")
 
 
-def test_a_space_of_ones_own_is_read_from_its_file(dry_run, tmp_path):
+def test_a_custom_space_is_read_from_its_file(dry_run, tmp_path):
     own = Path(__file__).parents[3] / "search_spaces" / "itrd.py"
     assert numbers(dry_run("--space", str(own), "--algo", "grid"))[0] == 1029
+
+
+def test_names_are_shown_as_they_are(dry_run, tmp_path_factory):
+    name = "[red]x[bold]"
+    space = tmp_path_factory.mktemp("spaces") / f"{name}.py"
+    space.write_text(
+        "from search_spaces import Space, kd\n"
+        f"SPACE = Space('kd', kd.SPACE.params, source={name!r})\n"
+    )
+    text = dry_run("--space", str(space))
+    assert name in map(str.strip, text.splitlines())  # the source of the published values
+
+
+def test_a_comparison_shows_a_search_per_space(dry_run):
+    words = " ".join(dry_run("--space", "kd,at", "--trials", "4", "--seeds", "2").split())
+    assert "one search per space" in words
+    assert (
+        "8 trials of at most 4 epochs, then at most 10 final trainings (2 seeds of each method's"
+        " tuned and published setting, and of plain)" in words
+    )

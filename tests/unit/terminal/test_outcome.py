@@ -1,34 +1,24 @@
-"""What others have named reaches a terminal as text: no markup of rich's, nothing to obey."""
+"""What a search prints when it ends."""
 
-from pathlib import Path
+import io
 
 import pytest
+from rich.console import Console
 
-import tuner.search
-from tests.support.bad_input import nothing_trains
-from tests.support.by_hand import begin, new_record
-from tests.unit.terminal.test_live import shown, view_of
-from tuner.results.trial import FAILED
-
-NAME = "[red]x[bold]"
+from tests.support.searched import make_method
+from tuner.reports.methods import compare_methods
+from tuner.terminal.outcome import print_methods
 
 
-def test_a_dry_run_shows_names_as_they_are(tmp_path, capsys, data_dir):
-    (tmp_path / f"{NAME}.py").write_text(
-        "from search_spaces import Space, kd\n"
-        f"SPACE = Space('kd', kd.SPACE.params, source={NAME!r})\n"
-    )
-    with nothing_trains(tmp_path):
-        arguments = ["--space", f"{NAME}.py", "--data-dir", data_dir, "--dry-run"]
-        assert tuner.search.main(arguments) == 0
-    assert NAME in capsys.readouterr().out.splitlines()  # the source of the published values
-
-
-@pytest.mark.parametrize("word", [NAME, "[/]", "[link=http://x]y[/link]", "\\[red]"])
-def test_a_table_that_lives_shows_options_and_reasons_as_they_are(tmp_path, capsys, word):
-    record = new_record(Path(tmp_path))
-    view = view_of(record)
-    begin(record, "0000", setting={"weight": 1.0, "kernel": word})
-    record.end("0000", FAILED, word)
-    assert f"kernel={word}" in shown(view)
-    assert f"({word})" in capsys.readouterr().out
+@pytest.mark.parametrize("width", [80, 160])
+def test_no_number_of_the_methods_table_is_cut_off(tmp_path, width):
+    records = {
+        "kd": make_method(tmp_path, "kd", tuned=(60.0, 61.5, 62.0), published=(59.0, 60.0, 61.0)),
+        "at": make_method(tmp_path, "at", published=(55.0, 56.0, 57.1), seconds=2.0),
+        "sp": make_method(tmp_path, "sp"),
+    }
+    text = io.StringIO()
+    print_methods(compare_methods(records), Console(file=text, width=width))
+    for part in ("62.17 ± 1.04", "61.17 ± 1.04", "+10.17", "-5.13", "2.00", "weight 2", "4.00"):
+        assert part in text.getvalue()
+    assert max(map(len, text.getvalue().splitlines())) <= width
