@@ -1,13 +1,15 @@
 """`tuner report NAME`: rebuilds the report of a search, a comparison of methods or a reproduction.
 
-`tuner report A B C` compares searches that were made at any time, on one page.
+`tuner report A B C` compares searches, made at any time, on one page.
 """
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuner.config.command import run_command
-from tuner.config.command_line import Parser
+from tuner.config.command_line import parser_for, read_request
+from tuner.config.options import ReportRequest
 from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
@@ -23,29 +25,20 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report
 
 
 def _report(arguments: list[str] | None, prog: str) -> int:
-    parser = Parser(
-        prog=prog,
-        description="Rebuilds the report of a search, a comparison or a reproduction; of several "
-        "searches, compares them.",
+    parser = parser_for(
+        ReportRequest, prog, "Rebuilds the report of a run, or compares several searches."
     )
-    parser.add_argument(
-        "name",
-        nargs="+",
-        help="name of the search, the comparison of methods or the reproduction; or several",
-    )
-    parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
-    parser.add_argument("--name", dest="own_name", help="folder of a comparison of several names")
-    options = parser.parse_args(arguments)
+    request = read_request(ReportRequest, vars(parser.parse_args(arguments)))
 
     from tuner.storage.folder import Storage
 
-    runs = Storage(options.runs_dir)
-    if len(options.name) > 1:
-        print(_compare(runs, options.name, options.own_name))  # noqa: T201
+    runs = Storage(request.runs_dir)
+    if len(request.names) > 1:
+        print(_compare(runs, request.names, request.name))  # noqa: T201
         return 0
-    if options.own_name is not None:
+    if request.name is not None:
         raise RequestError("--name is for the report of several searches; leave it out")
-    print(_rebuild(runs, options.name[0]))  # noqa: T201
+    print(_rebuild(runs, request.names[0]))  # noqa: T201
     return 0
 
 
@@ -72,7 +65,7 @@ def _rebuild(runs: "Storage", name: str) -> str:
     return write_report(storage)
 
 
-def _compare(runs: "Storage", names: list[str], own_name: str | None) -> str:
+def _compare(runs: "Storage", names: Sequence[str], own_name: str | None) -> str:
     from tuner.planning.checks import check_name
     from tuner.reports.page import REPORT_FILE
     from tuner.reports.searches_page import write_searches_report

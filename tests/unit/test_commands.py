@@ -180,13 +180,13 @@ def without_seconds(lines: list[str]) -> list[str]:
 
 def test_a_report_is_rebuilt_from_the_journal(run, data_dir):
     from tuner.config.options import SearchRequest
-    from tuner.config.run_folder import search_yaml
+    from tuner.config.run_folder import request_yaml
     from tuner.planning.search import plan_search
     from tuner.results.record import Record
     from tuner.results.trial import SEARCH
 
     search = plan_search(SearchRequest(space="itrd", name="mine", data_dir=data_dir))
-    search.storage.write("search.yaml", search_yaml(search.request))
+    search.storage.write("search.yaml", request_yaml(search.request))
     record = Record(search.storage)
     record.open(make_header())
     for number in range(3):

@@ -18,7 +18,7 @@ from models import Shapes, shapes_of
 from tests.support.by_hand import make_header
 from tuner.config.command_line import ENVIRONMENT
 from tuner.config.options import SearchRequest
-from tuner.config.run_folder import search_yaml
+from tuner.config.run_folder import request_yaml
 from tuner.planning import task
 from tuner.planning.checks import check_teacher
 from tuner.planning.sampler import space_hash
@@ -279,7 +279,7 @@ def search(data_dir) -> str:
         set={"lambda_g": "0.1:0.5"},
     )
     search = plan_search(request)
-    search.storage.write("search.yaml", search_yaml(search.request))
+    search.storage.write("search.yaml", request_yaml(search.request))
     dataset, _ = open_data(search.workload)
     record = Record(search.storage)
     record.open(make_header(task=space_hash(search.space), data=dataset.fingerprint))
@@ -357,7 +357,7 @@ def test_the_same_settings_in_other_words_are_accepted(search, data_dir, capfd):
         (tuner.teach, ["--teacher-epochs", "0"], "teacher_epochs is '0'; it must be at least 1"),
         (tuner.teach, ["--epochs", "1"], "unrecognized arguments: --epochs 1"),
         (tuner.teach, ["--output", "file/t.pt"], "cannot write to "),
-        (tuner.teach, ["--output", "."], "as --output"),
+        (tuner.teach, ["--output", "."], "give --output a file in a writable folder"),
         (tuner.distill, ["--method", "itdr"], "unknown method 'itdr'; did you mean 'itrd'?"),
         (tuner.distill, ["--method", "plain", "--set", "a=1"], "plain has no hyperparameters"),
         (tuner.distill, ["--set", "alpa=1"], "itrd has no hyperparameter 'alpa'"),
@@ -365,9 +365,9 @@ def test_the_same_settings_in_other_words_are_accepted(search, data_dir, capfd):
         (tuner.distill, ["--set", "alpha"], "write NAME=VALUE"),
         (tuner.distill, ["--student", "resnet9"], "unknown model 'resnet9'"),
         (tuner.distill, ["--output", "file/s.pt"], "cannot write to "),
-        (tuner.distill, ["--config", "bad.yaml"], "bad.yaml: holds no options"),
+        (tuner.distill, ["--config", "bad.yaml"], "bad.yaml: contains no options"),
         (tuner.report, ["none"], "there is no search named 'none' in "),
-        (tuner.report, [], "the following arguments are required: name; see "),
+        (tuner.report, [], "names is missing; give it as an argument"),
         (tuner.report, ["a", "--runs-dir", "ftp://x"], "cannot open 'ftp://x'"),
         (tuner.report, ["a", "--what"], "unrecognized arguments: --what"),
     ],
