@@ -90,7 +90,7 @@ def _compare(runs: "Storage", names: Sequence[str], own_name: str | None) -> str
 
 
 def _searches(runs: "Storage", name: str) -> list["Searched"]:
-    """The search of this name; of a comparison of methods, all its searches that have begun."""
+    """The search of this name; of a comparison of methods, all its searches that have started."""
     from tuner.config.run_folder import is_reproduction
     from tuner.reports.search_page import read_request_of
     from tuner.reports.searches import Searched
@@ -110,7 +110,7 @@ def _searches(runs: "Storage", name: str) -> list["Searched"]:
         _, request = read_request_of(storage)
         searches.append(Searched(storage.base.removeprefix(f"{runs.base}/"), request, record))
     if not searches:
-        raise RequestError(f"no search of {name!r} has begun; start it with --resume {name}")
+        raise RequestError(f"no search of {name!r} has started; start it with --resume {name}")
     return searches
 
 

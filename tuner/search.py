@@ -104,8 +104,7 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
 
     config = given.get("config")
     options = (read_yaml(config) if config else {}) | given
-    defaults = {"runs_dir": SearchRequest.model_fields["runs_dir"].default}
-    runs = Storage(str((defaults | options)["runs_dir"]))
+    runs = Storage(str(options.get("runs_dir", SearchRequest.model_fields["runs_dir"].default)))
     storage = existing(runs, name)
     _refuse_reproduction(runs, name)
     from search_spaces import SpaceError
@@ -116,16 +115,16 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     def resolve(request: SearchRequest) -> SearchRequest:
         return (plan_comparison if is_comparison(request) else plan_search)(request).request
 
-    begun = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
-    base = begun | {"name": name, "runs_dir": runs.uri}
+    written = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
+    base = written | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, given, base=base)
     # Resolved, because there are several ways to write the same name or path.
-    began = resolve(read_request(SearchRequest, {}, base=base))
+    started = resolve(read_request(SearchRequest, {}, base=base))
     try:
         resolved = resolve(request)
-    except SpaceError:  # another space, which the pins of this one do not suit
+    except SpaceError:  # another space, whose hyperparameters are not those of --set
         resolved = request
-    check_unchanged(name, began, resolved, "leave it out to resume, or start a new search")
+    check_unchanged(name, started, resolved, "leave it out to resume, or start a new search")
     return request
 
 

@@ -1,4 +1,4 @@
-"""Command lines and YAML files as a person, or nobody, might write them."""
+"""Command lines and YAML files, such as a user might write, or nobody."""
 
 from typing import Any
 

@@ -19,7 +19,7 @@ SOURCES = [
 ALLOWED = {
     ("models/checkpoint.py", "pickle"): "for the name of the error that torch.load raises",
     ("tuner/storage/checkpoint.py", "pickle"): "the same",
-    ("search_spaces/space_file.py", "exec"): "a space that a person names as a Python file",
+    ("search_spaces/space_file.py", "exec"): "a space that the user names as a Python file",
     ("search_spaces/space_file.py", "compile"): "the same",
     ("tuner/config/yaml_file.py", "yaml.load"): "with a loader derived from SafeLoader",
 }

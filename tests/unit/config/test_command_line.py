@@ -1,4 +1,4 @@
-"""Flags, environment, YAML, defaults: which one wins, and how a wrong value is refused."""
+"""The command line: precedence over environment, YAML and defaults; refusals; help."""
 
 import re
 
@@ -64,7 +64,7 @@ def test_a_flag_wins_over_the_environment_over_a_file_over_the_default(
     assert getattr(search("--config", config), option) == "file"
 
 
-def test_the_environment_is_no_option_of_other_commands(monkeypatch):
+def test_commands_without_an_option_ignore_its_environment_variable(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     assert not hasattr(read_request(TeachRequest, {}), "address")
 
@@ -75,7 +75,7 @@ def test_a_flag_wins_over_a_file_over_the_default(yaml_file):
     assert (request.space, request.epochs, request.trials, request.seeds) == ("itrd", 7, 5, 3)
 
 
-def test_pins_add_up_and_the_command_line_wins(yaml_file):
+def test_pins_of_file_and_command_line_are_merged_and_the_command_line_wins(yaml_file):
     config = yaml_file("set: {alpha: 2, log2: true, sigma: null, h: 1:3}")
     request = search("--config", config, "--set", "alpha=1.5", "--set", "beta-mi = 1:2")
     assert request.set == {
@@ -107,7 +107,7 @@ def test_a_list_in_a_file_is_a_list(yaml_file):
     assert search("--config", yaml_file("lr_decay_epochs: [3, 4]")).lr_decay_epochs == (3, 4)
 
 
-def test_booleans_can_be_said_both_ways(yaml_file):
+def test_booleans_have_a_flag_for_both_values(yaml_file):
     assert search().flip is None
     assert search("--flip").flip is True
     assert search("--no-flip").flip is False
@@ -147,7 +147,7 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(yaml_file):
         (b"\xff\xfe\x00", "cannot be read"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named(yaml_file, text, sentence):
+def test_the_refusal_of_a_file_names_it(yaml_file, text, sentence):
     path = yaml_file(text)
     message = refusal("--config", path)
     assert message.startswith(path)
@@ -191,11 +191,11 @@ def test_a_wrong_value_is_refused_in_one_sentence(yaml_file, text, sentence):
     assert sentence in refusal("--config", yaml_file(text))
 
 
-def test_a_wrong_value_of_a_file_is_not_hidden_by_a_pin(yaml_file):
+def test_a_wrong_value_in_a_file_is_not_hidden_by_a_pin(yaml_file):
     assert "write NAME: VALUE lines" in refusal("--config", yaml_file("set: x"), "--set", "alpha=2")
 
 
-def test_what_is_missing_is_asked_for():
+def test_a_missing_option_is_named():
     with pytest.raises(RequestError, match=r"^space is missing; give --space$"):
         read_request(SearchRequest, {})
 
@@ -260,7 +260,7 @@ def test_the_help_of_a_search_is_in_groups_and_begins_with_its_space():
     assert text.startswith("usage: tuner search --space SPACE [options]\n\nAbout.")
 
 
-def test_a_default_is_shown_where_there_is_one():
+def test_only_defaults_that_are_values_are_shown():
     text = " ".join(parser_for(SearchRequest, "tuner search", "").format_help().split())
     assert "early-stopping scheduler (default: asha)" in text
     assert "(default: {})" not in text

@@ -65,7 +65,7 @@ def test_the_command_that_resumes_is_the_runs_own(tmp_path: Path) -> None:
     assert shlex.split(resume_command(pair)) == command
 
 
-def test_a_reproduction_is_told_from_a_search(tmp_path: Path) -> None:
+def test_a_reproduction_is_distinguished_from_a_search(tmp_path: Path) -> None:
     assert is_reproduction(written(tmp_path / "paper", REPRODUCTION))
     assert not is_reproduction(written(tmp_path / "search", SEARCH))
     assert not is_reproduction(Storage(str(tmp_path / "nothing")))
