@@ -96,7 +96,7 @@ def test_a_comparison_of_which_nothing_has_begun_is_no_silence(tmp_path, capsys)
     for name in ("search.yaml", "id"):
         Storage(str(tmp_path)).write(f"both/{name}", b"1")
     assert tuner.status.main(["both", "--runs-dir", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "both: none of its searches has begun\n"
+    assert capsys.readouterr().out == "both: none of its searches has started\n"
 
 
 def test_trainings_that_were_decided_on_are_no_trials(tmp_path, capsys):
