@@ -1,4 +1,4 @@
-"""`tuner cache`: lists, checks, prunes or fills what is kept of teachers' outputs."""
+"""`tuner cache`: lists, checks, prunes or precomputes stored teacher outputs."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tuner.config.command import run_command
 from tuner.config.command_line import Parser, Request, parser_for, read_request
-from tuner.config.options import CacheRequest, FillRequest, PruneRequest, SearchRequest
+from tuner.config.options import CacheRequest, PrecomputeRequest, PruneRequest, SearchRequest
 from tuner.text.errors import RequestError
 from tuner.text.time_left import Milestones, left_text, seconds_left
 
@@ -28,12 +28,13 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.cache"
 def _cache(arguments: list[str], prog: str) -> int:
     parser = Parser(
         prog=prog,
-        description="What is kept of teachers' outputs, for all searches with one --data-dir.",
-        epilog="\n".join(f"  {name:<7} {text}" for name, (text, _) in COMMANDS.items()),
+        description="Manages the stored teacher outputs that searches with one --data-dir share.",
+        epilog="\n".join(f"  {name:<11} {text}" for name, (text, _) in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", nargs="?", metavar="COMMAND", help="one of these, see below")
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help="one of the commands below")
     name = parser.parse_args(arguments[:1]).command
+    name = ALIASES.get(name, name)
     if name not in COMMANDS:
         raise RequestError(
             f"{'give a command' if name is None else f'unknown command {name!r}'}; "
@@ -45,7 +46,7 @@ def _cache(arguments: list[str], prog: str) -> int:
 
 def _list(arguments: list[str], prog: str, description: str) -> int:
     parser = parser_for(CacheRequest, prog, description)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.general.add_argument("--json", action="store_true", help="print one JSON object")
     request, as_json = _read(CacheRequest, parser, arguments, "json")
 
     from rich.console import Console
@@ -107,7 +108,7 @@ def _alike(outputs: Iterable["KeptOutput"]) -> dict[tuple[str, str], list[str]]:
 
 def _check(arguments: list[str], prog: str, description: str) -> int:
     parser = parser_for(CacheRequest, prog, description)
-    parser.add_argument("--dry-run", action="store_true", help="delete nothing")
+    parser.general.add_argument("--dry-run", action="store_true", help="delete nothing")
     request, dry_run = _read(CacheRequest, parser, arguments, "dry_run")
 
     from rich.filesize import decimal
@@ -138,7 +139,7 @@ def _check(arguments: list[str], prog: str, description: str) -> int:
 
 def _prune(arguments: list[str], prog: str, description: str) -> int:
     parser = parser_for(PruneRequest, prog, description)
-    parser.add_argument("--dry-run", action="store_true", help="say what would be deleted")
+    parser.general.add_argument("--dry-run", action="store_true", help="show what would be deleted")
     request, dry_run = _read(PruneRequest, parser, arguments, "dry_run")
     wanted = [request.keep is not None, request.older_than is not None, request.all]
     if sum(wanted) != 1:
@@ -175,9 +176,9 @@ def _prune(arguments: list[str], prog: str, description: str) -> int:
     return 0
 
 
-def _fill(arguments: list[str], prog: str, description: str) -> int:
-    parser = parser_for(FillRequest, prog, description)
-    request = read_request(FillRequest, vars(parser.parse_args(arguments)))
+def _precompute(arguments: list[str], prog: str, description: str) -> int:
+    parser = parser_for(PrecomputeRequest, prog, description)
+    request = read_request(PrecomputeRequest, vars(parser.parse_args(arguments)))
 
     from tuner.orchestration.fill import fill
     from tuner.planning.search import plan_search
@@ -237,11 +238,12 @@ def _named(entry: "KeptEntry") -> str:
 
 Command = Callable[[list[str], str, str], int]
 COMMANDS: dict[str, tuple[str, Command]] = {
-    "list": ("show what is kept", _list),
-    "check": ("read everything, delete what is damaged", _check),
-    "prune": ("delete what was not used for long", _prune),
-    "fill": ("compute ahead of a search what its trials would ask the teacher", _fill),
+    "list": ("list the stored outputs", _list),
+    "check": ("read everything and delete what is damaged", _check),
+    "prune": ("delete outputs that were not used for a long time", _prune),
+    "precompute": ("compute the teacher outputs of a search before it starts", _precompute),
 }
+ALIASES = {"fill": "precompute"}  # its former name
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""The `tuner` script: the commands as sub-commands."""
+"""The `tuner` script: runs the commands as subcommands."""
 
 import importlib
 import sys
@@ -7,13 +7,13 @@ from tuner import __version__
 
 COMMANDS = {
     "search": "search the hyperparameters of a distillation",
-    "status": "say how far a search is, from any machine that sees its storage",
-    "stop": "stop a search that runs somewhere; it can be resumed",
-    "teach": "train a teacher, or check one from a checkpoint",
+    "status": "show the progress of a search, wherever it runs",
+    "stop": "stop a search, wherever it runs; it can be resumed",
+    "teach": "train a teacher, or check and import one from a checkpoint",
     "distill": "train a student with one setting, without Ray",
-    "reproduce": "run an experiment of a paper, published beside measured",
-    "report": "rebuild a search's report; of several, compare them",
-    "cache": "list, check, prune or fill what is kept of teachers' outputs",
+    "reproduce": "repeat an experiment of a paper, and compare with the published numbers",
+    "report": "rebuild the report of a run, or compare several searches",
+    "cache": "list, check, prune or precompute stored teacher outputs",
 }
 HELP = "usage: tuner COMMAND [options]\n\ncommands:\n" + "\n".join(
     f"  {name:<9} {text}" for name, text in COMMANDS.items()

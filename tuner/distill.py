@@ -1,4 +1,4 @@
-"""`tuner distill`: trains a student with one setting, without Ray; takes a `best.yaml`."""
+"""`tuner distill`: trains a student with one setting, such as a `best.yaml`, without Ray."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.distil
 
 
 def _distill(arguments: list[str] | None, prog: str) -> int:
-    parser = parser_for(DistillRequest, prog, "Trains a student with one setting.")
+    parser = parser_for(DistillRequest, prog, "Trains a student with one setting, without Ray.")
     request = read_request(DistillRequest, vars(parser.parse_args(arguments)))
 
     from tuner.config.workload import Workload, resolve
@@ -46,7 +46,7 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
 def _method(
     request: DistillRequest, num_epochs: int
 ) -> tuple["type[DistillationLoss]", dict[str, Any]]:
-    """The method and its setting: as published, but for what is set."""
+    """The method and its setting: published values, changed by --set."""
     from losses import Plain
     from search_spaces import SPACES, load_space
     from search_spaces.parameters import suggestion

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuner.config.command import run_command
-from tuner.config.command_line import Parser
+from tuner.config.command_line import parser_for, read_request
+from tuner.config.options import ReportRequest
 from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
@@ -25,30 +26,20 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.report
 
 
 def _report(arguments: list[str] | None, prog: str) -> int:
-    parser = Parser(
-        prog=prog,
-        description="Rebuilds the report of a search, a comparison of methods or a reproduction. "
-        "Several names: compares these searches on one page.",
+    parser = parser_for(
+        ReportRequest, prog, "Rebuilds the report of a run, or compares several searches."
     )
-    parser.add_argument(
-        "names",
-        metavar="name",
-        nargs="+",
-        help="name of a search, a comparison of methods or a reproduction",
-    )
-    parser.add_argument("--runs-dir", default="runs", help="folder or URI of the searches")
-    parser.add_argument("--name", help="folder for the report of several searches")
-    options = parser.parse_args(arguments)
+    request = read_request(ReportRequest, vars(parser.parse_args(arguments)))
 
     from tuner.storage.folder import Storage
 
-    runs, names = Storage(options.runs_dir), options.names
-    if len(names) == 1:
-        if options.name is not None:
+    runs = Storage(request.runs_dir)
+    if len(request.names) == 1:
+        if request.name is not None:
             raise RequestError("--name is for the report of several searches; leave it out")
-        path = rebuild_report(runs, names[0])
+        path = rebuild_report(runs, request.names[0])
     else:
-        path = compare_searches(runs, names, options.name)
+        path = compare_searches(runs, request.names, request.name)
     print(path)  # noqa: T201
     return 0
 
@@ -152,7 +143,7 @@ def _searches(runs: "Storage", name: str) -> list["Searched"]:
             )
         )
     if not searches:
-        raise RequestError(f"no search of {name!r} has begun; start it with --resume {name}")
+        raise RequestError(f"no search of {name!r} has started; start it with --resume {name}")
     return searches
 
 

@@ -23,19 +23,19 @@ def _command(arguments: list[str] | None, prog: str) -> int:
     parser = parser_for(
         ReproduceRequest, prog, "Runs an experiment of a paper and writes its table or figure."
     )
-    parser.add_argument("--list", action="store_true", help="say what can be reproduced")
-    parser.add_argument(
+    general = parser.general
+    general.add_argument("--list", action="store_true", help="list what can be reproduced")
+    general.add_argument(
         "--dry-run",
         action="store_true",
-        help="show what would be trained, what is there already, how long the rest takes",
+        help="show what would be trained, what exists already, and how long the rest takes",
     )
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--quiet", action="store_true", help="say nothing until the end")
+    shown = general.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="print nothing until the end")
     shown.add_argument(
-        "--json", action="store_true", help="a JSON object a training, then the result"
+        "--json", action="store_true", help="print one JSON object per training, then the result"
     )
     given = vars(parser.parse_args(arguments))
-    given = {name: value for name, value in given.items() if value is not None}
     wants_list, dry_run = given.pop("list", False), given.pop("dry_run", False)
     quiet, as_json = given.pop("quiet", False), given.pop("json", False)
 
@@ -55,7 +55,7 @@ def _command(arguments: list[str] | None, prog: str) -> int:
 
 
 def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
-    from tuner.config.run_folder import reproduce_command
+    from tuner.config.run_folder import resume_command
     from tuner.reproductions import EXPERIMENTS
     from tuner.reproductions.forecast import print_plan
     from tuner.reproductions.page import write_report
@@ -83,18 +83,20 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     if mode == "auto":
         console.print(f"[bold]{escape(reproduction.experiment.title)}[/]", soft_wrap=True)
         print_limits(reproduction, console)
-    command = reproduce_command(reproduction.storage)
     try:
         with machines_of(reproduction):
             results, mirror = run_reproduction(reproduction, left_out, mode=mode)
             report, document = write_report(results)
     except InterruptedRunError as interrupted:
+        command = resume_command(reproduction.storage, request)
         print_interrupted(interrupted.run, command)
         return 130
     except KeyboardInterrupt:
-        is_begun = reproduction.storage.exists(SEARCH_FILE)
-        told = f"what is done is kept; go on with\n  {command}" if is_begun else "nothing has begun"
-        print(f"interrupted: {told}", file=sys.stderr)  # noqa: T201
+        message = "interrupted: nothing has started"
+        if reproduction.storage.exists(SEARCH_FILE):
+            command = resume_command(reproduction.storage, request)
+            message = f"interrupted: what is done is kept; resume with\n  {command}"
+        print(message, file=sys.stderr)  # noqa: T201
         return 130
     page = "" if mirror is None else publish_reproduction(results, mirror, document)
     if mode == "json":

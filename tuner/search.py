@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuner.config.command import run_command
 from tuner.config.command_line import parser_for, read_request
-from tuner.config.options import OPERATIONAL, SearchRequest
+from tuner.config.options import SearchRequest
 from tuner.config.yaml_file import parse_yaml, read_yaml
 from tuner.text.errors import RequestError
 
@@ -23,15 +23,18 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.search
 
 def _command(arguments: list[str] | None, prog: str) -> int:
     parser = parser_for(SearchRequest, prog, "Searches the hyperparameters of a distillation.")
-    parser.add_argument("--resume", metavar="NAME", help="go on with an interrupted search")
-    parser.add_argument(
+    general = parser.general
+    general.add_argument("--resume", metavar="NAME", help="resume an interrupted search")
+    general.add_argument(
         "--dry-run",
         action="store_true",
-        help="show what would run, begin nothing; with --address: what fits, and how long it takes",
+        help="show what would run and start nothing; with --address: what fits, and for how long",
     )
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--quiet", action="store_true", help="say nothing until the end")
-    shown.add_argument("--json", action="store_true", help="a JSON object a trial, then the result")
+    shown = general.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="print nothing until the end")
+    shown.add_argument(
+        "--json", action="store_true", help="print one JSON object per trial, then the result"
+    )
     given = vars(parser.parse_args(arguments))
     quiet, as_json = given.pop("quiet", False), given.pop("json", False)
     return _search(given, "json" if as_json else "quiet" if quiet else "auto")
@@ -41,13 +44,14 @@ def _search(given: dict[str, Any], mode: str) -> int:
     resume, dry_run = given.pop("resume", None), given.pop("dry_run", False)
     request = _resumed_request(resume, given) if resume else read_request(SearchRequest, given)
 
+    from tuner.config.run_folder import resume_command
     from tuner.driver.comparison import run_comparison
     from tuner.driver.results import conclude
     from tuner.driver.watched_run import run_watched
     from tuner.planning.comparison import is_comparison, plan_comparison
     from tuner.planning.search import plan_search
     from tuner.terminal.dry_run import print_heading, print_plan, print_searches
-    from tuner.terminal.outcome import print_interrupted, resume_command
+    from tuner.terminal.outcome import print_interrupted
 
     if is_comparison(request):
         comparison = plan_comparison(request)
@@ -65,13 +69,13 @@ def _search(given: dict[str, Any], mode: str) -> int:
         search, resume=bool(resume), mode=mode, heading=partial(print_heading, search)
     )
     if run.interrupted:
-        print_interrupted(run, resume_command(search.name, search.runs, search.request))
+        print_interrupted(run, resume_command(search.storage, search.request))
         return 130
     return conclude(run, mirror, as_json=mode == "json")
 
 
 def _print_estimates(searches: "Sequence[Search]") -> None:
-    """How long searches would take on the cluster that they name, if they name one."""
+    """Prints how long searches would take on the cluster at --address, if one is given."""
     if searches[0].request.address is None:
         return
     from tuner.orchestration.cluster import ray_for
@@ -84,51 +88,43 @@ def _print_estimates(searches: "Sequence[Search]") -> None:
 
 
 def _refuse_reproduction(runs: "Storage", name: str) -> None:
-    """Raises RequestError for a reproduction, and for one of its pairs: its plan is fixed."""
-    from tuner.config.run_folder import is_reproduction, reproduce_command
+    """Raises RequestError for a reproduction and for one of its pairs: their plan is fixed."""
+    from tuner.config.run_folder import is_reproduction, resume_command
 
     storage = runs.sub(name.partition("/")[0])
     if is_reproduction(storage):
         raise RequestError(
-            f"{name} is a reproduction, not a search; go on with `{reproduce_command(storage)}`"
+            f"{name} is a reproduction, not a search; resume it with `{resume_command(storage)}`"
         )
 
 
 def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
-    """The request that the search began with. Raises RequestError where `given` differs."""
+    """The request that a search started with. Raises RequestError where `given` differs."""
     from tuner.storage.folder import SEARCH_FILE, Storage, existing
 
     config = given.get("config")
     options = (read_yaml(config) if config else {}) | given
-    defaults = {"runs_dir": SearchRequest.model_fields["runs_dir"].default}
-    runs = Storage(str((defaults | options)["runs_dir"]))
+    runs = Storage(str(options.get("runs_dir", SearchRequest.model_fields["runs_dir"].default)))
     storage = existing(runs, name)
     _refuse_reproduction(runs, name)
     from search_spaces import SpaceError
+    from tuner.config.run_folder import check_unchanged
     from tuner.planning.comparison import is_comparison, plan_comparison
     from tuner.planning.search import plan_search
 
     def resolve(request: SearchRequest) -> SearchRequest:
         return (plan_comparison if is_comparison(request) else plan_search)(request).request
 
-    begun = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
-    base = begun | {"name": name, "runs_dir": runs.uri}
+    written = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
+    base = written | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, given, base=base)
     # Resolved, because there are several ways to write the same name or path.
-    began = resolve(read_request(SearchRequest, {}, base=base))
+    started = resolve(read_request(SearchRequest, {}, base=base))
     try:
         resolved = resolve(request)
-    except SpaceError:  # another space, which the pins of this one do not suit
+    except SpaceError:  # another space, whose hyperparameters are not those of --set
         resolved = request
-    for option in options:
-        if option in ("config", *OPERATIONAL):
-            continue
-        before, now = getattr(began, option), getattr(resolved, option)
-        if before != now:
-            raise RequestError(
-                f"{option} is {now!r} but {name} began with {before!r}; "
-                "leave it out to resume, or start a new search"
-            )
+    check_unchanged(name, started, resolved, "leave it out to resume, or start a new search")
     return request
 
 

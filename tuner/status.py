@@ -1,11 +1,12 @@
-"""`tuner status NAME`: how far a search is, from any machine that sees its storage."""
+"""`tuner status NAME`: shows the progress of a search, from any machine that sees its storage."""
 
 import json
 import sys
 from typing import TYPE_CHECKING
 
 from tuner.config.command import run_command
-from tuner.config.command_line import Parser
+from tuner.config.command_line import parser_for, read_request
+from tuner.config.options import NamedRequest
 
 if TYPE_CHECKING:
     from tuner.terminal.progress import Progress
@@ -17,20 +18,22 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.status
 
 
 def _status(arguments: list[str] | None, prog: str) -> int:
-    parser = Parser(prog=prog, description="Says how far a search is, wherever it runs.")
-    parser.add_argument("name", help="name of the search, or of the comparison of methods")
-    parser.add_argument("--runs-dir", default="runs", help="folder or URI that holds it")
-    parser.add_argument("--json", action="store_true", help="one JSON object a search")
-    options = parser.parse_args(arguments)
+    parser = parser_for(NamedRequest, prog, "Shows the progress of a search, wherever it runs.")
+    parser.general.add_argument(
+        "--json", action="store_true", help="print one JSON object per search"
+    )
+    given = vars(parser.parse_args(arguments))
+    as_json = given.pop("json", False)
+    request = read_request(NamedRequest, given)
 
     from tuner.terminal.progress import begun_searches, read_progress
 
-    searches = begun_searches(options.name, options.runs_dir)
-    if not searches and not options.json:
-        print(f"{options.name}: none of its searches has begun")  # noqa: T201
+    searches = begun_searches(request.name, request.runs_dir)
+    if not searches and not as_json:
+        print(f"{request.name}: none of its searches has started")  # noqa: T201
     for storage in searches:
         progress = read_progress(storage)
-        if options.json:
+        if as_json:
             print(json.dumps(progress.as_json()))  # noqa: T201
         else:
             _print(progress)

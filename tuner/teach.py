@@ -15,7 +15,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m tuner.teach"
 
 
 def _teach(arguments: list[str] | None, prog: str) -> int:
-    parser = parser_for(TeachRequest, prog, "Trains a teacher, or checks one from a checkpoint.")
+    parser = parser_for(
+        TeachRequest, prog, "Trains a teacher, or checks and imports one from a checkpoint."
+    )
     request = read_request(TeachRequest, vars(parser.parse_args(arguments)))
 
     import models

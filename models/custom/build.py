@@ -56,4 +56,4 @@ def _network(own: CustomName, num_classes: int) -> Any:
             f"{path}: {own.builder!r} {problem}{suggestion(own.builder, known)} "
             "name a function that takes num_classes and returns the network"
         )
-    return run_theirs(path, lambda: function(num_classes))
+    return run_theirs(path, lambda: function(num_classes), module.__name__.partition(".")[0])

@@ -35,10 +35,14 @@ def load_file(path: Path) -> ModuleType:
     return sys.modules[full_name]
 
 
-def run_theirs(path: Path, call: Callable[[], Result]) -> Result:
-    """What `call` returns, which runs the code of a file; UnknownModel where that fails."""
+def run_theirs(path: Path, call: Callable[[], Result], name: str = "") -> Result:
+    """What `call` returns, which runs the code of a file. Raises UnknownModel if that fails.
+
+    `name`: the name under which `load_file` has loaded the file's outermost package.
+    """
     try:
-        with _imports_from(_place(path)[0]):
+        root, parts = _place(path)
+        with _imports_from(root), _own_package(parts[0], name):
             return call()
     except UnknownModel:
         raise
@@ -99,8 +103,9 @@ def _run(top: Path, name: str, full_name: str) -> None:
     sys.modules[name] = module
     importlib.invalidate_caches()  # of what was beside it at another time
     try:
-        spec.loader.exec_module(module)
-        importlib.import_module(full_name)
+        with _own_package(top.parent.name, name):
+            spec.loader.exec_module(module)
+            importlib.import_module(full_name)
     except BaseException:
         del sys.modules[name]
         raise
@@ -119,6 +124,32 @@ def _imports_from(root: Path) -> Iterator[None]:
         sys.dont_write_bytecode = writes_bytecode
         with suppress(ValueError):  # their code may change the list too
             sys.path.remove(str(root))
+
+
+@contextmanager
+def _own_package(package: str, name: str) -> Iterator[None]:
+    """While a user's package runs, `import package` finds it, even if `package` is "models".
+
+    `name`: the name under which the package is loaded; nothing happens if that is no package.
+    """
+    if name == package or not hasattr(sys.modules.get(name), "__path__"):
+        yield
+        return
+    ours = _renamed(package, package, pop=True)
+    sys.modules.update(_renamed(name, package))
+    try:
+        yield
+    finally:
+        # Modules that were imported by the package's own name are kept for its next call.
+        sys.modules.update(_renamed(package, name, pop=True))
+        sys.modules.update(ours)
+
+
+def _renamed(name: str, new: str, *, pop: bool = False) -> dict[str, ModuleType]:
+    """The loaded modules of a package, under another name of the package."""
+    keys = [key for key in sys.modules if key == name or key.startswith(f"{name}.")]
+    read = sys.modules.pop if pop else sys.modules.__getitem__
+    return {new + key.removeprefix(name): read(key) for key in keys}
 
 
 def _imported(tree: ast.AST, file: Path, root: Path) -> Iterator[Path]:

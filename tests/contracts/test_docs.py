@@ -1,8 +1,10 @@
 """What the README and the other files beside the code promise is true."""
 
+import ast
 import importlib
 import re
 import shlex
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -177,6 +179,31 @@ def test_the_commands_of_the_reproductions_would_run(
             request = read_request(ReproduceRequest, given | {"runs_dir": str(tmp_path)})
             planned = plan_reproduction(EXPERIMENTS[request.reproduction], request)
             assert bool(planned.labels) == (len(arguments) > 1)
+
+
+def test_the_messages_of_the_troubleshooting_page_are_those_of_the_code() -> None:
+    texts = "\n".join(
+        text
+        for package in ("tuner", "losses", "models", "search_spaces")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for text in texts_of(path)
+    )
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    headings = re.findall(r"^\*\*(`.*?`)\*\*", page, re.MULTILINE)
+    messages = [message for heading in headings for message in re.findall("`(.*?)`", heading)]
+    assert len(messages) > 25
+    # "…" stands for a value, and so may what is in brackets.
+    parts = [
+        part.strip(" :;,") for message in messages for part in re.split(r"[…()]|s3://", message)
+    ]
+    assert [part for part in parts if len(part) > 8 and part not in texts] == []
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The texts in a module, those with values in parts."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def methods_table() -> dict[str, list[str]]:

@@ -260,8 +260,8 @@ def test_pruning_does_not_wait_for_a_lock(tmp_path, cache):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "give a command; known: list, check, prune, fill; see tuner cache --help"),
-        (["lst"], "unknown command 'lst'; known: list, check, prune, fill; see "),
+        ([], "give a command; known: list, check, prune, precompute; see tuner cache --help"),
+        (["lst"], "unknown command 'lst'; known: list, check, prune, precompute; see "),
         (["--data-dir", "x", "list"], "unrecognized arguments: --data-dir; see "),
         (["list", "x"], "unrecognized arguments: x; see tuner cache list --help"),
         (["prune"], "say what shall go with one of --keep SIZE (such as 20GB), --older-than TIME "),
@@ -272,14 +272,14 @@ def test_pruning_does_not_wait_for_a_lock(tmp_path, cache):
         (["prune", "--keep", "-1"], "keep is '-1'; "),
         (["prune", "--older-than", "xd"], "older_than is 'xd'; give a number, or a time such as "),
         (["prune", "--older-than=-1d"], "older_than is '-1d'; it must be at least 0"),
-        (["fill"], "space is missing; give --space"),
-        (["fill", "--space", "itdr"], "unknown space 'itdr'; did you mean 'itrd'? "),
+        (["precompute"], "space is missing; give --space"),
+        (["precompute", "--space", "itdr"], "unknown space 'itdr'; did you mean 'itrd'? "),
         (["fill", "--space", "itrd", "--algo", "grid"], "unrecognized arguments: --algo grid; "),
         (["fill", "--space", "itrd", "--epochs", "0"], "epochs is '0'; it must be at least 1"),
     ],
 )  # fmt: skip
 def test_a_bad_request_is_refused_in_one_sentence(arguments, sentence, capsys, tmp_path):
-    if arguments and arguments[0] in ("list", "prune", "fill"):
+    if arguments and arguments[0] in ("list", "prune", "precompute"):
         arguments = [*arguments, "--data-dir", str(tmp_path)]
     assert tuner.cache.main(arguments, prog="tuner cache") == 2
     out, err = capsys.readouterr()
@@ -288,7 +288,7 @@ def test_a_bad_request_is_refused_in_one_sentence(arguments, sentence, capsys, t
     assert err.startswith(f"tuner: {sentence}")
 
 
-@pytest.mark.parametrize("command", [(), ("list",), ("check",), ("prune",), ("fill",)])
+@pytest.mark.parametrize("command", [(), ("list",), ("check",), ("prune",), ("precompute",)])
 def test_every_command_has_its_help(command, capsys):
     with pytest.raises(SystemExit) as done:
         tuner.cache.main([*command, "--help"], prog="tuner cache")
@@ -388,7 +388,7 @@ def test_without_a_teacher_it_says_how_to_train_one(capsys, tmp_path, monkeypatc
     import ray
 
     monkeypatch.setattr(ray, "init", lambda **options: pytest.fail("too late"))
-    arguments = ["fill", *as_flags({**SMALL, "data_dir": tmp_path})]
+    arguments = ["precompute", *as_flags({**SMALL, "data_dir": tmp_path})]
     assert tuner.cache.main(arguments) == 2
     assert capsys.readouterr().err.startswith(
         "tuner: there is no teacher resnet8 for digits yet; train it with "

@@ -200,8 +200,9 @@ def test_a_search_does_not_go_on_with_a_reproduction(
         assert reproductions.resume(name) == 2
         told = capsys.readouterr().err
         assert told.count("\n") == 1
-        assert f"{name} is a reproduction, not a search; go on with `python -m tuner.reproduce" in (
-            told
+        assert (
+            f"{name} is a reproduction, not a search; resume it with `python -m tuner.reproduce"
+            in (told)
         )
     arguments = [kernel, "other", "--runs-dir", str(reproductions.runs)]
     assert tuner.report.main(arguments) == 2
@@ -269,7 +270,7 @@ def test_interrupted_it_says_how_to_go_on(
             driver.send(signal.SIGINT)
         else:
             assert tuner.stop.main(["stopped", "--runs-dir", str(tmp_path)]) == 0
-            assert "stopped has stopped; go on with `python -m tuner.reproduce" in (
+            assert "stopped has stopped; resume with `python -m tuner.reproduce" in (
                 capsys.readouterr().err
             )
         assert driver.wait() == 130
@@ -280,7 +281,7 @@ def test_interrupted_it_says_how_to_go_on(
     assert f"continue from their last epoch; resume with\n  {resumed}" in driver.err
     assert " trainings have ended and are kept" in driver.err
     assert tuner.status.main(["stopped", "--runs-dir", str(tmp_path)]) == 0
-    assert f"go on with `python -m tuner.reproduce --config {config}" in capsys.readouterr().out
+    assert f"resume with `python -m tuner.reproduce --config {config}" in capsys.readouterr().out
     # What it says goes on.
     *_, command = driver.err.strip().splitlines()
     words = command.split()[3:]

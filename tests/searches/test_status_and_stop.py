@@ -96,7 +96,7 @@ def test_a_comparison_of_which_nothing_has_begun_is_no_silence(tmp_path, capsys)
     for name in ("search.yaml", "id"):
         Storage(str(tmp_path)).write(f"both/{name}", b"1")
     assert tuner.status.main(["both", "--runs-dir", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "both: none of its searches has begun\n"
+    assert capsys.readouterr().out == "both: none of its searches has started\n"
 
 
 def test_trainings_that_were_decided_on_are_no_trials(tmp_path, capsys):
@@ -137,7 +137,7 @@ def test_a_search_that_is_not_there_is_refused(begun, command, capsys):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "search.yaml line 1: is not YAML"),
+        ("{", "search.yaml line 1: not valid YAML"),
         ("space: kd\n", "search.yaml is damaged; restore it from a copy"),
         ("trials: many\nselect_on: val\n", "search.yaml is damaged; restore it from a copy"),
         ("trials: 5\nselect_on: [val]\n", "search.yaml is damaged; restore it from a copy"),
@@ -169,7 +169,7 @@ def test_of_the_best_setting_only_what_differs_is_shown(begun, capsys):
 @pytest.mark.parametrize(
     ("outcome", "sentence"),
     [
-        ("interrupted", "mine has stopped; go on with --resume mine"),
+        ("interrupted", "mine has stopped; resume with `python -m tuner.search --resume mine"),
         ("done", "mine has ended by itself meanwhile; see tuner status mine"),
         ("failed", "mine has ended with an error meanwhile; see tuner status mine"),
     ],
@@ -203,7 +203,10 @@ def test_of_a_comparison_the_next_method_is_stopped_if_one_ends_meanwhile(
 
     monkeypatch.setattr(tuner.stop.time, "sleep", go_on)
     assert tuner.stop.main(["both", "--runs-dir", str(begun)]) == 0
-    assert "both has stopped; go on with --resume both" in capsys.readouterr().err
+    assert (
+        "both has stopped; resume with `python -m tuner.search --resume both"
+        in capsys.readouterr().err
+    )
     assert not first.exists("stop")
     assert second.exists("stop")
 

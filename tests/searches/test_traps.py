@@ -29,10 +29,10 @@ from ray.tune.search import SearchGenerator
 from ray.tune.search.optuna import OptunaSearch
 
 from search_spaces import SPACES, Float, Space
+from search_spaces.parameters import text_of
 from tests.support.by_hand import make_header
 from tests.support.mirrors import hurry, mirror_of
 from tests.support.searching import Searches, TrialProcesses, local_ray, next_session, runs_of
-from tuner.config.yaml_file import yaml_text
 from tuner.orchestration.gpu_share import gpu_fraction
 from tuner.orchestration.messages import FAILURE, OUT_OF_MEMORY
 from tuner.orchestration.planned_search import AloneQueue
@@ -555,7 +555,7 @@ def test_trap_12_a_trial_is_the_same_first_and_after_others_in_a_warm_process(
     last = searches.record(watched.name).trials_of(SEARCH)[-1]
     assert len(watched.processes) == 1  # all trials of that search ran in one process
     pins = tuple(
-        f"{name}={yaml_text(value)}" for name, value in last.setting.items() if value is not None
+        f"{name}={text_of(value)}" for name, value in last.setting.items() if value is not None
     )
     options = {"set": pins, "trials": 1, "scheduler": "none"}
     assert searches.run("alone", "--quiet", **options) == 0

@@ -87,6 +87,13 @@ def outcome(
     return REFUSED
 
 
+def refusal_of(capfd: pytest.CaptureFixture[str], command: Any, *arguments: str) -> str:
+    """The sentence with which a command must refuse its arguments."""
+    told: list[str] = []
+    assert outcome(capfd, command, *arguments, told=told) == REFUSED
+    return told[0].removeprefix("tuner: ").strip()
+
+
 def is_one_sentence(err: str) -> None:
     """A line of printable text that begins as all refusals do, and is no traceback."""
     assert err.startswith("tuner: "), err

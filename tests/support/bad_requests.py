@@ -1,10 +1,9 @@
-"""Command lines and YAML files as a person, or nobody, might write them."""
+"""Command lines and YAML files, such as a user might write, or nobody."""
 
 from typing import Any
 
 import yaml
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 import tuner.cache
 import tuner.distill
@@ -14,8 +13,9 @@ import tuner.teach
 from tuner.config.options import (
     CacheRequest,
     DistillRequest,
-    FillRequest,
+    PrecomputeRequest,
     PruneRequest,
+    ReportRequest,
     SearchRequest,
     TeachRequest,
 )
@@ -23,12 +23,7 @@ from tuner.config.options import (
 # Command lines
 
 
-class ReportRequest(BaseModel):
-    """What `tuner report` takes beside a name."""
-
-    runs_dir: str
-
-
+NO_FLAGS = ("data_dir", "names")  # the test gives these itself
 COMMANDS: dict[str, tuple[Any, tuple[str, ...], type]] = {
     "search": (tuner.search, (), SearchRequest),
     "teach": (tuner.teach, (), TeachRequest),
@@ -36,7 +31,7 @@ COMMANDS: dict[str, tuple[Any, tuple[str, ...], type]] = {
     "cache list": (tuner.cache, ("list",), CacheRequest),
     "cache check": (tuner.cache, ("check",), CacheRequest),
     "cache prune": (tuner.cache, ("prune",), PruneRequest),
-    "cache fill": (tuner.cache, ("fill",), FillRequest),
+    "cache precompute": (tuner.cache, ("precompute",), PrecomputeRequest),
     "report": (tuner.report, (), ReportRequest),
 }
 NUMBERS = [
@@ -175,7 +170,9 @@ def command_lines(draw: Any) -> tuple[str, list[str]]:
     """A command with options that it has, mostly, and values that somebody might type."""
     name = draw(st.sampled_from([*COMMANDS, "search", "search", "distill"]))
     model = COMMANDS[name][2]
-    flags = [f"--{field.replace('_', '-')}" for field in model.model_fields if field != "data_dir"]
+    flags = [
+        f"--{field.replace('_', '-')}" for field in model.model_fields if field not in NO_FLAGS
+    ]
     arguments = []
     if "space" in model.model_fields and model is not DistillRequest and draw(st.integers(0, 9)):
         arguments += ["--space", draw(st.sampled_from(["itrd", "kd", "kd,itrd"]))]

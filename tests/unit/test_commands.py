@@ -1,4 +1,4 @@
-"""`tuner` and its sub-commands, end to end on a few digits, without Ray."""
+"""`tuner` and its subcommands, from start to end on a few digits, without Ray."""
 
 import hashlib
 import re
@@ -22,7 +22,7 @@ SMALL = [*TEACHER, "--student", "resnet8", "--epochs", "1"]
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """`tuner ARGUMENTS` with a data folder of its own: exit status, lines out, lines on error."""
+    """`tuner ARGUMENTS` with its own data folder: exit status, lines on stdout, on stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
-def test_without_a_command_they_are_listed(run, arguments):
+def test_without_a_command_all_commands_are_listed(run, arguments):
     status, out, err = run(*arguments)
     assert (status, err) == (0, [])
     assert [line.split()[0] for line in out[3:]] == list(cli.COMMANDS)
@@ -53,7 +53,7 @@ def test_every_command_has_its_own_help(run, command):
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["search", "--version"]])
-def test_the_version_is_told(run, arguments):
+def test_the_version_is_printed(run, arguments):
     assert run(*arguments) == (0, [f"tuner {__version__}"], [])
 
 
@@ -104,7 +104,7 @@ def test_a_teachers_accuracy_is_measured_when_it_is_imported(run, tmp_path):
     assert not (tmp_path / "cache/tuner/teachers").exists()
 
 
-def test_a_teacher_that_diverges_is_told_and_not_kept(run, tmp_path):
+def test_a_teacher_that_diverges_is_reported_and_not_kept(run, tmp_path):
     status, out, (sentence,) = run("teach", *TEACHER, "--teacher-lr", "1e30")
     assert (status, out) == (1, [])
     assert re.match(r"tuner: the term 'ce' became \w+ at epoch 1, ", sentence)
@@ -149,19 +149,19 @@ def test_distilling_trains_a_missing_teacher_first_and_keeps_it(run):
         ("teacher", "2"),
         ("student", "1"),
     ]
-    # Nothing is left after the last epoch of each.
+    # After the last epoch of each no time is left.
     assert [line.endswith(" left") for line in first] == [True, False, False]
     assert without_seconds(second) == without_seconds(first[2:])
 
 
 def test_the_plain_student_needs_no_teacher(run, tmp_path):
     status, out, err = run("distill", "--method", "plain", *SMALL)
-    # The test set is read only where a person asks for it.
+    # The test set is read only with --test.
     assert (status, err, [line.split()[0] for line in out]) == (0, [], ["student"])
     assert not (tmp_path / "cache/tuner/teachers").exists()
 
 
-def test_a_student_that_diverges_is_told(run):
+def test_a_student_that_diverges_is_reported(run):
     torch.save(models.build("resnet8", 10).state_dict(), "t.pt")
     status, out, (sentence,) = run(
         "distill", *SMALL, "--teacher", "resnet8@t.pt", "--lr", "1e30", "--output", "s.pt"
@@ -180,13 +180,13 @@ def without_seconds(lines: list[str]) -> list[str]:
 
 def test_a_report_is_rebuilt_from_the_journal(run, data_dir):
     from tuner.config.options import SearchRequest
-    from tuner.config.run_folder import search_yaml
+    from tuner.config.run_folder import request_yaml
     from tuner.planning.search import plan_search
     from tuner.results.record import Record
     from tuner.results.trial import SEARCH
 
     search = plan_search(SearchRequest(space="itrd", name="mine", data_dir=data_dir))
-    search.storage.write("search.yaml", search_yaml(search.request))
+    search.storage.write("search.yaml", request_yaml(search.request))
     record = Record(search.storage)
     record.open(make_header())
     for number in range(3):
@@ -209,7 +209,7 @@ def test_a_report_is_rebuilt_from_the_journal(run, data_dir):
     assert "mine" in Path("runs/mine/report.html").read_text()
     tables = read_tables(Storage("runs/mine"))
     assert [trial.last("val_accuracy") for trial in tables.trials.values()] == [50.0, 51.0, 52.0]
-    # Where only the tables were kept, they do.
+    # The tables alone are enough.
     Path("runs/mine/journal.jsonl").unlink()
     Path("runs/mine/report.html").unlink()
     assert run("report", "mine", "--runs-dir", "runs")[0] == 0

@@ -1,11 +1,10 @@
-"""What a person can get wrong, through the commands: one sentence, status 2, nothing written."""
+"""Bad requests are refused in one sentence, with status 2, and nothing is written."""
 
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import ray
 import torch
 import yaml
 
@@ -15,10 +14,10 @@ import tuner.report
 import tuner.search
 import tuner.teach
 from models import Shapes, shapes_of
+from tests.support.bad_input import nothing_trains, refusal_of
 from tests.support.by_hand import make_header
-from tuner.config.command_line import ENVIRONMENT
 from tuner.config.options import SearchRequest
-from tuner.config.run_folder import search_yaml
+from tuner.config.run_folder import request_yaml
 from tuner.planning import task
 from tuner.planning.checks import check_teacher
 from tuner.planning.sampler import space_hash
@@ -34,44 +33,24 @@ SPACE = Space("{method}", ({params}))
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    """An empty working folder, and no Ray: a refusal comes before it starts."""
-    monkeypatch.chdir(tmp_path)
-    for variable in ENVIRONMENT.values():
-        monkeypatch.delenv(variable, raising=False)
-
-    def init(*arguments, **options):
-        pytest.fail("the request was not refused")
-
-    monkeypatch.setattr(ray, "init", init)
+def _here(tmp_path):
+    """An empty working folder, in which nothing trains and Ray does not start."""
+    with nothing_trains(tmp_path):
+        yield
 
 
 @pytest.fixture
-def refused(capfd, data_dir, tmp_path):
-    """Runs a command that must refuse, and returns its sentence."""
+def refused(capfd, data_dir):
+    """The sentence with which a command refuses its arguments."""
 
     def run(command, *arguments: str) -> str:
-        before = snapshot(tmp_path)
         if command is not tuner.report:
             arguments = ("--data-dir", data_dir, *arguments)  # the last one wins
-        assert command.main(list(arguments)) == 2
-        out, err = capfd.readouterr()
-        assert out == ""
-        assert err.startswith("tuner: ")
-        assert err.count("\n") == 1
-        assert "Traceback" not in err
-        assert "Error" not in err
-        assert snapshot(tmp_path) == before
-        return err.removeprefix("tuner: ").strip()
+        sentence = refusal_of(capfd, command, *arguments)
+        assert "Error" not in sentence
+        return sentence
 
     return run
-
-
-def snapshot(folder: Path) -> dict[str, bytes | None]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in folder.rglob("*")
-    }
 
 
 def save(path: str, network: str = "resnet20", num_classes: int = 10) -> str:
@@ -153,7 +132,7 @@ def test_a_search_that_cannot_be_carried_out_is_refused(refused, arguments, sent
         ("itrd", "(", " line 3: "),
     ],
 )
-def test_a_space_file_that_makes_no_sense_is_refused(capfd, method, params, sentence):
+def test_an_invalid_space_file_is_refused(capfd, method, params, sentence):
     Path("mine.py").write_text(SPACE_FILE.format(method=method, params=params))
     assert tuner.search.main(["--space", "mine.py", "--dry-run"]) == 2
     out, err = capfd.readouterr()
@@ -165,7 +144,7 @@ def test_a_space_file_that_makes_no_sense_is_refused(capfd, method, params, sent
 
 
 def checkpoints() -> dict[str, tuple[str, str]]:
-    """What is wrong with a checkpoint -> (its file, the sentence)."""
+    """For each fault of a checkpoint: its file and the sentence."""
     Path("empty.pt").touch()
     Path("other.pt").write_text("PNG")
     Path("cut.pt").write_bytes(Path(save("whole.pt")).read_bytes()[:5000])
@@ -192,7 +171,7 @@ def checkpoints() -> dict[str, tuple[str, str]]:
     [(tuner.search, ITRD), (tuner.distill, ()), (tuner.teach, ())],
     ids=["search", "distill", "teach"],
 )
-def test_a_checkpoint_that_is_no_teacher_is_refused(refused, command, arguments):
+def test_a_checkpoint_that_does_not_hold_the_teacher_is_refused(refused, command, arguments):
     for file, sentence in checkpoints().values():
         message = refused(command, *arguments, "--teacher", f"resnet20@{file}")
         assert sentence in message
@@ -252,7 +231,7 @@ def test_a_pin_that_the_method_cannot_use_is_refused(refused, pin, sentence):
 
 
 def test_a_method_that_does_not_fit_the_networks_is_refused(refused, monkeypatch):
-    """All known networks share some map's size; with a student of one small map they do not."""
+    """All built-in networks share the size of some map; a student with one small map does not."""
     shapes = Shapes((10,), (4,), {"stage1": (4, 3, 3)})
     monkeypatch.setattr(task, "shapes_of", lambda network, size, name: next(both))
     both = iter((shapes, shapes_of(models.build("resnet8", 10), (8, 8))))
@@ -269,7 +248,7 @@ def test_a_method_that_does_not_fit_the_networks_is_refused(refused, monkeypatch
 
 @pytest.fixture
 def search(data_dir) -> str:
-    """A search that has begun: its request and its journal."""
+    """A search that has started: its request and its journal."""
     request = SearchRequest(
         space="mimkd",
         teacher="wrn-16-1",
@@ -279,7 +258,7 @@ def search(data_dir) -> str:
         set={"lambda_g": "0.1:0.5"},
     )
     search = plan_search(request)
-    search.storage.write("search.yaml", search_yaml(search.request))
+    search.storage.write("search.yaml", request_yaml(search.request))
     dataset, _ = open_data(search.workload)
     record = Record(search.storage)
     record.open(make_header(task=space_hash(search.space), data=dataset.fingerprint))
@@ -315,7 +294,7 @@ def test_resuming_with_other_settings_is_refused(refused, search, arguments, sen
     assert sentence in refused(tuner.search, "--resume", search, *arguments)
 
 
-def test_a_folder_of_something_else_is_refused_and_left_alone(refused):
+def test_a_folder_with_other_files_is_refused_and_left_alone(refused):
     path = Path("runs/mine/checkpoints/best.pt")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"precious")
@@ -334,7 +313,7 @@ def test_resuming_with_a_space_that_has_changed_is_refused(refused, search):
 
 
 def test_the_same_settings_in_other_words_are_accepted(search, data_dir, capfd):
-    """Nothing is refused: only the missing Ray stops it, which here is a dry run."""
+    """Nothing is refused; a dry run, so that nothing starts."""
     Path("same.yaml").write_text(Path("runs/mine/search.yaml").read_text())
     for arguments in (
         ["--config", "same.yaml"],
@@ -357,7 +336,7 @@ def test_the_same_settings_in_other_words_are_accepted(search, data_dir, capfd):
         (tuner.teach, ["--teacher-epochs", "0"], "teacher_epochs is '0'; it must be at least 1"),
         (tuner.teach, ["--epochs", "1"], "unrecognized arguments: --epochs 1"),
         (tuner.teach, ["--output", "file/t.pt"], "cannot write to "),
-        (tuner.teach, ["--output", "."], "as --output"),
+        (tuner.teach, ["--output", "."], "give --output a file in a writable folder"),
         (tuner.distill, ["--method", "itdr"], "unknown method 'itdr'; did you mean 'itrd'?"),
         (tuner.distill, ["--method", "plain", "--set", "a=1"], "plain has no hyperparameters"),
         (tuner.distill, ["--set", "alpa=1"], "itrd has no hyperparameter 'alpa'"),
@@ -365,9 +344,9 @@ def test_the_same_settings_in_other_words_are_accepted(search, data_dir, capfd):
         (tuner.distill, ["--set", "alpha"], "write NAME=VALUE"),
         (tuner.distill, ["--student", "resnet9"], "unknown model 'resnet9'"),
         (tuner.distill, ["--output", "file/s.pt"], "cannot write to "),
-        (tuner.distill, ["--config", "bad.yaml"], "bad.yaml: holds no options"),
+        (tuner.distill, ["--config", "bad.yaml"], "bad.yaml: contains no options"),
         (tuner.report, ["none"], "there is no search named 'none' in "),
-        (tuner.report, [], "the following arguments are required: name; see "),
+        (tuner.report, [], "names is missing; give it as an argument"),
         (tuner.report, ["a", "--runs-dir", "ftp://x"], "cannot open 'ftp://x'"),
         (tuner.report, ["a", "--what"], "unrecognized arguments: --what"),
     ],

@@ -19,9 +19,9 @@ SOURCES = [
 ALLOWED = {
     ("models/checkpoint.py", "pickle"): "for the name of the error that torch.load raises",
     ("tuner/storage/checkpoint.py", "pickle"): "the same",
-    ("search_spaces/space_file.py", "exec"): "a space that a person names as a Python file",
+    ("search_spaces/space_file.py", "exec"): "a space that the user names as a Python file",
     ("search_spaces/space_file.py", "compile"): "the same",
-    ("tuner/config/command_line.py", "yaml.load"): "with a loader derived from SafeLoader",
+    ("tuner/config/yaml_file.py", "yaml.load"): "with a loader derived from SafeLoader",
 }
 RUNS_CODE = ("pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve")
 UNSAFE_CALLS = ("eval", "exec", "compile", "__import__", "os.system", "os.popen")

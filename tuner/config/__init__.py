@@ -1,1 +1,1 @@
-"""Options, command line, YAML files and presets, resolved into one frozen workload."""
+"""Options from command line, YAML file and preset, resolved into one frozen workload."""

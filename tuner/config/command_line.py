@@ -1,21 +1,23 @@
-"""The command line and the YAML file of a command, both derived from its request model."""
+"""The command line of a command, derived from its request model, merged with a YAML file."""
 
 import argparse
-import difflib
 import os
-import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn, TypeVar, get_args, get_origin
+from inspect import get_annotations
+from types import UnionType
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ByteSize, ValidationError
 from pydantic.fields import FieldInfo
 
+from search_spaces.parameters import suggestion, text_of
 from tuner import __version__
-from tuner.config.yaml_file import SHORT, PlainLoader, check_text, read_yaml, yaml_text
-from tuner.text.errors import RequestError, printable
+from tuner.config.options import GROUPS
+from tuner.config.yaml_file import SHORT, check_text, read_yaml
+from tuner.text.errors import RequestError
 
-# What the libraries themselves read; a flag wins over it, a file does not.
+# Variables that Ray and MLflow read; a flag wins over them, and they win over a YAML file.
 ENVIRONMENT = {
     "address": "RAY_ADDRESS",
     "experiment": "MLFLOW_EXPERIMENT_NAME",
@@ -25,7 +27,9 @@ Request = TypeVar("Request", bound=BaseModel)
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses as every command does: with a RequestError."""
+    """Raises RequestError for what it cannot parse, so that all refusals look alike."""
+
+    general: Any  # the group of --help, for flags that are not in a request
 
     def error(self, message: str) -> NoReturn:
         raise RequestError(f"{message}; see {self.prog} --help")
@@ -39,33 +43,54 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(words, namespace)
 
 
-def parser_for(model: type[BaseModel], prog: str, description: str) -> argparse.ArgumentParser:
-    """A parser with an option for every field of `model`; what is not given stays absent."""
+def parser_for(model: type[BaseModel], prog: str, description: str) -> Parser:
+    """A parser with an option for every field of `model`; omitted options stay absent.
+
+    Options are grouped as the fields say; those of the model itself precede inherited ones.
+    """
     parser = Parser(
         prog=prog,
+        usage=_usage(model),
         description=description,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
+        add_help=False,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=32, width=100),
     )
-    parser.add_argument("--version", action="version", version=f"tuner {__version__}")
-    parser.add_argument("--config", metavar="FILE", help="YAML file with any of these options")
-    for name, field in model.model_fields.items():
-        _add_option(parser, name, field)
+    names = [name for part in model.__mro__ for name in get_annotations(part)]
+    fields = {name: model.model_fields[name] for name in names if name in model.model_fields}
+    for name, field in fields.items():
+        if _is_positional(field):
+            count = "*" if get_origin(_type_of(field)) is tuple else "?"
+            parser.add_argument(name, nargs=count, metavar="NAME", help=field.description)
+    for group in GROUPS:
+        in_group = {n: field for n, field in fields.items() if _extra(field).get("group") == group}
+        if in_group:
+            section = parser.add_argument_group(group)
+            for name, field in in_group.items():
+                _add_option(section, name, field)
+    parser.general = parser.add_argument_group("general")
+    parser.general.add_argument("-h", "--help", action="help", help="show this help and exit")
+    parser.general.add_argument(
+        "--version", action="version", version=f"tuner {__version__}", help="show the version"
+    )
+    parser.general.add_argument(
+        "--config", metavar="FILE", help="YAML file with any of the options above"
+    )
     return parser
 
 
 def read_request(
     model: type[Request], given: dict[str, Any], *, base: dict[str, Any] | None = None
 ) -> Request:
-    """Merges `given` over the environment, the YAML file that it names, and `base`; validates.
+    """Merges `given` over the environment, over the YAML file that it names, over `base`.
 
-    Raises RequestError: one sentence, naming the option.
+    Raises RequestError for an unknown option or an invalid value, in one sentence.
     """
     given = dict(given)
     config = given.pop("config", None)
     values = dict(base or {}) | (read_yaml(config) if config else {})
-    if "set" in given:  # single pins win over the file's, the others stay
+    if "set" in given:  # a hyperparameter on the command line replaces only its own in the file
         pins = values.get("set") or {}
         given["set"] = pins | given["set"] if isinstance(pins, dict) else pins
     for option, variable in ENVIRONMENT.items():
@@ -74,64 +99,75 @@ def read_request(
     values |= given
     for name in values:
         if name not in model.model_fields:
-            close = difflib.get_close_matches(str(name)[:100], model.model_fields, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ";"
             raise RequestError(
-                f"{config}: unknown option {SHORT.repr(name)}{hint} "
+                f"{config or 'search.yaml'}: unknown option {SHORT.repr(name)}"
+                f"{suggestion(str(name)[:100], model.model_fields)} "
                 f"known: {', '.join(model.model_fields)}"
             )
     if isinstance(values.get("set"), dict):
         values["set"] = {
-            str(name): value if isinstance(value, list | dict | set) else yaml_text(value)
+            str(name): value if isinstance(value, list | dict | set) else text_of(value)
             for name, value in values["set"].items()
         }
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise RequestError(_sentence(error)) from None
+        raise RequestError(_sentence(model, error)) from None
 
 
-PlainLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789")
-)
-PlainLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|nan)$"),
-    list("-+.0123456789"),
-)
+def _usage(model: type[BaseModel]) -> str:
+    """The one line of usage: what is required; the groups below list the rest."""
+    words = ["%(prog)s"]
+    for name, field in model.model_fields.items():
+        if _is_positional(field):
+            words.append("NAME [NAME ...]" if get_origin(_type_of(field)) is tuple else "NAME")
+        elif field.is_required():
+            words.append(f"{_flag(name)} {name.upper()}")
+    return " ".join([*words, "[options]"])
 
 
-def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
-    if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("is_positional"):
-        parser.add_argument(name, nargs="?", metavar="NAME", help=field.description)
-        return
-    flag = f"--{name.replace('_', '-')}"
-    types = [kind for kind in _alternatives(field.annotation) if kind is not type(None)]
-    kind: Any = types[0] if types else str
-    text = field.description or ""
-    if field.default not in (None, False) and not field.is_required() and not field.default_factory:
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
+def _is_positional(field: FieldInfo) -> bool:
+    return bool(_extra(field).get("is_positional"))
+
+
+def _add_option(section: Any, name: str, field: FieldInfo) -> None:
+    """Adds the flag of a field to a section of the help."""
+    kind, text = _type_of(field), field.description or ""
+    if field.default and not field.is_required() and not field.default_factory:
         text = f"{text} (default: {field.default})"
-    if get_origin(kind) is dict:
-        parser.add_argument(flag, action=_Assign, metavar="NAME=VALUE", help=text)
-    elif kind is bool:
-        parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
-    elif choices := [str(choice) for choice in get_args(kind) if isinstance(choice, str)]:
-        parser.add_argument(flag, metavar="|".join(choices), help=text)
+    options: dict[str, Any] = {"help": text.replace("%", "%%")}
+    if kind is bool:
+        options["action"] = argparse.BooleanOptionalAction
+    elif get_origin(kind) is dict:
+        options |= {"action": _Assign, "metavar": "NAME=VALUE"}
+    elif get_origin(kind) is Literal:
+        options["metavar"] = "|".join(get_args(kind))
     else:
-        metavar = {int: "N", float: "X", ByteSize: "SIZE"}.get(
-            kind, name.upper().rpartition("_")[2]
-        )
-        parser.add_argument(flag, metavar=metavar, help=text.replace("%", "%%"))
+        metavars = {int: "N", float: "X", ByteSize: "SIZE"}
+        options["metavar"] = metavars.get(kind, name.upper().rpartition("_")[2])
+    section.add_argument(_flag(name), **options)
+
+
+def _type_of(field: FieldInfo) -> Any:
+    """The type of a field's values: `int` of `Annotated[int, ...] | None`."""
+    kinds = [kind for kind in _alternatives(field.annotation) if kind is not type(None)]
+    return kinds[0] if kinds else str
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The types that a field accepts, without what only annotates them."""
     if hasattr(annotation, "__metadata__"):
         return _alternatives(annotation.__origin__)
-    arguments = get_args(annotation)
-    if get_origin(annotation) in (dict, tuple) or not arguments or isinstance(arguments[0], str):
-        return (annotation,)
-    return tuple(kind for argument in arguments for kind in _alternatives(argument))
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(kind for part in get_args(annotation) for kind in _alternatives(part))
+    return (annotation,)
 
 
 class _Assign(argparse.Action):
@@ -146,6 +182,7 @@ class _Assign(argparse.Action):
         setattr(namespace, self.dest, assigned)
 
 
+# By pydantic's type of error.
 _REMEDIES = {
     "greater_than_equal": "it must be at least {ge:g}",
     "greater_than": "it must be above {gt:g}",
@@ -159,32 +196,28 @@ _REMEDIES = {
     "finite_number": "give a finite number",
     "bool_parsing": "give true or false",
     "bool_type": "give true or false",
-    "string_type": "give a text",
+    "string_type": "give text",
     "dict_type": "write NAME: VALUE lines",
     "byte_size": "give a size such as 200GB",
     "byte_size_unit": "give a size such as 200GB",
-    "value_error": "give a number, or a time such as 90s, 30m or 8h",
+    "value_error": "{error}",
 }
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(model: type[BaseModel], error: ValidationError) -> str:
+    """The first of pydantic's findings: the option, its value and what was expected."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function"))
-    option = str(first["loc"][0]) if first["loc"] else name
+    option = str(first["loc"][0])
     if first["type"] == "missing":
-        return f"{option} is missing; give --{option.replace('_', '-')}"
+        is_positional = _is_positional(model.model_fields[option])
+        return (
+            f"{option} is missing; give {'it as an argument' if is_positional else _flag(option)}"
+        )
+    value = SHORT.repr(first["input"])
     if first["type"] == "literal_error":
-        expected = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-        word = first["input"] if isinstance(first["input"], str) else ""
-        close = difflib.get_close_matches(word[:100], expected.split(", "), n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ";"
-        return f"unknown {option} {SHORT.repr(first['input'])}{hint} known: {expected}"
+        known = get_args(_type_of(model.model_fields[option]))
+        word = str(first["input"])[:100]
+        return f"unknown {option} {value}{suggestion(word, known)} known: {', '.join(known)}"
     remedy = _REMEDIES.get(first["type"])
     remedy = remedy.format(**first.get("ctx", {})) if remedy else first["msg"]
-    return f"{option} is {SHORT.repr(first['input'])}; {remedy}"
-
-
-def fail(message: str) -> int:
-    """Tells a person what is wrong with the request, and returns the exit status for it."""
-    print(f"tuner: {printable(message)}", file=sys.stderr)  # noqa: T201
-    return 2
+    return f"{option} is {value}; {remedy}"

@@ -1,4 +1,4 @@
-"""The method of a name: one of ours, or one of a person's own file."""
+"""Finds the loss class of a method: a built-in one, or one in the user's file."""
 
 from pathlib import Path
 
@@ -12,17 +12,17 @@ from tuner.text.errors import RequestError
 
 
 def loss_class_of(space: Space, place: str) -> type[DistillationLoss]:
-    """The loss that a space is for; `place` is where the space comes from.
+    """The loss class that a space belongs to; `place`: the name or file of the space.
 
-    Raises RequestError for an unknown method, and for a file's loss that is none or that
-    takes the name of one of ours.
+    Raises RequestError for an unknown method, and for a file's LOSS that is not a
+    DistillationLoss or has the name of a built-in method.
     """
     if space.loss is None:
         if space.method in LOSSES:
             return LOSSES[space.method]
         raise RequestError(
             f"{place}: unknown method {space.method!r}{suggestion(space.method, LOSSES)} "
-            f"known: {', '.join(LOSSES)}; or define LOSS in a Python file beside its SPACE"
+            f"known: {', '.join(LOSSES)}; or define LOSS beside SPACE in a Python file"
         )
     if not issubclass(space.loss, DistillationLoss):
         raise RequestError(
@@ -30,21 +30,21 @@ def loss_class_of(space: Space, place: str) -> type[DistillationLoss]:
         )
     if space.method in LOSSES:
         raise RequestError(
-            f"{place}: {space.method} is a method of ours; give your own LOSS another method name"
+            f"{place}: {space.method!r} is a built-in method; give your LOSS another method name"
         )
     return space.loss
 
 
 def source_digests(workload: Workload, space: str) -> list[str]:
-    """What the results of a search depend on beside this package: a person's own files.
+    """Hashes of the user's files that results depend on, and the names of built-in networks.
 
-    `space`: a name or a file; "" where all methods are ours.
+    `space`: a name or a file; "" if all methods are built in.
     """
     networks = [models.identity(workload.teacher), models.identity(workload.student)]
-    own = bool(space) and load_space(space).loss is not None
-    return networks + ([source_digest(Path(space))] if own else [])
+    is_custom = bool(space) and load_space(space).loss is not None
+    return networks + ([source_digest(Path(space))] if is_custom else [])
 
 
 def method_named(name: str, space: str) -> type[DistillationLoss]:
-    """The method of a training, whose search has this space (a name or a file)."""
+    """The loss class of a training; `space`: the name or file of its search's space."""
     return LOSSES[name] if name in LOSSES else loss_class_of(load_space(space), space)

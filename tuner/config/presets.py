@@ -1,6 +1,6 @@
-"""Named recipes of training: networks, schedule and augmentation, and where they are from.
+"""Presets: named recipes of networks, schedule and augmentation, each with its source.
 
-A preset fills in what a person leaves out; what is given beside it wins.
+A preset supplies every option that the user omits.
 """
 
 from dataclasses import dataclass, field
@@ -9,20 +9,24 @@ from typing import Any
 from models.errors import suggestion
 from tuner.text.errors import RequestError
 
-LIGHT_NETWORKS = ("MobileNetV2", "ShuffleV1", "ShuffleV2")  # of CIFAR; they learn at a lower rate
+LIGHT_NETWORKS = (
+    "MobileNetV2",
+    "ShuffleV1",
+    "ShuffleV2",
+)  # for CIFAR; they use a lower learning rate
 
 
 @dataclass(frozen=True)
 class Preset:
     """One recipe."""
 
-    source: str  # of the values, for people to read
+    source: str  # where the values are from, in words
     values: dict[str, Any]  # options of a workload
-    full_epochs: int  # that the drops are given for
-    drops: tuple[int, ...]  # epochs after which the learning rate falls
+    full_epochs: int  # length of the training that `drops` belong to
+    drops: tuple[int, ...]  # epochs after which the learning rate drops
     lr: float
-    light_lr: float  # of LIGHT_NETWORKS
-    # Hyperparameters of methods, applied to what a person has not set.
+    light_lr: float  # for LIGHT_NETWORKS
+    # Hyperparameters by method, for those that the user does not set.
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def lr_of(self, network: str) -> float:
@@ -30,21 +34,21 @@ class Preset:
         return self.light_lr if network in LIGHT_NETWORKS else self.lr
 
     def lr_decay_epochs(self, epochs: int) -> tuple[int, ...]:
-        """The drops, at the same fractions of another number of epochs."""
+        """The drops of a training of `epochs` epochs, at the same fractions of it."""
         return compressed(self.drops, self.full_epochs, epochs)
 
 
 def compressed(drops: tuple[int, ...], full_epochs: int, epochs: int) -> tuple[int, ...]:
-    """Drops that are given for full_epochs, at the same fractions of another number of epochs.
+    """Moves drops of a training of `full_epochs` to the same fractions of `epochs`.
 
-    Drops that fall on one epoch of a short training are one drop.
+    Drops that fall on the same epoch of a short training become one.
     """
     moved = (round(drop * epochs / full_epochs) for drop in drops)
     return tuple(dict.fromkeys(drop for drop in moved if drop))
 
 
 _CRD_CIFAR100 = Preset(
-    source="the CRD framework's (arXiv:1910.10699; ITRD supplement, section 5.3); the share of "
+    source="the CRD framework's (arXiv:1910.10699; ITRD supplement, section 5.3); the fraction of "
     "validation images is an assumption, as the papers rank on the test set",
     values={
         "teacher": "resnet32x4",
@@ -66,7 +70,7 @@ _CRD_CIFAR100 = Preset(
 )
 
 _DIGITS = Preset(
-    source="small enough for a first search in three minutes on two cores; rates and drops are "
+    source="chosen so that a first search takes three minutes on two cores; rates and drops are "
     "crd-cifar100's",
     values=_CRD_CIFAR100.values
     | {
@@ -83,15 +87,14 @@ _DIGITS = Preset(
     drops=_CRD_CIFAR100.drops,
     lr=_CRD_CIFAR100.lr,
     light_lr=_CRD_CIFAR100.light_lr,
-    # Published: critics of width 512 that see every location, which cost more than a small
-    # student.
+    # The published critics, of width 512 and at every location, cost more than a small student.
     settings={"mimkd": {"width": "64", "num_locations": "16"}},
 )
 
 _IMAGENET = Preset(
-    source="an assumption from common practice (PyTorch's ImageNet example, with 10 epochs more "
-    "and CRD's pair of networks), as the papers do not say; the share of validation images makes "
-    "them as many as the test images",
+    source="an assumption from common practice (PyTorch's ImageNet example, with 10 more epochs "
+    "and CRD's pair of networks), as the papers do not say; there are as many validation images "
+    "as test images",
     values={
         "teacher": "torchvision:resnet34",
         "student": "torchvision:resnet18",
@@ -100,7 +103,7 @@ _IMAGENET = Preset(
         "lr_decay_rate": 0.1,
         "momentum": 0.9,
         "weight_decay": 1e-4,
-        "crop_padding": 0,  # its crops are random and resized instead
+        "crop_padding": 0,  # random resized crops need no padding
         "flip": True,
         "validation_fraction": 0.04,
         "precision": "auto",
@@ -120,7 +123,7 @@ def preset_pins(preset: str, method: str) -> dict[str, str]:
 
 
 def preset_for(data: str) -> str:
-    """The name of the preset of some data, where a person names none."""
+    """The name of the default preset for `data`."""
     kind = data.partition(":")[0]
     return kind if kind in ("digits", "imagenet") else "crd-cifar100"
 

@@ -1,4 +1,4 @@
-"""What is trained on what, and how: the workload of a search. Its defaults are the presets'."""
+"""The workload of a search: data, teacher, student and schedule, with defaults from a preset."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -15,14 +15,14 @@ from tuner.text.errors import RequestError
 class Workload:
     """Data, teacher, student and schedule, every value resolved."""
 
-    preset: str  # whose values stand where a person gave none
+    preset: str  # it supplied the values that the user omitted
     data: str
     data_dir: str
-    image_size: int | None  # pixels; None: as the data has it
+    image_size: int | None  # pixels; None: the images' own size
     limit: int | None  # training images; None: all
     validation_fraction: float
     teacher: str
-    # A file, or the name of weights that torchvision publishes; None: trained here, once.
+    # A file, or the name of weights that torchvision publishes; None: train the teacher once.
     teacher_checkpoint: str | None
     teacher_epochs: int
     teacher_lr: float
@@ -36,12 +36,12 @@ class Workload:
     weight_decay: float
     crop_padding: int  # pixels
     flip: bool
-    passes: int  # different augmented passes over the data; later epochs show them again
-    precision: WantedPrecision  # of a student's step
-    seed: int  # of the split, the order, the views and the initial weights
+    passes: int  # differently augmented epochs; later epochs repeat them
+    precision: WantedPrecision  # of the student's training step
+    seed: int  # for split, order, augmentation and initial weights
 
     def schedule(self) -> dict[str, Any]:
-        """The arguments of `Distillation` that are the same for every trial."""
+        """The training options that all trials of a search share."""
         return {
             name: getattr(self, name)
             for name in (
@@ -59,7 +59,7 @@ class Workload:
         }
 
     def teacher_schedule(self) -> dict[str, Any]:
-        """The same for the teacher's own training: its epochs and rate, drops as the preset has."""
+        """The same for the teacher's training: its epochs and learning rate, the preset's drops."""
         return self.schedule() | {
             "epochs": self.teacher_epochs,
             "passes": self.teacher_epochs,
@@ -68,7 +68,7 @@ class Workload:
         }
 
     def as_request(self) -> dict[str, Any]:
-        """The values under the names that the command line and YAML files use."""
+        """The values under the names of the command line and of YAML files."""
         values = asdict(self)
         checkpoint = values.pop("teacher_checkpoint")
         if checkpoint:
@@ -77,10 +77,10 @@ class Workload:
 
 
 def resolve(given: dict[str, Any]) -> Workload:
-    """Fills in what was not given (None) from a preset, the named one or the data's.
+    """Completes options that are None from a preset: the named one, or the default for the data.
 
-    Raises RequestError for an unknown preset and for padding of ImageNet,
-    models.UnknownModel for a teacher or student that is not known.
+    Raises RequestError for an unknown preset and for crop padding with ImageNet,
+    models.UnknownModel for an unknown teacher or student.
     """
     given = {name: value for name, value in given.items() if value is not None}
     given.setdefault("preset", preset_for(given["data"]))
@@ -106,18 +106,18 @@ def resolve(given: dict[str, Any]) -> Workload:
 
 
 def absolute(path: str) -> str:
-    """A path that means the same in every process, wherever that runs."""
+    """The absolute path: it means the same in every process, whatever its working folder."""
     return os.path.abspath(Path(path).expanduser())
 
 
 def _without_padding(given: dict[str, Any]) -> dict[str, Any]:
-    """Where images are cropped at random and resized, none is padded, whatever the preset."""
+    """ImageNet has random resized crops, so no preset may pad them. Raises RequestError."""
     if not given["data"].startswith("imagenet:"):
         return given
     if given.get("crop_padding"):
         raise RequestError(
-            f"crop_padding is {given['crop_padding']} but imagenet:DIR has random resized crops "
-            "instead of padded ones; leave out --crop-padding"
+            f"crop_padding is {given['crop_padding']} but imagenet:DIR uses random resized crops, "
+            "which are not padded; leave out --crop-padding"
         )
     return given | {"crop_padding": 0}
 

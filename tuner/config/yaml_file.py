@@ -1,4 +1,4 @@
-"""YAML files of options, read with the place of each fault and written."""
+"""Reads YAML files of options as data; an error names the file and the line."""
 
 import os
 import re
@@ -10,14 +10,15 @@ import yaml
 
 from tuner.text.errors import RequestError, said
 
-# Part of a value that begins with somebody's home folder.
+# Part of a value that starts with somebody's home folder.
 _HOME = re.compile(r"(?:^|[=:@,])(~[^/=:@,]*)")
+# For values in messages: a few lines of YAML can unfold to gigabytes.
 SHORT = reprlib.Repr()
-SHORT.maxstring, SHORT.maxlevel = 200, 2  # in a YAML file a few lines may say very much
+SHORT.maxstring, SHORT.maxlevel = 200, 2
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    """The mapping in a YAML file, by path or URI, as data. Raises RequestError."""
+    """The mapping in a YAML file, given by path or URI. Raises RequestError."""
     from tuner.storage.folder import read_file
 
     try:
@@ -43,43 +44,46 @@ def parse_yaml(path: str, text: str | bytes) -> dict[str, Any]:
         where = f" line {mark.line + 1}" if mark is not None else ""
         why = getattr(error, "problem", None)
         raise RequestError(
-            f"{path}{where}: is not YAML{f' ({why})' if why else ''}; correct it and run again"
+            f"{path}{where}: not valid YAML{f' ({why})' if why else ''}; correct it and run again"
         ) from error
-    # A value that is not what its tag says makes PyYAML raise nearly anything (ValueError for
-    # the 31st of June), and so does a file of thousands of brackets.
+    # PyYAML raises nearly anything for a value that is not what its tag says (ValueError for
+    # the 31st of June), and for thousands of brackets.
     except Exception as error:
         raise RequestError(
-            f"{path}: is not YAML that can be read ({said(error)}); correct it and run again"
+            f"{path}: not valid YAML ({said(error)}); correct it and run again"
         ) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise RequestError(f"{path}: holds no options; write lines such as `epochs: 30`")
+        raise RequestError(f"{path}: contains no options; write lines such as `epochs: 30`")
     return content
 
 
 def check_text(place: str, text: str | bytes) -> None:
-    """Refuses what could be no name of anything, before it reaches a terminal or a file."""
-    # Control characters, such as a terminal obeys; line separators; bytes that are no UTF-8.
+    """Raises RequestError for text that should not reach a terminal or a file name.
+
+    That is: control characters and line separators, invalid UTF-8, and the home folder of a
+    user who does not exist.
+    """
     if isinstance(text, bytes) or any(
         unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in text
     ):
         raise RequestError(
-            f"{place}: {SHORT.repr(text)} holds a sign that is none of a text's; leave it out"
+            f"{place}: {SHORT.repr(text)} contains a control character or invalid UTF-8; remove it"
         )
     for home in _HOME.findall(text):
         if os.path.expanduser(home) == home:
             raise RequestError(
-                f"{place}: {SHORT.repr(text)} names the home folder {home}, which is nobody's; "
-                "write the folder's whole path"
+                f"{place}: {SHORT.repr(text)} names the home folder {home}, but there is no such "
+                "user; write the whole path"
             )
 
 
 class PlainLoader(yaml.SafeLoader):
-    """YAML as data, in which 1:3 is a range, not the number 63 of YAML 1.1.
+    """YAML as data, in which 1:3 is a range and not, as in YAML 1.1, the number 63.
 
-    An option that is there twice is a mistake, and nothing is merged: a few lines of merges
-    could ask for all the memory there is.
+    Duplicate keys are refused as mistakes, and merge keys because a few lines of merges could
+    take all memory.
     """
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
@@ -87,26 +91,24 @@ class PlainLoader(yaml.SafeLoader):
         for name in names:
             if name == "<<" or names.count(name) > 1:
                 problem = (
-                    "merges are not known here" if name == "<<" else f"{name!r} is there twice"
+                    "merge keys are not supported" if name == "<<" else f"{name!r} is given twice"
                 )
                 raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 PlainLoader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag not in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-    ]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NUMBERS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+PlainLoader.add_implicit_resolver(_NUMBERS[0], re.compile(r"[-+]?[0-9]+$"), list("-+0123456789"))
+PlainLoader.add_implicit_resolver(
+    _NUMBERS[1],
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|nan)$"),
+    list("-+.0123456789"),
+)
 
 
 def load_yaml(text: str | bytes) -> Any:
     """The content of a YAML text. Raises yaml.YAMLError."""
     return yaml.load(text, PlainLoader)
-
-
-def yaml_text(value: object) -> str:
-    """A value of a YAML file as it is written on the command line."""
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -13,7 +13,7 @@ from functools import partial
 from rich.console import Console
 from rich.markup import escape
 
-from tuner.config.run_folder import search_yaml
+from tuner.config.run_folder import request_yaml, resume_command
 from tuner.driver.results import write_results
 from tuner.driver.watched_run import run_watched
 from tuner.orchestration.cluster import ray_for
@@ -23,7 +23,7 @@ from tuner.reports.methods import PLAIN, MethodRow, compare_methods, methods_ver
 from tuner.results.record import Record
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE
 from tuner.terminal.dry_run import print_heading
-from tuner.terminal.outcome import print_interrupted, print_methods, print_mlflow, resume_command
+from tuner.terminal.outcome import print_interrupted, print_methods, print_mlflow
 from tuner.text.errors import RequestError
 from tuner.tracking.mirror import Mirror
 from tuner.tracking.publish import Outcome, publish_comparison
@@ -54,7 +54,7 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
     with ray_for(comparison.searches[0]):
         if not resume:
             storage.write(COMPARISON_FILE, uuid.uuid4().hex.encode())
-            storage.write(SEARCH_FILE, search_yaml(comparison.request))
+            storage.write(SEARCH_FILE, request_yaml(comparison.request))
         identity = (storage.read(COMPARISON_FILE).decode(), comparison.name)
         for search in comparison.searches:
             run, mirror = run_watched(
@@ -66,7 +66,7 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
                 comparison=identity,
             )
             if run.interrupted:
-                print_interrupted(run, _resume_command(comparison))
+                print_interrupted(run, resume_command(storage, comparison.request))
                 return 130
             write_results(run, mirror)
             records[search.space.method] = run.record
@@ -111,11 +111,8 @@ def _print(
     print_methods(rows, console)
     console.print(escape(verdict), soft_wrap=True)
     console.print(f"\nreport:  {escape(report)}", soft_wrap=True)
-    print_mlflow(mirror, page, _resume_command(comparison), console)
-
-
-def _resume_command(comparison: Comparison) -> str:
-    return resume_command(comparison.name, comparison.runs, comparison.request)
+    command = resume_command(comparison.storage, comparison.request)
+    print_mlflow(mirror, page, command, console)
 
 
 def fitting(comparison: Comparison) -> Comparison:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from tuner.config.method import source_digests
-from tuner.config.run_folder import search_yaml
+from tuner.config.run_folder import request_yaml
 from tuner.data import Dataset
 from tuner.driver.listeners import FinishedTrainings, attach_listeners, delete_leftovers
 from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run
@@ -117,7 +117,7 @@ def _claim(task: Task, record: Record) -> None:
         return
     record.claim()
     check_storage(task)  # another process may have begun, and ended, meanwhile
-    task.storage.write(SEARCH_FILE, search_yaml(task.request))
+    task.storage.write(SEARCH_FILE, request_yaml(task.request))
 
 
 def _decide(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tuner.config.run_folder import reproduce_command
+from tuner.config.run_folder import resume_command
 from tuner.orchestration.cluster import where_trials_run
 from tuner.reproductions.experiment import Reproduction
 from tuner.text.errors import RequestError
@@ -35,7 +35,7 @@ class Measurer:
         except (FileNotFoundError, ValueError):
             if self._only_read:
                 raise NotMeasuredError(
-                    f"{name} is not measured yet; go on with `{reproduce_command(storage)}`"
+                    f"{name} is not measured yet; resume with `{resume_command(storage)}`"
                 ) from None
             content = self._call(function)
             storage.write(file, json.dumps(content).encode())

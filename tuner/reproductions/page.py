@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from search_spaces import Setting
-from tuner.config.run_folder import reproduce_command
+from tuner.config.run_folder import resume_command
 from tuner.config.workload import Workload
 from tuner.reports.document import Document, Facts, Table, Text
 from tuner.reports.page import write_document
@@ -36,7 +36,7 @@ def document_of(results: Results) -> Document:
     parts.append(Facts("Protocol", _protocol(results)))
     if results.records:
         parts.append(_settings(results))
-    parts.append(Text("Run it again", [reproduce_command(reproduction.storage)], is_code=True))
+    parts.append(Text("Run it again", [resume_command(reproduction.storage)], is_code=True))
     return Document(
         title=experiment.title,
         findings=[text for text in artefact.findings if text],

@@ -4,7 +4,7 @@ import json
 
 from tuner.config.command_line import read_request
 from tuner.config.options import ReproduceRequest
-from tuner.config.run_folder import reproduce_command
+from tuner.config.run_folder import resume_command
 from tuner.config.yaml_file import parse_yaml
 from tuner.reproductions import EXPERIMENTS
 from tuner.reproductions.measuring import Measurer
@@ -37,7 +37,7 @@ def rebuild_report(name: str, runs: Storage) -> str:
     }
     if reproduction.tasks and not records:
         raise RequestError(
-            f"no training of {name!r} has begun; start it with `{reproduce_command(storage)}`"
+            f"no training of {name!r} has begun; start it with `{resume_command(storage)}`"
         )
     measurer = Measurer(reproduction, only_read=True)
     return write_report(results_of(reproduction, records, measurer))[0]

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from losses import LOSSES, LossError, build_objective
-from tuner.config.options import OPERATIONAL
-from tuner.config.run_folder import is_reproduction, request_yaml, search_yaml
+from tuner.config.command_line import read_request
+from tuner.config.options import ReproduceRequest
+from tuner.config.run_folder import check_unchanged, is_reproduction, request_yaml
 from tuner.config.yaml_file import parse_yaml
 from tuner.data import Dataset
 from tuner.driver.search_outcome import seed_metrics
@@ -90,14 +91,12 @@ def check_begun(reproduction: Reproduction) -> None:
             f"{reproduction.name!r} is the folder of a search; choose another --name"
         )
     path = storage.path(SEARCH_FILE)
-    begun = parse_yaml(path, storage.read(SEARCH_FILE))
-    now = parse_yaml(path, request_yaml(reproduction.request))
-    for name in sorted({*begun, *now} - set(OPERATIONAL)):
-        if begun.get(name) != now.get(name):
-            raise RequestError(
-                f"{name} is {_told(now.get(name))} but {reproduction.name} began with "
-                f"{_told(begun.get(name))}; choose another --name, or none"
-            )
+    given = {"name": reproduction.name, "runs_dir": reproduction.runs.uri}
+    written = parse_yaml(path, storage.read(SEARCH_FILE)) | given
+    started = read_request(ReproduceRequest, {}, base=written)
+    check_unchanged(
+        reproduction.name, started, reproduction.request, "choose another --name, or none"
+    )
     for task in reproduction.tasks:
         if task.storage.exists(SEARCH_FILE):
             dataset, _ = open_data(task.workload)
@@ -136,10 +135,6 @@ def run_reproduction(
     return results_of(reproduction, records, Measurer(reproduction)), mirror
 
 
-def _told(value: object) -> str:
-    return "not given" if value is None else repr(value)
-
-
 def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
     """Labels of the arms that do not fit the networks, and why."""
     student, teacher = shapes_of_both(task.workload, dataset)
@@ -164,7 +159,7 @@ def _outcome_of(run: Run[FixedTask]) -> Outcome:
         accuracies = (accuracy_of(trials, name) for name in ("val_accuracy", "test_accuracy"))
         settings[label] = seed_metrics(len(trials), *accuracies)
     best = max(settings.values(), key=lambda metrics: metrics.get("val_accuracy", 0.0))
-    files = {SEARCH_FILE: search_yaml(task.request)}
+    files = {SEARCH_FILE: request_yaml(task.request)}
     return Outcome(metrics=best, files=files, settings=settings)
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tuner.config.options import SearchRequest
+from tuner.config.run_folder import resume_command
 from tuner.planning.search import Search
 from tuner.planning.task import Run
 from tuner.reports.methods import COLUMNS, MethodRow, row_texts
@@ -16,9 +16,9 @@ from tuner.reports.settings import Row, verdict
 from tuner.reports.statistics import accuracy_text
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, Trial
-from tuner.storage.folder import BEST_FILE, Storage
+from tuner.storage.folder import BEST_FILE
 from tuner.text.formatting import setting_text, value_text
-from tuner.text.secrets import has_secret, shown
+from tuner.text.secrets import shown
 from tuner.tracking.mirror import Mirror
 from tuner.tracking.store import Store
 
@@ -42,17 +42,6 @@ def print_interrupted(run: Run[Any], command: str) -> None:
         f"their last epoch; resume with\n  {command}",
         file=sys.stderr,
     )
-
-
-def resume_command(name: str, runs: Storage, request: SearchRequest) -> str:
-    """The command that resumes a search or a comparison."""
-    words = ["python", "-m", "tuner.search", "--resume", name, "--runs-dir", runs.uri]
-    if request.address:
-        words += ["--address", request.address]
-    if request.tracking_uri and has_secret(request.tracking_uri):
-        # search.yaml does not hold it; the user fills in the secret again.
-        words += ["--tracking-uri", shown(request.tracking_uri)]
-    return shlex.join(words)
 
 
 def nothing_finished(record: Record, report: str) -> int:
@@ -120,7 +109,7 @@ def print_hints(search: Search, mirror: Mirror, page: str, report: str) -> None:
     """Where the results are, and what to do with them."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\nreport:  {escape(report)}")
-    command = resume_command(search.name, search.runs, search.request)
+    command = resume_command(search.storage, search.request)
     print_mlflow(mirror, page, command, console)
     method = search.space.method
     if search.workload.data == "digits" and method in PAPER_COMMANDS:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.config.run_folder import is_reproduction, reproduce_command
+from tuner.config.run_folder import resume_command
 from tuner.config.yaml_file import parse_yaml
 from tuner.results.heartbeat import DriverStatus, is_alive, read_driver
 from tuner.results.record import Record, winner
@@ -102,15 +102,13 @@ def begun_searches(name: str, runs_dir: str) -> list[Storage]:
 
 def read_progress(storage: Storage) -> Progress:
     """Reads a search's journal; the driver that writes it is not disturbed."""
-    parent = Storage(storage.parent_uri)
-    going_on = f"`{reproduce_command(parent)}`" if is_reproduction(parent) else "--resume"
     is_running = is_alive(storage, read_driver(storage))
     # Read after that: a driver elsewhere is watched for some seconds, and may end meanwhile.
     driver, record = read_driver(storage), Record.load(storage)
     num_trials, metric = _planned(storage, record)
     return Progress(
         name=storage.base.rpartition("/")[2],
-        state=_state(record, driver, going_on, is_running=is_running),
+        state=_state(storage, record, driver, is_running=is_running),
         is_running=is_running,
         num_trials=num_trials,
         is_search=not record.is_open or record.header.role == SEARCH,
@@ -132,17 +130,19 @@ def _planned(storage: Storage, record: Record) -> tuple[int, str]:
     return num_trials, f"{select_on}_accuracy"
 
 
-def _state(record: Record, driver: DriverStatus | None, going_on: str, *, is_running: bool) -> str:
-    """`going_on`: what a person goes on with."""
+def _state(
+    storage: Storage, record: Record, driver: DriverStatus | None, *, is_running: bool
+) -> str:
+    resume = f"`{resume_command(storage)}`"
     if driver is None:
-        return f"not running; go on with {going_on}" if record.header else "has not begun"
+        return f"not running; resume with {resume}" if record.header else "has not begun"
     where = f"{driver.host} (process {driver.pid})"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(driver.time))
     if is_running:
         return f"running on {where}, last sign of life {when}"
     told = {
         "done": f"done, {when}",
-        "interrupted": f"interrupted, {when}; go on with {going_on}",
-        "failed": f"ended with an error, {when}; go on with {going_on}",
+        "interrupted": f"interrupted, {when}; resume with {resume}",
+        "failed": f"ended with an error, {when}; resume with {resume}",
     }
-    return told.get(driver.outcome, f"killed on {where}, about {when}; go on with {going_on}")
+    return told.get(driver.outcome, f"killed on {where}, about {when}; resume with {resume}")

@@ -1,11 +1,22 @@
-"""Flags, environment, YAML, defaults: which one wins, and how a wrong value is refused."""
+"""The command line: precedence over environment, YAML and defaults; refusals; help."""
 
-import argparse
+import re
 
 import pytest
 
 from tuner.config.command_line import ENVIRONMENT, parser_for, read_request
-from tuner.config.options import DistillRequest, SearchRequest, TeachRequest
+from tuner.config.options import (
+    GROUPS,
+    CacheRequest,
+    DistillRequest,
+    NamedRequest,
+    PrecomputeRequest,
+    PruneRequest,
+    ReportRequest,
+    ReproduceRequest,
+    SearchRequest,
+    TeachRequest,
+)
 from tuner.text.errors import RequestError
 
 
@@ -53,7 +64,7 @@ def test_a_flag_wins_over_the_environment_over_a_file_over_the_default(
     assert getattr(search("--config", config), option) == "file"
 
 
-def test_the_environment_is_no_option_of_other_commands(monkeypatch):
+def test_commands_without_an_option_ignore_its_environment_variable(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     assert not hasattr(read_request(TeachRequest, {}), "address")
 
@@ -64,7 +75,7 @@ def test_a_flag_wins_over_a_file_over_the_default(yaml_file):
     assert (request.space, request.epochs, request.trials, request.seeds) == ("itrd", 7, 5, 3)
 
 
-def test_pins_add_up_and_the_command_line_wins(yaml_file):
+def test_pins_of_file_and_command_line_are_merged_and_the_command_line_wins(yaml_file):
     config = yaml_file("set: {alpha: 2, log2: true, sigma: null, h: 1:3}")
     request = search("--config", config, "--set", "alpha=1.5", "--set", "beta-mi = 1:2")
     assert request.set == {
@@ -96,7 +107,7 @@ def test_a_list_in_a_file_is_a_list(yaml_file):
     assert search("--config", yaml_file("lr_decay_epochs: [3, 4]")).lr_decay_epochs == (3, 4)
 
 
-def test_booleans_can_be_said_both_ways(yaml_file):
+def test_booleans_have_a_flag_for_both_values(yaml_file):
     assert search().flip is None
     assert search("--flip").flip is True
     assert search("--no-flip").flip is False
@@ -128,15 +139,15 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(yaml_file):
         ("zzz: 3", "unknown option 'zzz'; known: data, "),
         ("1: 3", "unknown option 1; known: data, "),
         ("config: other.yaml", "unknown option 'config'"),
-        ("epochs: [", " line 1: is not YAML (expected the node content, but found"),
-        ("a: 1\n\tb: 2", " line 2: is not YAML"),
-        ("!!python/object/apply:os.system ['true']", "is not YAML"),
-        ("- epochs", "holds no options; write lines such as `epochs: 30`"),
-        ("epochs", "holds no options"),
+        ("epochs: [", " line 1: not valid YAML (expected the node content, but found"),
+        ("a: 1\n\tb: 2", " line 2: not valid YAML"),
+        ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("- epochs", "contains no options; write lines such as `epochs: 30`"),
+        ("epochs", "contains no options"),
         (b"\xff\xfe\x00", "cannot be read"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named(yaml_file, text, sentence):
+def test_the_refusal_of_a_file_names_it(yaml_file, text, sentence):
     path = yaml_file(text)
     message = refusal("--config", path)
     assert message.startswith(path)
@@ -164,13 +175,14 @@ def test_a_missing_file_is_named(tmp_path):
         ("batch_size: 1", "batch_size is 1; it must be at least 2"),
         ("seed: 3000000000", "seed is 3000000000; it must be below 2147483648"),
         ("flip: perhaps", "flip is 'perhaps'; give true or false"),
-        ("student: 3", "student is 3; give a text"),
-        ("data: null", "data is None; give a text"),
+        ("student: 3", "student is 3; give text"),
+        ("data: null", "data is None; give text"),
         ("set: alpha", "set is 'alpha'; write NAME: VALUE lines"),
         ("set: [alpha]", "set is ['alpha']; write NAME: VALUE lines"),
         ("lr_decay_epochs: 3,x", "lr_decay_epochs is 'x'; give a whole number"),
         ("time_budget: soon", "time_budget is 'soon'; give a number"),
         ("time_budget: xs", "time_budget is 'xs'; give a number, or a time such as 90s"),
+        ("epochs: true", "epochs is True; give a number"),
         ("algo: tpr", "unknown algo 'tpr'; did you mean 'tpe'? known: tpe, random, grid, "),
         ("scheduler: zzz", "unknown scheduler 'zzz'; known: asha, hyperband, median, pbt, none"),
     ],
@@ -179,11 +191,11 @@ def test_a_wrong_value_is_refused_in_one_sentence(yaml_file, text, sentence):
     assert sentence in refusal("--config", yaml_file(text))
 
 
-def test_a_wrong_value_of_a_file_is_not_hidden_by_a_pin(yaml_file):
+def test_a_wrong_value_in_a_file_is_not_hidden_by_a_pin(yaml_file):
     assert "write NAME: VALUE lines" in refusal("--config", yaml_file("set: x"), "--set", "alpha=2")
 
 
-def test_what_is_missing_is_asked_for():
+def test_a_missing_option_is_named():
     with pytest.raises(RequestError, match=r"^space is missing; give --space$"):
         read_request(SearchRequest, {})
 
@@ -200,10 +212,56 @@ def test_a_wrong_flag_is_refused_in_one_sentence(arguments, sentence):
     assert sentence in refusal(*arguments)
 
 
-@pytest.mark.parametrize("model", [SearchRequest, TeachRequest, DistillRequest])
-def test_every_option_is_a_flag_with_help(model):
-    parser: argparse.ArgumentParser = parser_for(model, "tuner", "")
-    text = parser.format_help()
+def test_a_name_is_given_without_a_flag_or_in_a_file(yaml_file):
+    def named(*arguments: str) -> ReportRequest:
+        given = parser_for(ReportRequest, "tuner report", "").parse_args(list(arguments))
+        return read_request(ReportRequest, vars(given))
+
+    assert named("a", "b,c", "--name", "d").names == ("a", "b,c")
+    assert named("a", "--config", yaml_file("names: b")).names == ("a",)
+    assert named("--config", yaml_file("names: [b, c]")).names == ("b", "c")
+    with pytest.raises(RequestError, match=r"^names is missing; give it as an argument$"):
+        named()
+
+
+# Help
+
+MODELS = [
+    SearchRequest,
+    PrecomputeRequest,
+    ReproduceRequest,
+    TeachRequest,
+    DistillRequest,
+    NamedRequest,
+    ReportRequest,
+    CacheRequest,
+    PruneRequest,
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_option_is_described_in_one_group_of_the_help(model):
+    text = parser_for(model, "tuner", "").format_help()
     for name, field in model.model_fields.items():
-        assert f"--{name.replace('_', '-')}" in text
         assert field.description
+        if field.json_schema_extra.get("is_positional"):
+            assert text.startswith("usage: tuner NAME ")
+        else:
+            assert field.json_schema_extra["group"] in GROUPS
+            assert len(re.findall(rf"^  --{name.replace('_', '-')}[ ,]", text, re.MULTILINE)) == 1
+    assert "PydanticUndefined" not in text
+
+
+def test_the_help_of_a_search_is_in_groups_and_begins_with_its_space():
+    text = parser_for(SearchRequest, "tuner search", "About.").format_help()
+    headings = re.findall(r"^(\w+):$", text, re.MULTILINE)
+    assert headings == [*GROUPS, "general"]
+    assert re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)[:2] == ["--space", "--set"]
+    assert text.startswith("usage: tuner search --space SPACE [options]\n\nAbout.")
+
+
+def test_only_defaults_that_are_values_are_shown():
+    text = " ".join(parser_for(SearchRequest, "tuner search", "").format_help().split())
+    assert "early-stopping scheduler (default: asha)" in text
+    assert "(default: {})" not in text
+    assert "(default: None)" not in text

@@ -1,4 +1,4 @@
-"""Presets, defaults, and the way of a workload to a request and back."""
+"""Presets, defaults, and the conversion of a workload to a request and back."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_other_data_have_the_preset_of_the_crd_framework():
     assert (cifar.limit, cifar.image_size, cifar.teacher_checkpoint) == (None, None, None)
 
 
-def test_imagenet_has_a_preset_of_its_own(tmp_path):
+def test_imagenet_has_its_own_preset(tmp_path):
     imagenet = workload(data=f"imagenet:{tmp_path}")
     names = (imagenet.preset, imagenet.teacher, imagenet.student)
     assert names == ("imagenet", "torchvision:resnet34", "torchvision:resnet18")
@@ -68,7 +68,7 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_decides_every_value_and_says_where_it_is_from(name):
+def test_a_preset_supplies_every_value_and_names_its_source(name):
     resolved = workload(preset=name)
     assert PRESETS[name].source
     assert all(1 <= drop <= resolved.epochs for drop in resolved.lr_decay_epochs)
@@ -83,7 +83,7 @@ def test_a_shorter_training_drops_at_the_same_fractions(epochs, drops):
     assert workload(data="cifar100", epochs=epochs).lr_decay_epochs == drops
 
 
-def test_what_is_given_wins_over_the_preset():
+def test_given_options_win_over_the_preset():
     given = {"epochs": 10, "flip": True, "crop_padding": 0, "lr_decay_epochs": [4], "lr": 0.3}
     resolved = workload(**given)
     assert resolved == replace(
@@ -91,7 +91,7 @@ def test_what_is_given_wins_over_the_preset():
     )
 
 
-def test_no_drops_are_not_the_default_drops():
+def test_an_empty_list_of_drops_is_not_replaced_by_the_default():
     assert workload(lr_decay_epochs="").lr_decay_epochs == ()
 
 
@@ -99,7 +99,7 @@ def test_no_drops_are_not_the_default_drops():
     ("written", "name"),
     [("ResNet-20", "resnet20"), ("wrn-40-2", "wrn_40_2"), ("ShuffleNetV1", "ShuffleV1")],
 )
-def test_names_are_understood_as_people_write_them(written, name):
+def test_names_are_accepted_in_their_usual_spellings(written, name):
     assert workload(teacher=written).teacher == name
     assert workload(student=written).student == name
 
@@ -109,15 +109,15 @@ def test_an_unknown_network_is_refused():
         workload(student="resnet20o")
 
 
-def test_light_networks_learn_at_the_lower_rate():
+def test_light_networks_have_the_lower_learning_rate():
     light = workload(data="cifar100", student="MobileNetV2", teacher="ResNet50")
     assert light.lr == 0.01
     assert light.teacher_schedule()["lr"] == 0.05
     assert workload(teacher="MobileNetV2").teacher_schedule()["lr"] == 0.01
 
 
-def test_the_teacher_has_a_schedule_of_its_own():
-    """So that it stays the same, and is kept, whatever the student's is."""
+def test_the_teacher_has_its_own_schedule():
+    """So that the same teacher can be kept for students of any schedule."""
     students = workload(lr_decay_epochs=[2], lr=0.2, epochs=20)
     assert students.teacher_schedule() == workload().teacher_schedule()
     own = workload(teacher_lr=0.3, teacher_epochs=40).teacher_schedule()
@@ -125,7 +125,7 @@ def test_the_teacher_has_a_schedule_of_its_own():
     assert workload().teacher_schedule()["lr_decay_epochs"] == (12, 15, 18)
 
 
-def test_paths_are_absolute_whatever_they_were(tmp_path, monkeypatch):
+def test_paths_become_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     resolved = workload(data="parquet:images", data_dir="~/cache", teacher="wrn-16-2@t.pt")
@@ -144,7 +144,7 @@ def test_paths_are_absolute_whatever_they_were(tmp_path, monkeypatch):
         {"lr_decay_epochs": (), "seed": 7, "data": "imagefolder:images"},
     ],
 )
-def test_a_workload_comes_back_from_its_request(given):
+def test_a_workload_survives_the_round_trip_through_a_request(given):
     resolved = workload(**given)
     request = SearchRequest(space="itrd", **resolved.as_request())
     assert resolve(request.model_dump(include=set(Workload.__dataclass_fields__))) == resolved

@@ -242,6 +242,24 @@ def test_a_file_in_a_package_imports_relatively_whatever_the_package_is_called(f
     assert sys.modules["models"] is models
 
 
+@pytest.mark.parametrize("package", ["mine", "models"])
+def test_a_file_in_a_package_imports_the_package_by_its_name(folder, package):
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").write_text("WIDTH = 6")
+    (folder / package / "widths.py").write_text("from . import WIDTH")
+    code = NET.replace("width=8", "width=WIDTH").replace(
+        "    return Net(",
+        f"    import {package}.widths\n    assert {package}.WIDTH\n    return Net(",
+    )
+    (folder / package / "net.py").write_text(f"from {package}.widths import WIDTH\n{code}")
+    for _ in range(2):
+        network = models.build(f"./{package}/net.py:build", 10)
+        assert network.network.fc.in_features == 6
+        assert sys.modules["models"] is models
+        assert sys.modules["models.registry"].build is models.build
+        assert f"{package}.widths" not in sys.modules
+
+
 def test_a_file_beside_a_package_of_its_name_is_the_file(folder):
     (folder / "net").mkdir()
     (folder / "net" / "__init__.py").write_text(NET.replace("width=8", "width=5"))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 import models
 from losses import LOSSES, LossError, build_objective
@@ -332,6 +333,15 @@ def test_another_request_in_the_same_folder_is_refused(tmp_path) -> None:
         check_begun(less)
 
 
+def test_a_request_of_which_only_the_given_options_were_written_is_the_same(tmp_path) -> None:
+    planned = plan("itrd-alpha", runs=tmp_path, name="mine", **SMALL)
+    content = planned.request.model_dump(
+        mode="json", exclude_defaults=True, exclude={"name", "runs_dir"}
+    )
+    planned.storage.write(SEARCH_FILE, yaml.safe_dump(content).encode())
+    check_begun(planned)
+
+
 def test_it_goes_on_elsewhere_and_with_more_at_a_time(tmp_path) -> None:
     begun(plan("itrd-alpha", runs=tmp_path, max_concurrent=1, **SMALL))
     check_begun(plan("itrd-alpha", runs=tmp_path, data_dir=str(tmp_path), **SMALL))
@@ -359,7 +369,7 @@ def test_what_it_wrote_down_makes_the_same_again(experiment, tmp_path) -> None:
 
 def test_what_is_not_measured_cannot_be_read(tmp_path) -> None:
     planned = begun(plan("itrd-cost", runs=tmp_path))
-    with pytest.raises(NotMeasuredError, match=r"cost-kd is not measured yet; go on with `python"):
+    with pytest.raises(NotMeasuredError, match=r"cost-kd is not measured yet; resume with `python"):
         Measurer(planned, only_read=True)("cost-kd", dict)
     assert Measurer(planned)("cost-kd", lambda: {"x": 0.1 + 0.2}) == {"x": 0.1 + 0.2}
     assert Measurer(planned, only_read=True)("cost-kd", dict) == {"x": 0.1 + 0.2}

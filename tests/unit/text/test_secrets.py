@@ -12,8 +12,8 @@ import pytest
 from tests.support.searching import Driver, Searches, runs_of
 from tests.support.servers import Proxy, mlflow_server
 from tuner.config.options import SearchRequest
+from tuner.config.run_folder import resume_command
 from tuner.storage.folder import Storage
-from tuner.terminal.outcome import resume_command
 from tuner.text.secrets import has_secret, shown, without_secrets
 
 
@@ -55,7 +55,7 @@ def test_a_secret_of_a_whole_address_ends_at_no_quote_or_space(sign: str) -> Non
 def test_who_is_to_give_an_address_again_is_shown_where_its_secret_belongs() -> None:
     def command(uri: str | None) -> list[str]:
         request = SearchRequest(space="kd", tracking_uri=uri)
-        return shlex.split(resume_command("mine", Storage("/runs"), request))
+        return shlex.split(resume_command(Storage("/runs/mine"), request))
 
     assert command("http://me:MARKER@h:5000")[-2:] == ["--tracking-uri", "http://me:***@h:5000"]
     assert command("http://h:5000")[-2:] == command(None)[-2:] == ["--runs-dir", "/runs"]
