@@ -85,7 +85,7 @@ def _rebuild_comparison(runs: "Storage", name: str) -> str:
         if storage.sub(space.method).exists(SEARCH_FILE)
     }
     if not records:
-        raise RequestError(f"no search of {name!r} has begun; start it with --resume {name}")
+        raise RequestError(f"no search of {name!r} has started; start it with --resume {name}")
     return write_methods_report(storage, request, records)
 
 

@@ -31,7 +31,7 @@ def test_a_comparison_of_methods_is_rebuilt_from_the_searches_that_have_begun(ca
     for name, content in (("search.yaml", "space: kd,at"), ("id", "1")):
         Path("runs/several", name).write_text(content)
     assert tuner.report.main(["several"]) == 2
-    assert "no search of 'several' has begun" in capsys.readouterr().err
+    assert "no search of 'several' has started" in capsys.readouterr().err
     make_search("several/kd", (60.0, 61.0, 63.0))
     assert tuner.report.main(["several"]) == 0
     table = pq.read_table("runs/several/methods.parquet").to_pydict()
