@@ -481,7 +481,8 @@ from pathlib import Path
 from tuner.config.environment import set_library_defaults
 set_library_defaults()
 import mlflow
-from tuner.results.record import DONE, Record
+from tuner.results.record import Record
+from tuner.results.trial import DONE
 from tuner.storage.folder import Storage
 from tuner.tracking.mirror import Mirror
 from tuner.tracking.run_tree import TrackedSearch
