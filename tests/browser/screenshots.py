@@ -1,8 +1,8 @@
-"""Takes the pictures of MLflow and of a report that README shows:
+"""Takes the screenshots of MLflow and of a report that README shows, into docs/images:
 
-    python tests/screenshots.py RUNS_DIR SEARCH
+    python -m tests.browser.screenshots RUNS_DIR SEARCH
 
-of a search that has ended, with its MLflow in RUNS_DIR/mlflow.db; into docs/images. Needs Chromium.
+The search has ended, and its MLflow store is RUNS_DIR/mlflow.db. Needs Chromium.
 """
 
 import sys
@@ -16,7 +16,7 @@ from tests.support.browser import Page, browser, chromium
 from tests.support.servers import mlflow_server
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-# Of the window: what is right of it is MLflow's assistant, or empty.
+# Of the window; further right is MLflow's assistant, or nothing.
 WINDOW, WIDTH = (1720, 1000), 1276
 UNFOLD = """(row => row && (row.querySelector('[col-id*="Run Name"] button').click(), true))
 ([...document.querySelectorAll('[role=row]')].find(row => row.innerText.includes(%r)))"""
@@ -66,14 +66,14 @@ def _take(page: Page, address: str, experiment: str, run: str, name: str) -> Non
 
 
 def _settle(page: Page) -> None:
-    """Until two frames have been drawn: then what was laid out is painted."""
+    """Waits until two frames have been drawn: then the layout is on the screen."""
     page.evaluate(
         "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
     )
 
 
 def _picture(page: Page, file: str, left: int, top: int, width: int, height: int) -> None:
-    """With as few colours as it takes to be small."""
+    """Saves a part of the page, with few colours to keep the file small."""
     path = IMAGES / file
     page.picture(path, left, top, width, height)
     Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)

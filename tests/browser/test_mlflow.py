@@ -1,4 +1,4 @@
-"""MLflow's pages as a person sees them: one real search, a real server, a real browser."""
+"""MLflow's pages as the user sees them: one real search, a real server, a real browser."""
 
 import json
 import subprocess
@@ -118,10 +118,9 @@ def test_a_view_ranks_the_trials(site: Site, page: Page) -> None:
     assert [accuracies[name] for name in shown] == sorted(accuracies.values(), reverse=True)
 
 
-def test_the_same_view_has_the_curves_of_the_trials(site: Site, page: Page) -> None:
-    page.open(f"{site.runs_page('tuner-trials')}&compareRunsMode=CHART")
+def wait_for_curves(site: Site, page: Page) -> None:
+    """One of the charts has, as near as it draws, a line for each trial."""
     curves = [[e["val_accuracy"] for e in trial.epochs] for trial in site.record.trials_of(SEARCH)]
-    # One of the charts has, as near as it draws, a line for each trial.
     page.wait_for(
         "[...document.querySelectorAll('.js-plotly-plot')].some(chart => "
         f"{json.dumps(curves)}.every(curve => chart.data.some("
@@ -130,12 +129,27 @@ def test_the_same_view_has_the_curves_of_the_trials(site: Site, page: Page) -> N
     )
 
 
+def test_the_same_view_has_the_curves_of_the_trials(site: Site, page: Page) -> None:
+    page.open(f"{site.runs_page('tuner-trials')}&compareRunsMode=CHART")
+    wait_for_curves(site, page)
+
+
+def test_a_link_leads_to_the_ranked_trials_of_the_search_with_their_curves(
+    site: Site, page: Page
+) -> None:
+    page.open(site.run_page(site.run))
+    page.follow("Accuracy by epoch")
+    wait_for_curves(site, page)
+    page.wait_for(has("Sort: accuracy"))
+    assert set(names_of_rows(page)) == set(site.trials)
+
+
 def test_the_description_of_a_search_leads_to_everything_else(site: Site, page: Page) -> None:
     page.open(site.run_page(site.run))
     for link, arrived in (
         ("Report", "report.html"),
         ("Compare all trials", "Parallel Coordinates Plot"),
-        ("Accuracy by epoch", "Y-axis"),
+        ("Accuracy by epoch", "Sort: accuracy"),
         ("Model card", "model-card.md"),
     ):
         page.open(site.run_page(site.run))
