@@ -54,7 +54,7 @@ def rebuild_report(runs: "Storage", name: str) -> str:
 
     storage = existing(runs, name)
     if is_reproduction(storage):
-        from tuner.reproductions.rebuilding import rebuild_report as rebuild_artefact
+        from tuner.reproductions.rebuilding import rebuild_artefact
 
         return rebuild_artefact(name, runs)
     if storage.exists(COMPARISON_FILE):

@@ -19,7 +19,7 @@ from search_spaces.parameters import Value, list_of, text_of
 from tuner import search
 from tuner.config.command_line import parser_for, read_request
 from tuner.config.options import ReproduceRequest, SearchRequest
-from tuner.reproductions import EXPERIMENTS
+from tuner.reproductions.catalogue import CATALOGUE, find_entry
 from tuner.reproductions.planning import plan_reproduction
 
 ROOT = Path(__file__).parents[2]
@@ -150,13 +150,13 @@ def test_the_command_of_a_method_would_run(
 
 def test_the_table_of_reproductions_agrees_with_the_code() -> None:
     found = rows((ROOT / "docs" / "reproductions.md").read_text(), "name")
-    assert [name.strip("`") for name, *_ in found] == [*EXPERIMENTS]
+    assert [name.strip("`") for name, *_ in found] == [*CATALOGUE]
     for name, _, trains, seeds in found:
-        experiment = EXPERIMENTS[name.strip("`")]
-        counts = [len(experiment.arms), len(experiment.pairs)]
+        experiment = CATALOGUE[name.strip("`")].experiment
+        counts = [len(experiment.variants), len(experiment.pairs)]
         told = f"{counts[0]} settings" + (f" of {counts[1]} pairs" if counts[1] > 1 else "")
-        assert trains == (told if experiment.arms else "nothing")
-        assert seeds == (str(experiment.seeds) if experiment.arms else "")
+        assert trains == (told if experiment.variants else "nothing")
+        assert seeds == (str(experiment.seeds) if experiment.variants else "")
 
 
 def test_the_commands_of_the_reproductions_would_run(
@@ -177,8 +177,8 @@ def test_the_commands_of_the_reproductions_would_run(
             given = vars(parser_for(ReproduceRequest, "x", "y").parse_args(arguments))
             given = {name: value for name, value in given.items() if value is not None}
             request = read_request(ReproduceRequest, given | {"runs_dir": str(tmp_path)})
-            planned = plan_reproduction(EXPERIMENTS[request.reproduction], request)
-            assert bool(planned.labels) == (len(arguments) > 1)
+            planned = plan_reproduction(find_entry(request.reproduction).experiment, request)
+            assert bool(planned.departures) == (len(arguments) > 1)
 
 
 def test_the_messages_of_the_troubleshooting_page_are_those_of_the_code() -> None:

@@ -15,7 +15,7 @@ from tests.support.searching import as_flags, local_ray
 from tests.unit.data.test_sources import write_image
 from tuner.report import main as report
 from tuner.reproduce import main
-from tuner.reproductions import EXPERIMENTS
+from tuner.reproductions.catalogue import CATALOGUE
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +68,7 @@ class Artefact:
 
     @property
     def words(self) -> str:
-        """The page as a person reads it, on one line."""
+        """The text of the page, on one line."""
         text = re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", self.page, flags=re.DOTALL)
         return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", text)))
 
@@ -228,7 +228,7 @@ def test_itrd_convergence(reproductions: Reproductions) -> None:
 def test_mimkd_pairs(reproductions: Reproductions) -> None:
     made = reproductions.run("mimkd-pairs", **dict.fromkeys(SMALL))
     for title, text in PAIRED.items():
-        assert f"{title}: {text} pairs are the paper" in made.words
+        assert f"{title}: {text} pairs match the paper" in made.words
     assert len(made.table("table4")) == 4
     assert "scaled down" not in made.words
 
@@ -306,10 +306,10 @@ def test_crd_benchmark(reproductions: Reproductions) -> None:
 
 
 def test_every_reproduction_was_run(reproductions: Reproductions) -> None:
-    assert reproductions.done == set(EXPERIMENTS)
+    assert reproductions.done == set(CATALOGUE)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_its_report_is_rebuilt_without_training(reproductions: Reproductions, name: str) -> None:
     page = reproductions.runs / name / "report.html"
     if not page.exists():

@@ -1,4 +1,4 @@
-"""A reproduction goes on after whatever ended it, and trains nothing that is there already."""
+"""A reproduction resumes after any interruption, and trains nothing twice."""
 
 import json
 import signal
@@ -67,13 +67,13 @@ def reproductions(
 
 @pytest.fixture(scope="module")
 def kernel(reproductions: Reproductions) -> str:
-    """Table 2, without a disturbance."""
+    """Table 2, run without an interruption."""
     assert reproductions.reproduce("itrd-kernel", "--quiet") == 0
     return "itrd-kernel"
 
 
 def times(record: Record, label: str) -> list[tuple[float, float | None]]:
-    """When the trainings of a label ran: equal times, the same trainings."""
+    """When the trainings of a label ran; equal times mean the same trainings."""
     return [(t.started, t.ended) for t in record.trials_of(FINAL) if t.setting_label == label]
 
 
@@ -103,9 +103,9 @@ def test_two_tables_compute_their_shared_setting_once(
     reproductions: Reproductions, kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert reproductions.reproduce("itrd-log", "--dry-run") == 0
-    told = capsys.readouterr().out
-    assert "4 trainings, 2 of them there already; 2 trainings to make" in told
-    assert "of disk" in told
+    printed = capsys.readouterr().out
+    assert "4 trainings: 2 finished already, 2 to run" in printed
+    assert "of disk" in printed
     assert not reproductions.folder("itrd-log").exists()
     assert reproductions.reproduce("itrd-log", "--quiet") == 0
     log = reproductions.pair("itrd-log")
@@ -114,12 +114,12 @@ def test_two_tables_compute_their_shared_setting_once(
         seconds not in times(reproductions.pair(kernel), "polynomial")
         for seconds in times(log, "with log2")
     )
-    # The ledger has them where their weights are: with the one that made them.
+    # The ledger names the folder that has their weights: that of the one that trained them.
     ledger = pd.read_parquet(reproductions.folder("ledger"))
     by_folder = ledger["made_by"].str.split("/").str[-2].value_counts()
     assert by_folder.to_dict() == {"itrd-kernel": 6, "itrd-log": 2}
     assert reproductions.reproduce("itrd-log", "--dry-run") == 0
-    assert "4 of them there already; 0 trainings to make" in capsys.readouterr().out
+    assert "4 trainings: 4 finished already, 0 to run" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_a_searchs_final_trainings_are_found(
     capsys.readouterr()
     chosen = {"methods": "plain,kd", "epochs": 3, "name": "found"}
     assert reproductions.reproduce("crd-benchmark", "--dry-run", **chosen) == 0
-    assert "4 trainings, 4 of them there already; 0 trainings to make" in capsys.readouterr().out
+    assert "4 trainings: 4 finished already, 0 to run" in capsys.readouterr().out
     assert reproductions.reproduce("crd-benchmark", "--quiet", **chosen) == 0
     found, search = reproductions.pair("found"), reproductions.record("search")
     assert times(found, "plain") == times(search, "plain")
@@ -187,10 +187,10 @@ def test_status_tells_of_its_pairs(
     reproductions: Reproductions, kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert tuner.status.main([kernel, "--runs-dir", str(reproductions.runs)]) == 0
-    told = capsys.readouterr().out
-    assert f"{PAIR}: done" in told
-    assert "6 done, of 6" in told
-    assert "none has begun" not in told
+    printed = capsys.readouterr().out
+    assert f"{PAIR}: done" in printed
+    assert "6 done, of 6" in printed
+    assert "none has begun" not in printed
 
 
 def test_a_search_does_not_go_on_with_a_reproduction(
@@ -198,12 +198,10 @@ def test_a_search_does_not_go_on_with_a_reproduction(
 ) -> None:
     for name in (kernel, f"{kernel}/{PAIR}"):
         assert reproductions.resume(name) == 2
-        told = capsys.readouterr().err
-        assert told.count("\n") == 1
-        assert (
-            f"{name} is a reproduction, not a search; resume it with `python -m tuner.reproduce"
-            in (told)
-        )
+        printed = capsys.readouterr().err
+        assert printed.count("\n") == 1
+        command = "python -m tuner.reproduce"
+        assert f"{name} is a reproduction, not a search; resume it with `{command}" in printed
     arguments = [kernel, "other", "--runs-dir", str(reproductions.runs)]
     assert tuner.report.main(arguments) == 2
     assert "is a reproduction, which chooses no setting" in capsys.readouterr().err
@@ -230,7 +228,7 @@ def test_what_it_prints_for_programs_ends_with_the_result(
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_it_computes_what_is_missing(
+def test_killed_in_the_middle_it_trains_what_is_missing(
     reproductions: Reproductions, kernel: str, tmp_path: Path
 ) -> None:
     # Another folder: in this one the ledger has everything.
@@ -282,9 +280,9 @@ def test_interrupted_it_says_how_to_go_on(
     assert " trainings have ended and are kept" in driver.err
     assert tuner.status.main(["stopped", "--runs-dir", str(tmp_path)]) == 0
     assert f"resume with `python -m tuner.reproduce --config {config}" in capsys.readouterr().out
-    # What it says goes on.
+    # The command that it prints resumes.
     *_, command = driver.err.strip().splitlines()
     words = command.split()[3:]
     assert tuner.reproduce.main([*words, "--dry-run"]) == 0
-    # As far as it is, it can be looked at.
+    # What is finished has a report already.
     assert tuner.report.main(["stopped", "--runs-dir", str(tmp_path)]) == 0

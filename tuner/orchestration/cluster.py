@@ -179,3 +179,13 @@ def where_trials_run(task: Task, gpus: float) -> Measuring:
             ) from error
 
     return call
+
+
+def measuring_for(task: Task) -> Measuring:
+    """As `where_trials_run`, with the GPU that a trial gets, or one if that is not known."""
+    import ray
+
+    gpus = task.request.gpus_per_trial
+    if gpus is None:
+        gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0))
+    return where_trials_run(task, gpus)

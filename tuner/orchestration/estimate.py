@@ -1,159 +1,172 @@
-"""How long a search will take on a cluster, from a few steps of a trial measured on it."""
+"""Estimates how long a search or fixed trainings take, from a few steps where they would run."""
 
-import time
-from itertools import islice
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
-import torch
-
-from losses import DistillationLoss, Plain
-from tuner.config.workload import Workload
-from tuner.data import num_batches
-from tuner.orchestration.cluster import ray_for, where_trials_run, with_gpu_share
-from tuner.orchestration.measurements import plan_for, with_threads
-from tuner.orchestration.preflight import check_machines
-from tuner.planning.estimate import Amount, Estimate, StepTimes, mean_epochs
-from tuner.planning.resources import Resources, check_resources, fit
+import models
+from losses import LOSSES, DistillationLoss
+from models import shapes_of
+from search_spaces import Setting
+from tuner.data import Dataset, num_batches
+from tuner.orchestration.cluster import Measuring, ray_for, where_trials_run
+from tuner.orchestration.measurements import plan_for
+from tuner.orchestration.preflight import find_resources
+from tuner.orchestration.step_times import measure_step_times
+from tuner.planning.estimate import (
+    Estimate,
+    Machines,
+    StepTimes,
+    TeacherWork,
+    TrainingGroup,
+    mean_epochs,
+)
+from tuner.planning.fixed import FixedTask
+from tuner.planning.plan import FinalTraining
+from tuner.planning.resources import Resources, check_resources, fit, machine_resources
 from tuner.planning.search import Search
+from tuner.planning.task import Task
 from tuner.teacher_cache import OutputsPlan
-from tuner.training.building import build_training, teacher_workload
-from tuner.training.distillation import Distillation
-from tuner.training.evaluation import EVALUATION_BATCH_SIZE
-from tuner.training.precision import device_for
-from tuner.training.teachers import build_untrained_teacher, find_teacher, weights_digest
+from tuner.teacher_cache.sizes import bytes_per_image
+from tuner.training.teachers import find_teacher, weights_digest
 from tuner.training.workload_data import open_data
 
-PROBED_STEPS = 5
+
+class Place(NamedTuple):
+    """Where trainings would run, and with which teacher."""
+
+    nodes: list[dict[str, float]]  # as {"CPU": 8, "GPU": 1}
+    resources: Resources
+    call: Measuring  # calls a function there
+    teacher: str | None  # the digest of its weights; None: it has to be trained
 
 
 def estimate(search: Search) -> Estimate:
     """Measures on the cluster that the request names; begins no search.
 
-    Raises RequestError where the search could not be run.
+    Raises RequestError where the search could not run.
     """
+    epochs = search.workload.epochs
+    with _place(search) as place:
+        times = _step_times(search, place, search.method, search.published)
+        mean = mean_epochs(search.scheduler, epochs)
+        stages = (
+            (TrainingGroup(search.num_trials, epochs, mean, times),),
+            (TrainingGroup(search.num_finals, epochs, epochs, times),),
+        )
+        return _estimate(search, place, stages, num_seeds=search.request.seeds)
+
+
+def estimate_trainings(task: FixedTask, trainings: Sequence[FinalTraining]) -> Estimate:
+    """The same for some of a task's trainings: on its cluster, or here if it names none."""
+    task = replace(task, trainings=tuple(trainings))
+    epochs = task.workload.epochs
+    numbers = Counter(LOSSES[training.method] for training in trainings)
+    with _place(task) as place:
+        groups = tuple(
+            TrainingGroup(
+                numbers[method], epochs, epochs, _step_times(task, place, method, setting)
+            )
+            for method, setting in task.examples
+        )
+        num_seeds = len({training.seed for training in trainings if training.method != "plain"})
+        return _estimate(task, place, (groups,), num_seeds=num_seeds)
+
+
+@contextmanager
+def _place(task: Task) -> Iterator[Place]:
+    """Raises RequestError where not even one training fits."""
+    dataset, _ = open_data(task.workload)
+    teacher = find_teacher(task.workload, dataset)
+    digest = None if teacher is None else weights_digest(teacher)
+    if task.request.address is None:
+        nodes = [machine_resources()]
+        gpus, num_at_once = check_resources(task.request, nodes)
+        resources = Resources(gpus, num_at_once, num_at_once)
+        yield Place(nodes, resources, lambda function: function(), digest)
+        return
     import ray
 
-    workload = search.workload
-    dataset, splits = open_data(workload)
-    needs = search.needs(dataset)
-    teacher = find_teacher(workload, dataset)
-    with ray_for(search):
-        machines = [node for node in ray.nodes() if node["Alive"]]
-        nodes = [node["Resources"] for node in machines]
-        request = with_gpu_share(search, nodes)
-        gpus, wanted = check_resources(request, nodes)
-        num_at_once = min(wanted, sum(fit(node, request.cpus_per_trial, gpus) for node in nodes))
-        check_machines(search, dataset, gpus, machines)
-        measuring = where_trials_run(search, gpus)
-        digest = None if teacher is None else weights_digest(teacher)
-        together = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
-        outputs, reasons = plan_for(
-            search,
-            needs,
-            dataset,
-            digest,
-            Resources(gpus, wanted, min(num_at_once, together)),
-            measuring,
-        )
-        method, setting, num_threads = search.method, search.published, search.num_threads
-        trains_teacher = teacher is None
-        pace: StepTimes = measuring(
-            lambda: measure_step_times(workload, method, setting, num_threads, gpus, trains_teacher)
-        )
-    steps = num_batches(len(splits.train), workload.batch_size)
-    once, each = _teacher_batches(search, needs, outputs, steps)
-    return Estimate(
-        num_machines=len(machines),
+    with ray_for(task):
+        resources = find_resources(task, dataset)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        yield Place(nodes, resources, where_trials_run(task, resources.gpus_per_trial), digest)
+
+
+def _machines(place: Place, cpus: float) -> Machines:
+    nodes, gpus = place.nodes, place.resources.gpus_per_trial
+    num_fit = sum(fit(node, cpus, gpus) for node in nodes)
+    return Machines(
+        number=len(nodes),
         cpus=sum(node.get("CPU", 0.0) for node in nodes),
         gpus=sum(node.get("GPU", 0.0) for node in nodes),
-        cpus_per_trial=request.cpus_per_trial,
+        cpus_per_trial=cpus,
         gpus_per_trial=gpus,
-        num_at_once=num_at_once,
-        pace=pace,
-        amount=Amount(
-            steps_per_epoch=steps,
-            epochs=workload.epochs,
-            num_trials=search.num_trials,
-            num_finals=(2 + bool(search.searched)) * request.seeds,
-            teacher_epochs=workload.teacher_epochs if trains_teacher else 0,
-            teacher_batches_once=once,
-            teacher_batches_per_training=each,
-            mean_epochs=mean_epochs(search.scheduler, workload.epochs),
+        # What a cluster is asked for may be more, so that it grows.
+        num_at_once=min(place.resources.max_concurrent, num_fit),
+    )
+
+
+def _step_times(
+    task: Task, place: Place, method: type[DistillationLoss], setting: Setting
+) -> StepTimes:
+    times: StepTimes = place.call(
+        partial(
+            measure_step_times,
+            task.workload,
+            method,
+            setting,
+            task.num_threads,
+            place.resources.gpus_per_trial,
+            trains_teacher=place.teacher is None,
+        )
+    )
+    return times
+
+
+def _estimate(
+    task: Task, place: Place, stages: tuple[tuple[TrainingGroup, ...], ...], *, num_seeds: int
+) -> Estimate:
+    """Adds the teacher's work, by the plan for its outputs that the task would get."""
+    workload = task.workload
+    dataset, splits = open_data(workload)
+    needs = task.needs(dataset)
+    outputs, reasons = plan_for(task, needs, dataset, place.teacher, place.resources, place.call)
+    has_trials = task.num_trials > 0
+    steps = num_batches(len(splits.train), workload.batch_size)
+    names = max(needs, key=len, default=())
+    # Trials see the augmented epochs of the search's seed, final trainings those of their own.
+    sources = [
+        outputs.road(names, number, final=not has_trials)
+        for number in range(1, workload.passes + 1)
+        if names
+    ]
+    num_live = sources.count("live")
+    num_shared = (len(sources) - num_live) * (has_trials + num_seeds)
+    return Estimate(
+        machines=_machines(place, task.request.cpus_per_trial),
+        stages=stages,
+        teacher=TeacherWork(
+            epochs=workload.teacher_epochs if place.teacher is None else 0,
+            shared_batches=num_shared * steps,
+            batches_per_epoch=num_live * steps / workload.passes,
         ),
+        steps_per_epoch=steps,
+        outputs_bytes=_bytes_per_image(task, dataset, outputs, num_seeds) * len(splits.train),
         reasons=reasons,
     )
 
 
-def measure_step_times(
-    workload: Workload,
-    method: type[DistillationLoss],
-    setting: dict[str, Any],
-    num_threads: int,
-    gpus: float,
-    trains_teacher: bool,
-) -> StepTimes:
-    """Some steps of a trial with an untrained teacher, which takes as long as a trained one."""
-    device = device_for(gpus)
-    dataset, splits = open_data(workload)
-    with with_threads(num_threads):
-        trial = build_training(
-            workload,
-            dataset,
-            splits,
-            method=method,
-            setting=setting,
-            teacher=build_untrained_teacher(workload.teacher, dataset, device),
-            seed=workload.seed,
-            data_seed=workload.seed,
-            device=device,
-        )
-        step, teacher = _step_seconds(trial)
-        few = splits.validation[: 2 * EVALUATION_BATCH_SIZE]
-        begin = time.perf_counter()
-        trial.evaluate(few)
-        validation = (time.perf_counter() - begin) * len(splits.validation) / len(few)
-        teacher_step = 0.0
-        if trains_teacher:
-            training = build_training(
-                teacher_workload(workload),
-                dataset,
-                splits,
-                method=Plain,
-                setting={},
-                teacher=None,
-                seed=workload.seed,
-                data_seed=workload.seed,
-                device=device,
-            )
-            teacher_step, _ = _step_seconds(training)
-    return StepTimes(step, teacher, validation, teacher_step)
-
-
-def _step_seconds(training: Distillation) -> tuple[float, float]:
-    """Of a step without the teacher's answer, and of that."""
-    steps = training.steps(training.stages[-1], epoch=1)
-    next(steps)  # warms up
-    begin = time.perf_counter()
-    measured = list(islice(steps, PROBED_STEPS))
-    if measured and next(iter(measured[0].terms.values())).is_cuda:
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - begin
-    teacher = sum(step.teacher_seconds for step in measured)
-    number = max(1, len(measured))
-    return (seconds - teacher) / number, teacher / number
-
-
-def _teacher_batches(
-    search: Search, needs: tuple[tuple[str, ...], ...], outputs: OutputsPlan, steps: int
-) -> tuple[int, int]:
-    """How many answers of the teacher all trainings share, and how many each computes itself."""
-    workload = search.workload
-    names = max(needs, key=len, default=())
-    if not names:
-        return 0, 0
-    roads = [outputs.road(names, number, final=False) for number in range(1, workload.passes + 1)]
-    num_live = roads.count("live")
-    num_shared = len(roads) - num_live
-    # The final trainings see passes of their own, once for each seed.
-    once = num_shared * (1 + search.request.seeds) * steps
-    return once, num_live * steps * workload.epochs // workload.passes
+def _bytes_per_image(task: Task, dataset: Dataset, outputs: OutputsPlan, num_seeds: int) -> int:
+    """Of all cached outputs, in all augmented epochs."""
+    name = task.workload.teacher
+    network = models.build_untrained(name, dataset.num_classes)
+    shapes = shapes_of(network, dataset.image_size, name)
+    return sum(
+        bytes_per_image(shapes, (output.name,), outputs.precision)
+        * (output.search_passes * (task.num_trials > 0) + output.final_passes * num_seeds)
+        for output in outputs.cached
+    )

@@ -1,6 +1,7 @@
-"""How long a search takes and how many device-hours it uses."""
+"""Estimates how long trainings take and how many device-hours they use, from measured steps."""
 
-import math
+import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tuner.planning.rungs import REDUCTION_FACTOR, grace_period
@@ -10,90 +11,108 @@ from tuner.planning.rungs import REDUCTION_FACTOR, grace_period
 class StepTimes:
     """Seconds, measured where a trial would run."""
 
-    step: float  # of a student with its loss, the teacher's answer left out
-    teacher: float  # the teacher's answer to a batch
-    validation: float  # of the whole validation split
-    teacher_step: float  # of the teacher's own training; 0 where it is there already
+    step: float  # of a student with its loss, without the teacher's forward pass
+    teacher: float  # the teacher's forward pass over one batch
+    validation: float  # over the whole validation split
+    teacher_step: float  # of the teacher's own training; 0 if it is trained already
 
 
 @dataclass(frozen=True)
-class Amount:
-    """What a search trains, at most."""
+class TrainingGroup:
+    """A number of equal trainings."""
 
-    steps_per_epoch: int
+    number: int
     epochs: int
-    num_trials: int
-    num_finals: int
-    teacher_epochs: int  # 0 where it is there already
-    teacher_batches_once: int  # that all trials share
-    teacher_batches_per_training: int  # that each computes for itself
-    mean_epochs: float  # of a trial, where the scheduler stops as many as it aims at
+    mean_epochs: float  # if the scheduler stops as many of them as it aims at
+    times: StepTimes
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What the trainings run on."""
+
+    number: int
+    cpus: float  # of all machines
+    gpus: float
+    cpus_per_trial: float
+    gpus_per_trial: float
+    num_at_once: int  # trainings side by side
+
+
+@dataclass(frozen=True)
+class TeacherWork:
+    """What the teacher computes beside the students' steps."""
+
+    epochs: int  # of its own training; 0 if it is trained already
+    shared_batches: int  # computed once for all trainings
+    batches_per_epoch: float  # that each training computes for itself
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a person is told before a search on a cluster."""
+    """The time and the device-hours of a search, or of the trainings of a table."""
 
-    num_machines: int
-    cpus: float  # of the cluster
-    gpus: float
-    cpus_per_trial: float
-    gpus_per_trial: float
-    num_at_once: int  # trials
-    pace: StepTimes
-    amount: Amount
-    reasons: tuple[str, ...]  # of the teacher's outputs
+    machines: Machines
+    # One after another: the trainings of a stage run side by side.
+    stages: tuple[tuple[TrainingGroup, ...], ...]
+    teacher: TeacherWork
+    steps_per_epoch: int
+    outputs_bytes: int = 0  # of disk, for the teacher's outputs
+    reasons: tuple[str, ...] = ()  # how the teacher's outputs are obtained
 
-    @property
-    def training_seconds(self) -> float:
-        """Of one training from its first epoch to its last."""
-        return self._seconds(self.amount.epochs)
+    def training_seconds(self, group: TrainingGroup, *, stops_early: bool = False) -> float:
+        """The duration of a group's training, full length or the mean of those stopped early."""
+        times = group.times
+        step = self.steps_per_epoch * times.step + self.teacher.batches_per_epoch * times.teacher
+        return (group.mean_epochs if stops_early else group.epochs) * (step + times.validation)
 
-    @property
-    def most_seconds(self) -> float:
-        """If no trial is stopped early."""
-        return self._in_all(self.amount.epochs)
+    def seconds(self, *, stops_early: bool = False) -> float:
+        """From the first training to the last, at most or as the scheduler is likely to stop."""
+        slots = self.machines.num_at_once
+        first = sum(group.number for group in self.stages[0])
+        seconds = self._teacher_seconds() + self._shared_seconds() / min(slots, max(1, first))
+        for stage in self.stages:
+            durations = (
+                self.training_seconds(group, stops_early=stops_early)
+                for group in stage
+                for _ in range(group.number)
+            )
+            seconds += side_by_side(durations, slots)
+        return seconds
 
-    @property
-    def likely_seconds(self) -> float:
-        """If the scheduler stops as many trials as it aims at."""
-        return self._in_all(self.amount.mean_epochs)
+    def device_hours(self, *, stops_early: bool = False) -> float:
+        """Hours of GPUs, or of CPU cores if there are no GPUs."""
+        seconds = self._teacher_seconds() + self._shared_seconds()
+        for group in self._groups():
+            seconds += group.number * self.training_seconds(group, stops_early=stops_early)
+        return seconds / 3600 * (self.machines.gpus_per_trial or self.machines.cpus_per_trial)
 
-    def device_hours(self, epochs: float) -> float:
-        """Hours of GPUs (without any: of CPU cores) that the search takes, with trials so long."""
-        amount = self.amount
-        trials = amount.num_trials * self._seconds(epochs)
-        finals = amount.num_finals * self._seconds(amount.epochs)
-        seconds = self._alone() + self._shared() + trials + finals
-        return seconds / 3600 * (self.gpus_per_trial or self.cpus_per_trial)
-
-    def _seconds(self, epochs: float) -> float:
-        amount, pace = self.amount, self.pace
-        own = amount.teacher_batches_per_training * pace.teacher * epochs / amount.epochs
-        return epochs * (amount.steps_per_epoch * pace.step + pace.validation) + own
-
-    def _alone(self) -> float:
-        """The teacher's own training."""
-        amount, pace = self.amount, self.pace
-        return amount.teacher_epochs * (
-            amount.steps_per_epoch * pace.teacher_step + pace.validation
+    def _teacher_seconds(self) -> float:
+        """The teacher's own training, before all others."""
+        epoch = max(
+            self.steps_per_epoch * group.times.teacher_step + group.times.validation
+            for group in self._groups()
         )
+        return self.teacher.epochs * epoch
 
-    def _shared(self) -> float:
-        """The teacher's answers that all trainings share."""
-        return self.amount.teacher_batches_once * self.pace.teacher
+    def _shared_seconds(self) -> float:
+        """The teacher's batches that all trainings share."""
+        return self.teacher.shared_batches * max(group.times.teacher for group in self._groups())
 
-    def _in_all(self, epochs: float) -> float:
-        amount = self.amount
-        # As many trainings one after the other as the last slot has.
-        trials = math.ceil(amount.num_trials / self.num_at_once) * self._seconds(epochs)
-        finals = math.ceil(amount.num_finals / self.num_at_once) * self._seconds(amount.epochs)
-        at_once = min(self.num_at_once, max(1, amount.num_trials))
-        return self._alone() + self._shared() / at_once + trials + finals
+    def _groups(self) -> list[TrainingGroup]:
+        return [group for stage in self.stages for group in stage]
+
+
+def side_by_side(durations: Iterable[float], slots: int) -> float:
+    """When the last of some trainings ends, if each begins as soon as one of the slots is free."""
+    ends = [0.0] * slots
+    for duration in durations:
+        heapq.heapreplace(ends, ends[0] + duration)
+    return max(ends)
 
 
 def mean_epochs(scheduler: str, epochs: int) -> float:
-    """Epochs of a trial on average, if each of the scheduler's rungs keeps the share it aims at."""
+    """Mean epochs of a trial, if each of the scheduler's rungs keeps the share it aims at."""
     if scheduler not in ("asha", "hyperband"):
         return float(epochs)
     rung = grace_period(epochs)

@@ -1,55 +1,42 @@
-"""What is measured beside the trainings: once, and where trials run.
-
-A file for each in the reproduction's folder, so that a report can be made again without any work.
-"""
+"""Measures what an artefact needs beside trainings, once, and keeps each result as JSON."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
 from tuner.config.run_folder import resume_command
-from tuner.orchestration.cluster import where_trials_run
-from tuner.reproductions.experiment import Reproduction
+from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 
 FOLDER = "measured"
-Measured = dict[str, Any]  # as JSON has it
+Measured = dict[str, Any]  # as JSON holds it
+CallFunction = Callable[[Callable[[], Measured]], Measured]
 
 
 class NotMeasuredError(RequestError):
-    """A report is wanted of what is not measured yet."""
+    """A report needs a measurement that has not been made yet."""
 
 
 class Measurer:
-    """Reads what was measured before under a name, or measures it."""
+    """Returns the earlier measurement of a name, or makes it."""
 
-    def __init__(self, reproduction: Reproduction, *, only_read: bool = False) -> None:
-        self._reproduction, self._only_read = reproduction, only_read
+    def __init__(self, storage: Storage, call: CallFunction | None) -> None:
+        """`storage`: the reproduction's folder.
+
+        `call` runs a function where trials run; None: earlier measurements are only read.
+        """
+        self._storage, self._call = storage, call
 
     def __call__(self, name: str, function: Callable[[], Measured]) -> Measured:
-        """`function` may be called on another machine. Raises NotMeasuredError if only reading."""
-        storage = self._reproduction.storage
+        """Raises NotMeasuredError where it may only read and there is nothing to read."""
         file = f"{FOLDER}/{name}.json"
         try:
-            content: Measured = json.loads(storage.read(file))
+            content: Measured = json.loads(self._storage.read(file))
         except (FileNotFoundError, ValueError):
-            if self._only_read:
+            if self._call is None:
                 raise NotMeasuredError(
-                    f"{name} is not measured yet; resume with `{resume_command(storage)}`"
+                    f"{name} is not measured yet; resume with `{resume_command(self._storage)}`"
                 ) from None
             content = self._call(function)
-            storage.write(file, json.dumps(content).encode())
+            self._storage.write(file, json.dumps(content).encode())
         return content
-
-    def _call(self, function: Callable[[], Measured]) -> Measured:
-        if not self._reproduction.tasks:  # nothing is trained, so there are no other machines
-            return function()
-        import ray
-
-        (task, *_), gpus = self._reproduction.tasks, 0.0
-        if task.request.gpus_per_trial is not None:
-            gpus = task.request.gpus_per_trial
-        elif ray.is_initialized():
-            gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0))
-        measured: Measured = where_trials_run(task, gpus)(function)
-        return measured

@@ -1,4 +1,4 @@
-"""What the papers print, read from `published.yaml`, its only place."""
+"""Reads the papers' published numbers from `published.yaml`, the only place that has them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 from tuner.config.yaml_file import load_yaml
 
-# What of a row is printed, and where; its other columns say what it is of.
+# Columns that hold what is printed and where; a row's other columns are its key.
 PRINTED = ("mean", "std", "text", "source")
 
 
@@ -18,26 +18,26 @@ class Value:
 
     mean: float
     std: float | None
-    text: str  # with the digits that are printed: "71.52 ± 0.25"
+    text: str  # with the digits as printed: "71.52 ± 0.25"
 
 
 @dataclass(frozen=True)
 class Published:
     """A table or a figure of a paper.
 
-    Every row has its key columns and "text", what is printed; "mean" and "std" are numbers,
-    there where they are printed, and "source" is there where it is not the entry's.
+    Every row has its key columns and "text", what is printed; "mean" and "std" only where
+    numbers are printed, and "source" only where it differs from the entry's.
     """
 
     name: str
     source: str
-    status: str  # "given": read in the paper; "from elsewhere": quoted by another text
+    status: str  # "given": read in the paper; "from elsewhere": quoted in another text
     what: str
     notes: tuple[str, ...]
     assumed: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
     data: str | None = None
-    teacher: str | None = None  # where the entry has one pair
+    teacher: str | None = None  # if the entry has one pair
     student: str | None = None
 
     def row(self, **key: str | float) -> Mapping[str, Any] | None:
@@ -54,7 +54,7 @@ class Published:
         return found[0] if found else None
 
     def value(self, **key: str | float) -> Value | None:
-        """The number of that row, as `row` finds it; None too where it has only a text."""
+        """The number in the row that `row` finds; None if there is no row or it has only a text."""
         row = self.row(**key)
         if row is None or "mean" not in row:
             return None
@@ -62,13 +62,13 @@ class Published:
 
 
 def published(name: str) -> Published:
-    """What is published under that name of a reproduction. Raises KeyError."""
+    """The entry of a reproduction. Raises KeyError for an unknown name."""
     return all_published()[name]
 
 
 @cache
 def all_published() -> Mapping[str, Published]:
-    """Every entry of the file, by name."""
+    """All entries, by name."""
     text = files("tuner.reproductions").joinpath("published.yaml").read_bytes()
     return {name: _published(name, entry) for name, entry in load_yaml(text).items()}
 
@@ -80,7 +80,7 @@ def _published(name: str, entry: dict[str, Any]) -> Published:
 
 
 def _row(row: dict[str, str]) -> Mapping[str, Any]:
-    """A row of the file, whose numbers are texts so that they keep their digits."""
+    """A row of the file with its numbers parsed; there they are texts, to keep their digits."""
     numbers = {key: float(row[key]) for key in ("mean", "std") if key in row}
     text = row.get("text") or " ± ".join(row[key] for key in numbers)
     return row | numbers | {"text": text}

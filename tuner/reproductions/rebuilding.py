@@ -1,4 +1,4 @@
-"""The report of a reproduction again, as far as it is, without training or measuring."""
+"""Rebuilds the report of a reproduction from its folder, without training or measuring."""
 
 import json
 
@@ -6,7 +6,7 @@ from tuner.config.command_line import read_request
 from tuner.config.options import ReproduceRequest
 from tuner.config.run_folder import resume_command
 from tuner.config.yaml_file import parse_yaml
-from tuner.reproductions import EXPERIMENTS
+from tuner.reproductions.catalogue import CATALOGUE
 from tuner.reproductions.measuring import Measurer
 from tuner.reproductions.page import write_report
 from tuner.reproductions.planning import plan_reproduction
@@ -17,27 +17,29 @@ from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.text.errors import RequestError
 
 
-def rebuild_report(name: str, runs: Storage) -> str:
-    """Returns the page's path.
+def rebuild_artefact(name: str, runs: Storage) -> str:
+    """Writes the report from what is finished so far; returns the page's path.
 
-    Raises RequestError where no training has begun, or what the artefact needs is not measured.
+    Raises RequestError where no training has begun, and NotMeasuredError where the artefact needs
+    a measurement that has not been made.
     """
     storage = runs.sub(name)
     path = storage.path(SEARCH_FILE)
     given = parse_yaml(path, storage.read(SEARCH_FILE)) | {"name": name, "runs_dir": runs.uri}
     request = read_request(ReproduceRequest, {}, base=given)
-    if request.reproduction not in EXPERIMENTS:
-        raise RequestError(f"{path}: there is no reproduction {request.reproduction!r}; correct it")
-    planned = plan_reproduction(EXPERIMENTS[request.reproduction], request)
+    if request.reproduction not in CATALOGUE:
+        raise RequestError(f"{path}: unknown reproduction {request.reproduction!r}; correct it")
+    entry = CATALOGUE[request.reproduction]
+    planned = plan_reproduction(entry.experiment, request)
     reproduction = without(planned, json.loads(storage.read(LEFT_OUT_FILE)))
     records = {
         pair: Record.load(task.storage)
-        for pair, task in zip(reproduction.experiment.pairs, reproduction.tasks, strict=False)
+        for pair, task in reproduction.tasks_by_pair.items()
         if task.storage.exists(SEARCH_FILE)
     }
     if reproduction.tasks and not records:
         raise RequestError(
             f"no training of {name!r} has begun; start it with `{resume_command(storage)}`"
         )
-    measurer = Measurer(reproduction, only_read=True)
-    return write_report(results_of(reproduction, records, measurer))[0]
+    results = results_of(reproduction, records, Measurer(storage, None))
+    return write_report(results, entry.artefact(results))[0]

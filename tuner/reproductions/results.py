@@ -1,4 +1,4 @@
-"""What came of a reproduction's trainings, as its artefact asks for it."""
+"""The results of a reproduction's trainings, as its artefact reads them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -8,8 +8,9 @@ from functools import partial
 from tuner.config.workload import Workload
 from tuner.planning.fixed import FixedTask
 from tuner.reports.statistics import Accuracy, Difference, accuracy_of, difference
-from tuner.reproductions.experiment import Experiment, Pair, Reproduction, Variant
+from tuner.reproductions.experiment import Experiment, Pair, Variant
 from tuner.reproductions.measuring import Measured, Measurer, NotMeasuredError
+from tuner.reproductions.planning import Reproduction
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FINAL, TEACHER, Trial
 from tuner.storage.folder import Storage
@@ -34,12 +35,17 @@ class Results:
 
     @property
     def is_full_scale(self) -> bool:
-        """Whether the protocol is the paper's, so that numbers may be compared."""
-        return not self.reproduction.labels
+        """Whether the protocol is the paper's, so that accuracies are comparable."""
+        return not self.reproduction.departures
 
     @property
-    def arms(self) -> Sequence[Variant]:
-        return self.experiment.arms
+    def variants(self) -> Sequence[Variant]:
+        return self.experiment.variants
+
+    @property
+    def labels(self) -> list[str]:
+        """Those of all variants."""
+        return [variant.label for variant in self.variants]
 
     @property
     def pair(self) -> Pair:
@@ -47,7 +53,7 @@ class Results:
         return self.experiment.pairs[0]
 
     def trials(self, label: str, pair: Pair | None = None) -> list[Trial]:
-        """The finished trainings of an arm."""
+        """The finished trainings of a variant."""
         record = self.records.get(pair or self.pair)
         if record is None:
             return []
@@ -56,19 +62,19 @@ class Results:
     def accuracy(
         self, label: str, pair: Pair | None = None, metric: str = "test_accuracy"
     ) -> Accuracy | None:
-        """Of the last epoch, mean and deviation over the seeds, in percent."""
+        """Mean and deviation over the seeds at the last epoch, in percent."""
         return accuracy_of(self.trials(label, pair), metric)
 
     def difference(
         self, label: str, other: str, pair: Pair | None = None, *, num_comparisons: int = 1
     ) -> Difference | None:
-        """Test accuracy of an arm minus another's, seed by seed; see `reports.comparison`."""
+        """Test accuracy of one variant minus another's, paired by seed."""
         return difference(
             self.trials(label, pair), self.trials(other, pair), num_comparisons=num_comparisons
         )
 
     def best(self, labels: Sequence[str], pair: Pair | None = None) -> str | None:
-        """Of several arms the one that validates best; None where none has finished."""
+        """The variant with the highest validation accuracy; None where none has finished."""
         means = {
             label: found.mean
             for label in labels
@@ -80,9 +86,9 @@ class Results:
 def results_of(
     reproduction: Reproduction, records: Mapping[Pair, Record], measure: Measurer
 ) -> Results:
-    """With the accuracy of each pair's teacher, as far as it is known or may be measured."""
+    """With the accuracy of each pair's teacher, where it is known or can be measured."""
     teachers = {}
-    for pair, task in zip(reproduction.experiment.pairs, reproduction.tasks, strict=False):
+    for pair, task in reproduction.tasks_by_pair.items():
         if pair in records:
             with suppress(NotMeasuredError):
                 teachers[pair] = _teacher_accuracy(task, records[pair], measure)
@@ -90,19 +96,17 @@ def results_of(
 
 
 def _teacher_accuracy(task: FixedTask, record: Record, measure: Measurer) -> float:
-    """On the test split: as it was trained here, or evaluated once."""
+    """Test accuracy in percent: from its own training here, else evaluated once."""
     trained = [trial for trial in record.trials_of(TEACHER) if trial.status == DONE]
     if trained and (accuracy := trained[-1].last("test_accuracy")) is not None:
         return accuracy
-    found: float = measure(
-        f"teacher-{task.name}", partial(_evaluated, task.workload, task.storage.uri)
-    )["accuracy"]
-    return found
+    evaluation = partial(_evaluated, task.workload, task.storage.uri)
+    return float(measure(f"teacher-{task.name}", evaluation)["accuracy"])
 
 
 def _evaluated(workload: Workload, folder: str) -> Measured:
     dataset, splits = open_data(workload)
-    # The folder's own copy: another machine may not have the one that is kept for later searches.
+    # The pair's own copy: another machine may lack the one kept for later searches.
     teacher = read_teacher(Storage(folder), workload.teacher, dataset.num_classes)
     device = device_for()
     return dict(evaluate(teacher.to(device), dataset, splits.test, device))

@@ -1,67 +1,55 @@
-"""Runs a reproduction: a search with a fixed plan for each pair, then what is made of them."""
+"""Runs a reproduction: the trainings of each pair, then what is measured beside them."""
 
 import json
-import uuid
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
-from losses import LOSSES, LossError, build_objective
 from tuner.config.command_line import read_request
 from tuner.config.options import ReproduceRequest
 from tuner.config.run_folder import check_unchanged, is_reproduction, request_yaml
 from tuner.config.yaml_file import parse_yaml
 from tuner.data import Dataset
+from tuner.driver import task_group
 from tuner.driver.search_outcome import seed_metrics
-from tuner.driver.watched_run import run_watched
-from tuner.orchestration.cluster import ray_for
-from tuner.planning.checks import check_resumed
+from tuner.driver.task_group import refusal, run_group
+from tuner.orchestration.cluster import measuring_for, ray_for
 from tuner.planning.fixed import FixedTask
-from tuner.planning.task import Run, shapes_of_both
+from tuner.planning.task import Run
 from tuner.reports.statistics import accuracy_of
-from tuner.reproductions.experiment import Pair, Reproduction
-from tuner.reproductions.measuring import Measurer
+from tuner.reproductions.experiment import Pair
+from tuner.reproductions.measuring import CallFunction, Measurer
+from tuner.reproductions.planning import Reproduction
 from tuner.reproductions.results import Results, results_of
 from tuner.results.record import Record
 from tuner.results.trial import TEACHER
-from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE
+from tuner.storage.folder import SEARCH_FILE
 from tuner.text.errors import RequestError
 from tuner.tracking.mirror import Mirror
 from tuner.tracking.publish import Outcome, publish
 from tuner.training.workload_data import open_data
 
-LEFT_OUT_FILE = "left_out.json"  # by pair and arm, why
+LEFT_OUT_FILE = "left_out.json"  # reasons by pair and label
 LeftOut = Mapping[str, Mapping[str, str]]
 
 
-class InterruptedRunError(Exception):
-    """The user has stopped it; finished trainings are kept."""
+def find_unfit(reproduction: Reproduction) -> LeftOut:
+    """The variants that cannot join a pair of networks, with the reason, by pair and label.
 
-    def __init__(self, run: Run[Any]) -> None:
-        super().__init__("interrupted")
-        self.run = run
-
-
-def fitting(reproduction: Reproduction) -> tuple[Reproduction, LeftOut]:
-    """Without the methods that cannot join a pair of networks, and why each is left out.
-
-    Raises RequestError where of a pair none is left, and what the experiment's own check raises.
+    Raises RequestError where no variant fits a pair.
     """
-    if reproduction.experiment.check is not None:
-        reproduction.experiment.check(reproduction)
-    left_out = {}
+    unfit = {}
     for task in reproduction.tasks:
         dataset, _ = open_data(task.workload)
         refused = _refused(task, dataset)
         if all(training.setting_label in refused for training in task.trainings):
             raise RequestError(next(iter(refused.values())))
-        left_out[task.name] = refused
-    return without(reproduction, left_out), left_out
+        unfit[task.name] = refused
+    return unfit
 
 
 def without(reproduction: Reproduction, left_out: LeftOut) -> Reproduction:
-    """Without these arms of its pairs."""
+    """The reproduction without these variants of its pairs."""
     tasks = tuple(
         replace(
             task,
@@ -73,16 +61,16 @@ def without(reproduction: Reproduction, left_out: LeftOut) -> Reproduction:
         )
         for task in reproduction.tasks
     )
-    told = tuple(
-        f"{label} with {name}: {why}"
+    texts = tuple(
+        f"{label} with {name}: {reason}"
         for name, refused in left_out.items()
-        for label, why in refused.items()
+        for label, reason in refused.items()
     )
-    return replace(reproduction, tasks=tasks, left_out=told)
+    return replace(reproduction, tasks=tasks, left_out=texts)
 
 
 def check_begun(reproduction: Reproduction) -> None:
-    """Raises RequestError where its folder is not its own, or is of another request."""
+    """Raises RequestError where the folder belongs to a search, or to another request."""
     storage = reproduction.storage
     if not storage.exists(SEARCH_FILE):
         return
@@ -97,59 +85,55 @@ def check_begun(reproduction: Reproduction) -> None:
     check_unchanged(
         reproduction.name, started, reproduction.request, "choose another --name, or none"
     )
-    for task in reproduction.tasks:
-        if task.storage.exists(SEARCH_FILE):
-            dataset, _ = open_data(task.workload)
-            check_resumed(task, Record.load(task.storage), dataset)
+    task_group.check_begun(reproduction.tasks)
 
 
-def machines_of(reproduction: Reproduction) -> AbstractContextManager[None]:
-    """Where its trainings and what is measured after them run; nothing where nothing is trained."""
-    return ray_for(reproduction.tasks[0]) if reproduction.tasks else nullcontext()
+@contextmanager
+def machines_for(reproduction: Reproduction) -> Iterator[CallFunction]:
+    """Provides what trainings run on; yields a caller that runs a function there."""
+    if not reproduction.tasks:  # nothing is trained, so there are no other machines
+        yield lambda function: function()
+        return
+    with ray_for(reproduction.tasks[0]):
+        yield measuring_for(reproduction.tasks[0])
 
 
 def run_reproduction(
-    reproduction: Reproduction, left_out: LeftOut, *, mode: str
+    reproduction: Reproduction, left_out: LeftOut, call: CallFunction, *, mode: str
 ) -> tuple[Results, Mirror | None]:
-    """Trains what is missing, measures the teachers; `mode` as for `run_watched`.
+    """Trains what is missing and measures the teachers; `mode` as for `run_watched`.
 
     Raises InterruptedRunError, and RequestError where no training finished.
     """
     storage = reproduction.storage
     if not storage.exists(SEARCH_FILE):
         reproduction.runs.check_writable()
-        storage.write(COMPARISON_FILE, uuid.uuid4().hex.encode())
-        storage.write(SEARCH_FILE, request_yaml(reproduction.request))
     storage.write(LEFT_OUT_FILE, json.dumps(left_out).encode())
-    identity = (storage.read(COMPARISON_FILE).decode(), reproduction.name)
+    group = run_group(storage, request_yaml(reproduction.request), reproduction.tasks, mode=mode)
     records: dict[Pair, Record] = {}
     mirror: Mirror | None = None
-    for pair, task in zip(reproduction.experiment.pairs, reproduction.tasks, strict=False):
-        resume = task.storage.exists(SEARCH_FILE)
-        run, mirror = run_watched(task, resume=resume, mode=mode, comparison=identity)
-        if run.interrupted:
-            raise InterruptedRunError(run)
+    for (run, mirror), pair in zip(group, reproduction.tasks_by_pair, strict=True):
         publish(mirror, _outcome_of(run))
         records[pair] = run.record
     _check_finished(records)
-    return results_of(reproduction, records, Measurer(reproduction)), mirror
+    return results_of(reproduction, records, Measurer(storage, call)), mirror
 
 
 def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
-    """Labels of the arms that do not fit the networks, and why."""
-    student, teacher = shapes_of_both(task.workload, dataset)
-    refused: dict[str, str] = {}
-    # The seeds of an arm have one setting.
-    for training in {training.setting_label: training for training in task.trainings}.values():
-        try:
-            build_objective(LOSSES[training.method], student, teacher, training.setting)
-        except LossError as error:
-            refused[training.setting_label] = str(error)
-    return refused
+    """Reasons by label, of the variants whose method does not fit the networks."""
+    if not refusal(task, dataset):
+        return {}
+    # All seeds of a variant have one setting.
+    one_each = {training.setting_label: training for training in task.trainings}
+    refusals = {
+        label: refusal(replace(task, trainings=(training,)), dataset)
+        for label, training in one_each.items()
+    }
+    return {label: reason for label, reason in refusals.items() if reason}
 
 
 def _outcome_of(run: Run[FixedTask]) -> Outcome:
-    """Of a pair: means over the seeds of each setting, and those of the best setting."""
+    """The outcome of a pair: means over the seeds of each variant, and those of the best."""
     task, record = run.task, run.record
     settings = {}
     for label in dict.fromkeys(training.setting_label for training in task.trainings):

@@ -107,32 +107,33 @@ def print_plan(search: Search) -> None:
 def print_estimate(method: str, estimate: "Estimate") -> None:
     """Prints how many trials a cluster runs at a time, and how long a method's search takes."""
     console = Console(highlight=False, soft_wrap=True)
-    has_gpus, amount = estimate.gpus_per_trial > 0, estimate.amount
-    per_trial = f"{estimate.cpus_per_trial:g} CPU"
-    cluster = f"{estimate.cpus:g} CPUs"
+    machines, trials = estimate.machines, estimate.stages[0][0]
+    has_gpus = machines.gpus_per_trial > 0
+    per_trial = f"{machines.cpus_per_trial:g} CPU"
+    cluster = f"{machines.cpus:g} CPUs"
     if has_gpus:
-        per_trial += f" and {estimate.gpus_per_trial:.3g} GPU"
-        cluster += f" and {estimate.gpus:g} GPUs"
+        per_trial += f" and {machines.gpus_per_trial:.3g} GPU"
+        cluster += f" and {machines.gpus:g} GPUs"
     console.print(
-        f"{count_text(estimate.num_machines, 'machine')} with {cluster}: "
-        f"{count_text(estimate.num_at_once, 'trial')} at a time, each with {per_trial}"
+        f"{count_text(machines.number, 'machine')} with {cluster}: "
+        f"{count_text(machines.num_at_once, 'trial')} at a time, each with {per_trial}"
     )
     print_outputs(estimate.reasons)
     console.print(
-        f"measured there: {1000 * estimate.pace.step:.3g} ms per step, "
-        f"{duration_text(estimate.training_seconds)} per training of "
-        f"{count_text(estimate.amount.epochs, 'epoch')}"
+        f"measured there: {1000 * trials.times.step:.3g} ms per step, "
+        f"{duration_text(estimate.training_seconds(trials))} per training of "
+        f"{count_text(trials.epochs, 'epoch')}"
     )
     unit = "GPU-hours" if has_gpus else "CPU-hours"
 
-    def cost(seconds: float, epochs: float) -> str:
-        return f"{duration_text(seconds)}, {estimate.device_hours(epochs):.3g} {unit}"
+    def cost(*, stops_early: bool) -> str:
+        seconds = estimate.seconds(stops_early=stops_early)
+        hours = estimate.device_hours(stops_early=stops_early)
+        return f"{duration_text(seconds)}, {hours:.3g} {unit}"
 
-    most = cost(estimate.most_seconds, amount.epochs)
-    console.print(f"the whole search of {method}: at most {most}")
-    if estimate.likely_seconds < estimate.most_seconds:
-        likely = cost(estimate.likely_seconds, amount.mean_epochs)
-        console.print(f"with trials stopped early: about {likely}")
+    console.print(f"the whole search of {method}: at most {cost(stops_early=False)}")
+    if trials.mean_epochs < trials.epochs:
+        console.print(f"with trials stopped early: about {cost(stops_early=True)}")
 
 
 def print_workload(search: Search) -> None:

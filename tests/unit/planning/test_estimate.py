@@ -1,72 +1,100 @@
-"""What `--dry-run --address` predicts: by scripted paces, and by real steps of a trial."""
+"""What an estimate makes of step times."""
 
 import pytest
 
-from losses import ITRD
-from search_spaces import SPACES
-from tuner.config.workload import resolve
-from tuner.orchestration.estimate import measure_step_times
-from tuner.planning.estimate import Amount, Estimate, StepTimes, mean_epochs
-
-PACE = StepTimes(step=0.1, teacher=0.5, validation=2.0, teacher_step=0.3)
-AMOUNT = Amount(
-    steps_per_epoch=10,
-    epochs=20,
-    num_trials=8,
-    num_finals=4,
-    teacher_epochs=0,
-    teacher_batches_once=0,
-    teacher_batches_per_training=0,
-    mean_epochs=5.0,
+from tuner.planning.estimate import (
+    Estimate,
+    Machines,
+    StepTimes,
+    TeacherWork,
+    TrainingGroup,
+    mean_epochs,
+    side_by_side,
 )
 
+TIMES = StepTimes(step=0.1, teacher=0.5, validation=2.0, teacher_step=0.3)
+TRIALS = TrainingGroup(8, epochs=20, mean_epochs=5.0, times=TIMES)
+FINALS = TrainingGroup(4, epochs=20, mean_epochs=20.0, times=TIMES)
 
-def estimated(gpus_per_trial: float = 0.5, **changes: float) -> Estimate:
+
+def estimated(
+    *stages: tuple[TrainingGroup, ...],
+    gpus_per_trial: float = 0.5,
+    teacher_epochs: int = 0,
+    shared_batches: int = 0,
+    batches_per_epoch: float = 0.0,
+) -> Estimate:
     return Estimate(
-        num_machines=2,
-        cpus=8.0,
-        gpus=2.0,
-        cpus_per_trial=2.0,
-        gpus_per_trial=gpus_per_trial,
-        num_at_once=4,
-        pace=PACE,
-        amount=Amount(**{**vars(AMOUNT), **changes}),
-        reasons=(),
+        machines=Machines(
+            number=2,
+            cpus=8.0,
+            gpus=2.0,
+            cpus_per_trial=2.0,
+            gpus_per_trial=gpus_per_trial,
+            num_at_once=4,
+        ),
+        stages=stages or ((TRIALS,), (FINALS,)),
+        teacher=TeacherWork(teacher_epochs, shared_batches, batches_per_epoch),
+        steps_per_epoch=10,
     )
 
 
 def test_a_training_is_its_steps_and_its_validations():
-    assert estimated().training_seconds == pytest.approx(20 * (10 * 0.1 + 2.0))
+    assert estimated().training_seconds(TRIALS) == pytest.approx(20 * (10 * 0.1 + 2.0))
+    assert estimated().training_seconds(TRIALS, stops_early=True) == pytest.approx(15.0)
 
 
 def test_a_search_is_its_trainings_side_by_side():
-    assert estimated().most_seconds == pytest.approx(2 * 60.0 + 1 * 60.0)
-    assert estimated().likely_seconds == pytest.approx(2 * 15.0 + 1 * 60.0)
+    assert estimated().seconds() == pytest.approx(2 * 60.0 + 1 * 60.0)
+    assert estimated().seconds(stops_early=True) == pytest.approx(2 * 15.0 + 1 * 60.0)
 
 
 def test_more_slots_than_trainings_make_no_training_shorter():
-    few = estimated(num_trials=2, num_finals=1)
-    assert few.most_seconds == pytest.approx(60.0 + 60.0)
+    few = TrainingGroup(2, epochs=20, mean_epochs=5.0, times=TIMES)
+    one = TrainingGroup(1, epochs=20, mean_epochs=20.0, times=TIMES)
+    assert estimated((few,), (one,)).seconds() == pytest.approx(60.0 + 60.0)
+
+
+def test_trainings_of_several_methods_share_the_slots():
+    slow = TrainingGroup(2, 20, 20.0, StepTimes(0.4, 0.5, 2.0, 0.0))
+    # Two of 120 s and four of 60 s on four slots.
+    assert estimated((slow, FINALS)).seconds() == pytest.approx(120.0)
+    assert estimated((FINALS, slow)).seconds() == pytest.approx(180.0)
+
+
+def test_each_training_begins_as_soon_as_a_slot_is_free():
+    assert side_by_side([], 2) == 0.0
+    assert side_by_side([3.0, 1.0, 1.0], 2) == 3.0
+    assert side_by_side([1.0, 1.0, 3.0], 2) == 4.0
 
 
 def test_a_teacher_is_trained_alone_first():
-    more = estimated(teacher_epochs=5).most_seconds - estimated().most_seconds
+    more = estimated(teacher_epochs=5).seconds() - estimated().seconds()
     assert more == pytest.approx(5 * (10 * 0.3 + 2.0))
 
 
-def test_the_teachers_answers_are_computed_once_or_by_each():
-    once = estimated(teacher_batches_once=40).most_seconds - estimated().most_seconds
+def test_the_teachers_outputs_are_computed_once_or_by_each_training():
+    once = estimated(shared_batches=40).seconds() - estimated().seconds()
     assert once == pytest.approx(40 * 0.5 / 4)
-    each = estimated(teacher_batches_per_training=40)
-    assert each.training_seconds - estimated().training_seconds == pytest.approx(40 * 0.5)
-    assert each.most_seconds - estimated().most_seconds == pytest.approx(3 * 40 * 0.5)
+    each = estimated(batches_per_epoch=2.0)
+    more = each.training_seconds(TRIALS) - estimated().training_seconds(TRIALS)
+    assert more == pytest.approx(20 * 2.0 * 0.5)
+    assert each.seconds() - estimated().seconds() == pytest.approx(3 * more)
+
+
+def test_shared_outputs_take_the_slowest_methods_time():
+    slow = TrainingGroup(1, 20, 20.0, StepTimes(0.1, 0.8, 2.0, 0.0))
+    stage = (FINALS, slow)
+    more = estimated(stage, shared_batches=40).seconds() - estimated(stage).seconds()
+    assert more == pytest.approx(40 * 0.8 / 4)
 
 
 def test_hours_are_of_gpus_or_else_of_cores():
     hours = 12 * 60.0 / 3600
-    assert estimated().device_hours(20) == pytest.approx(hours * 0.5)
-    assert estimated(gpus_per_trial=0.0).device_hours(20) == pytest.approx(hours * 2.0)
-    assert estimated().device_hours(5) == pytest.approx((8 * 15.0 + 4 * 60.0) / 3600 * 0.5)
+    assert estimated().device_hours() == pytest.approx(hours * 0.5)
+    assert estimated(gpus_per_trial=0.0).device_hours() == pytest.approx(hours * 2.0)
+    likely = (8 * 15.0 + 4 * 60.0) / 3600 * 0.5
+    assert estimated().device_hours(stops_early=True) == pytest.approx(likely)
 
 
 @pytest.mark.parametrize(
@@ -82,13 +110,3 @@ def test_hours_are_of_gpus_or_else_of_cores():
 )
 def test_the_mean_length_of_a_trial_is_what_the_rungs_leave(scheduler, epochs, expected):
     assert mean_epochs(scheduler, epochs) == pytest.approx(expected)
-
-
-def test_a_pace_is_measured_on_real_steps(data_dir):
-    given = {"data": "digits", "data_dir": data_dir, "teacher": "resnet8", "student": "resnet8"}
-    workload = resolve(given | {"limit": 300, "seed": 0})
-    setting = SPACES["itrd"].published()
-    pace = measure_step_times(workload, ITRD, setting, 1, 0.0, trains_teacher=True)
-    assert min(pace.step, pace.teacher, pace.validation, pace.teacher_step) > 0
-    without = measure_step_times(workload, ITRD, setting, 1, 0.0, trains_teacher=False)
-    assert without.teacher_step == 0.0

@@ -1,1 +1,1 @@
-"""Tables and figures that the reproductions produce."""
+"""Draw the papers' tables and figures from the results of their trainings."""

@@ -1,28 +1,26 @@
-"""ITRD's Figure 2: how soon each method learns."""
+"""ITRD's Figure 2: how fast each method learns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tuner.reports.document import Figure, Table
 from tuner.reports.statistics import accuracy_text
-from tuner.reproductions.artefacts import figures
-from tuner.reproductions.artefacts import findings as words
-from tuner.reproductions.artefacts.arms_table import numbers, table_of
-from tuner.reproductions.experiment import Artefact
-from tuner.reproductions.planning import drops_of
+from tuner.reproductions.artefacts import figures, findings
+from tuner.reproductions.artefacts.artefact import Artefact
+from tuner.reproductions.artefacts.columns import table_of, value_columns
+from tuner.reproductions.departures import drops_of
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
 from tuner.text.formatting import NOTHING
 
-Curves = dict[str, list[list[float]]]  # by arm and seed: validation accuracy by epoch
-GAIN_EPOCHS = 5  # after a drop of the learning rate, that a gain is looked for in
+Curves = Mapping[str, list[list[float]]]  # by label and seed: validation accuracy by epoch
+GAIN_EPOCHS = 5  # after a drop of the learning rate, in which the gain is measured
 
 
 def convergence(results: Results) -> Artefact:
+    """Curves over the epochs, and the epoch at which each method is near its last accuracy."""
     curves = {
-        arm.label: [
-            [epoch["val_accuracy"] for epoch in trial.epochs] for trial in results.trials(arm.label)
-        ]
-        for arm in results.arms
+        label: [[epoch["val_accuracy"] for epoch in t.epochs] for t in results.trials(label)]
+        for label in results.labels
     }
     drops = drops_of(results.reproduction.workloads[0])
     claims = "; ".join(
@@ -30,17 +28,17 @@ def convergence(results: Results) -> Artefact:
     )
     return Artefact(
         [
-            *words.best_of_many(results, list(curves), "itrd", is_papers=True, noun="method"),
+            *findings.best_of_many(results, results.labels, "itrd", is_papers=True, noun="method"),
             *_gains(curves, drops),
-            f"The paper: {claims}.",
+            f"The paper says: {claims}.",
         ],
         [
             Figure(
                 "convergence",
                 "Figure 2: validation accuracy against epochs",
-                "Lines are means over n seeds, bands reach from the worst seed to the best. The"
-                " learning rate drops at the dotted lines; what follows a drop by two epochs or"
-                " more is shown larger below.",
+                "Lines are means over n seeds; bands reach from the worst seed to the best. Dotted"
+                " lines mark the drops of the learning rate; the epochs between drops, if there"
+                " are at least two, are enlarged below.",
                 figures.convergence(curves, drops),
             ),
             _reached(results, curves),
@@ -57,33 +55,30 @@ def _reached(results: Results, curves: Curves) -> Table:
         shown = NOTHING if mean is None else f"{mean:.1f}"
         rows.append([label, accuracy_text(final), shown, str(len(runs))])
         data.append(
-            {
-                "method": label,
-                **numbers("final_val_accuracy", final),
-                "epochs_to_final_minus_half": mean,
-                "num_seeds": len(runs),
-            }
+            {"method": label}
+            | value_columns("final_val_accuracy", final)
+            | {"epochs_to_final_minus_half": mean, "num_seeds": len(runs)}
         )
     return Table(
         "convergence",
-        "How soon each method is within 0.5 points of its last epoch",
+        "Epochs until each method is within 0.5 points of its last epoch",
         ("method", "last epoch (%)", "within 0.5 points after (epochs)", "seeds"),
         rows,
         table_of(data),
-        note="Validation accuracy; the first epoch from which on it stays within 0.5 points of the"
-        " last epoch's, or above, on average over the seeds.",
+        note="Validation accuracy. The first epoch from which it stays no more than 0.5 points"
+        " below that of the last epoch; mean over the seeds.",
     )
 
 
-def _epochs_to_reach(curve: list[float]) -> int:
-    """The first epoch (from 1) from which on a curve stays above its end minus half a point."""
+def _epochs_to_reach(curve: Sequence[float]) -> int:
+    """The first epoch (from 1) from which a curve stays above its last value minus half a point."""
     below = [number for number, value in enumerate(curve, 1) if value < curve[-1] - 0.5]
     return below[-1] + 1 if below else 1
 
 
 def _gains(curves: Curves, drops: Sequence[int]) -> list[str]:
-    """What each method gains after each drop of the learning rate, on average over the seeds."""
-    told = []
+    """What each method gains after each drop of the learning rate, as a mean over the seeds."""
+    texts = []
     for drop in drops:
         gains = {
             label: sum(_gain(run, drop) for run in runs) / len(runs)
@@ -91,14 +86,14 @@ def _gains(curves: Curves, drops: Sequence[int]) -> list[str]:
             if runs and len(runs[0]) > drop
         }
         listed = ", ".join(f"{label} {gain:+.2f}" for label, gain in gains.items())
-        told.append(f"after epoch {drop}: {listed}")
-    if not told:
+        texts.append(f"after epoch {drop}: {listed}")
+    if not texts:
         return []
     return [
         f"Points of validation accuracy gained within {GAIN_EPOCHS} epochs of each drop of the"
-        f" learning rate, {'; '.join(told)}."
+        f" learning rate, {'; '.join(texts)}."
     ]
 
 
-def _gain(curve: list[float], drop: int) -> float:
+def _gain(curve: Sequence[float], drop: int) -> float:
     return curve[min(drop + GAIN_EPOCHS, len(curve)) - 1] - curve[drop - 1]

@@ -1,10 +1,11 @@
-"""The papers' figures: accuracy against a weight, against epochs, over two weights."""
+"""Drawings of the papers' figures: accuracy against a weight, against epochs, over two weights."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
@@ -38,10 +39,10 @@ def sweep(
     shares_axis: bool = False,
     log: bool = False,
 ) -> Drawing:
-    """Accuracy against a hyperparameter, a panel each, on one scale of accuracy.
+    """Accuracy in percent against a hyperparameter, with a panel for each.
 
-    Error bars are deviations over the seeds; a dotted line marks the value of `base`. Published
-    values have an axis of their own, unless they may be compared: `shares_axis`.
+    Error bars are deviations over the seeds; a dotted line marks the value in `base`. Published
+    values have an axis of their own unless they are comparable (`shares_axis`).
     """
     with drawing(LINE_WIDTH, 3.1) as figure:
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -73,9 +74,10 @@ def convergence(
     drops: Sequence[int],
     axis: str = "validation accuracy (%)",
 ) -> Drawing:
-    """Accuracy against epochs, by arm and seed: means, bands from worst to best seed.
+    """Accuracy against epochs: a line for the mean, a band from the worst to the best seed.
 
-    The parts after each drop of the learning rate are shown larger below.
+    `curves` by label, one per seed. The epochs after each drop of the learning rate are enlarged
+    below.
     """
     num_epochs = max((len(curve) for runs in curves.values() for curve in runs), default=1)
     windows = _windows(drops, num_epochs)
@@ -106,14 +108,14 @@ def convergence(
 
 
 def landscape(
-    accuracies: Mapping[tuple[float, float, float], float],
-    names: tuple[str, str, str],
+    accuracies: Mapping[tuple[float, ...], float],
+    names: Sequence[str],
     fixed: int,
     levels: np.ndarray,
 ) -> Drawing:
-    """Contours over two weights, a panel for each value of the third, on one scale of colours.
+    """Contours over two of three weights, with a panel for each value of the third.
 
-    `accuracies` by the three weights, `fixed` the number of the third.
+    `accuracies` in percent by the three weights; `fixed`: the number of the third.
     """
     first, second = (number for number in range(3) if number != fixed)
     values = sorted({weights[fixed] for weights in accuracies})
@@ -125,29 +127,10 @@ def landscape(
             for (row, y), (column, x) in product(enumerate(steps[1]), enumerate(steps[0])):
                 weights = [0.0, 0.0, 0.0]
                 weights[first], weights[second], weights[fixed] = x, y, value
-                height[row, column] = accuracies.get((*weights,), np.nan)  # type: ignore[arg-type]
-            drawn = axes.contourf(
-                steps[0], steps[1], height, levels=levels, cmap=COLOUR_SCALE, extend="both"
-            )
-            axes.contour(
-                steps[0], steps[1], height, levels=levels, colors="white", linewidths=0.4, alpha=0.7
-            )
-            axes.plot(
-                *np.meshgrid(*steps),
-                ".",
-                color="white",
-                markersize=4.5,
-                markeredgecolor="black",
-                markeredgewidth=0.5,
-                clip_on=False,
-                zorder=3,
-            )
+                height[row, column] = accuracies.get(tuple(weights), np.nan)
+            drawn = _draw_contours(axes, steps, height, levels)
             axes.set_title(f"{symbol(names[fixed])} = {value:g}", fontweight="normal")
             axes.set_xlabel(symbol(names[first]))
-            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-            axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-            axes.set_aspect("equal")
-            axes.grid(False)
         all_axes[0].set_ylabel(symbol(names[second]))
         bar = figure.colorbar(drawn, ax=list(all_axes), pad=0.01, aspect=12)
         ticks = [float(level) for level in levels[:: max(1, round(len(levels) / 6))]]
@@ -157,7 +140,10 @@ def landscape(
 
 
 def effects(panels: Mapping[str, Mapping[float, Sequence[float]]], plain: float | None) -> Drawing:
-    """The mean accuracy of all settings with a value of a weight, and how far they reach."""
+    """The accuracies of all settings against each weight, with means and 95 % intervals.
+
+    `panels`: by weight and its value; `plain`: drawn as a line.
+    """
     with drawing(LINE_WIDTH, 2.8) as figure:
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (name, by_value) in zip(all_axes, panels.items(), strict=True):
@@ -188,13 +174,13 @@ def effects(panels: Mapping[str, Mapping[float, Sequence[float]]], plain: float 
 
 
 def symbol(name: str) -> str:
-    """A weight's name as it is printed: λ_g with its index set lower."""
+    """A weight's name as printed: the index of λ_g is set lower."""
     letter, _, index = name.partition("_")
     return rf"${letter}_{{\mathrm{{{index}}}}}$" if index and " " not in name else name
 
 
 def bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Drawing:
-    """Bars by name, a panel for each quantity, in it a bar for each of measured and published."""
+    """Bars of measured and published values by name, with a panel for each quantity."""
     names = list(dict.fromkeys(n for p in panels.values() for g in p.values() for n in g))
     with drawing(LINE_WIDTH, 0.9 + 0.42 * len(names)) as figure:
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -242,8 +228,31 @@ def _with_errors(
     )
 
 
+def _draw_contours(
+    axes: Axes, steps: Sequence[Sequence[float]], height: np.ndarray, levels: np.ndarray
+) -> QuadContourSet:
+    """Fills the contours of a panel [len(steps[1]), len(steps[0])] and marks its settings."""
+    drawn = axes.contourf(*steps, height, levels=levels, cmap=COLOUR_SCALE, extend="both")
+    axes.contour(*steps, height, levels=levels, colors="white", linewidths=0.4, alpha=0.7)
+    axes.plot(
+        *np.meshgrid(*steps),
+        ".",
+        color="white",
+        markersize=4.5,
+        markeredgecolor="black",
+        markeredgewidth=0.5,
+        clip_on=False,
+        zorder=3,
+    )
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_aspect("equal")
+    axes.grid(False)
+    return drawn
+
+
 def _windows(drops: Sequence[int], num_epochs: int) -> list[tuple[int, int]]:
-    """The epochs shown larger: from each drop to the next, where they are enough for a line."""
+    """The epochs to enlarge: from each drop to the next, if they are enough for a line."""
     ends = [*drops[1:], num_epochs]
     return [(drop, end) for drop, end in zip(drops, ends, strict=True) if end - drop >= 2]
 
@@ -251,7 +260,7 @@ def _windows(drops: Sequence[int], num_epochs: int) -> list[tuple[int, int]]:
 def _draw_curves(
     axes: Axes, curves: Mapping[str, Sequence[Sequence[float]]], window: tuple[int, int] | None
 ) -> tuple[float, float]:
-    """Lines and bands; returns the lowest and the highest accuracy that is seen."""
+    """Draws lines and bands; returns the lowest and the highest accuracy in the window."""
     low, high = np.inf, -np.inf
     for number, (label, runs) in enumerate(curves.items()):
         if not runs:

@@ -1,4 +1,4 @@
-"""Methods down, pairs of networks across: the form of the benchmarks' tables."""
+"""A table with a column per pair of networks, as the benchmarks have it."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -6,50 +6,43 @@ from typing import Any
 
 from tuner.reports.document import Table
 from tuner.reports.statistics import Accuracy, Difference, accuracy_text, difference_text
-from tuner.reproductions.artefacts import findings as words
-from tuner.reproductions.artefacts.arms_table import numbers, table_of
+from tuner.reproductions.artefacts import findings
+from tuner.reproductions.artefacts.columns import difference_columns, table_of, value_columns
 from tuner.reproductions.experiment import Pair
 from tuner.reproductions.published import Value
 from tuner.reproductions.results import Results
 from tuner.text.formatting import NOTHING, count_text
 
 TEACHER = "teacher"
-# Of a pair and the label of an arm, or "teacher".
-Known = Callable[[Pair, str], Value | None]
+# The published value for a pair and the label of a variant, or "teacher".
+FindPublished = Callable[[Pair, str], Value | None]
 
 
 def pairs_table(
-    results: Results, pairs: Sequence[Pair], published: Known, *, name: str, title: str
+    results: Results, pairs: Sequence[Pair], published: FindPublished, *, name: str, title: str
 ) -> Table:
-    """Test accuracies, under each what is published; the best method of each pair is starred."""
-    methods = [arm.label for arm in results.arms if arm.method != "plain"]
+    """Test accuracies with the published ones below; a star marks each pair's best method."""
+    methods = _methods(results)
     best = {pair: results.best(methods, pair) for pair in pairs}
     rows: list[list[str]] = []
     faint = []
     data: list[dict[str, Any]] = []
-    for label in [TEACHER, *(arm.label for arm in results.arms)]:
-        known = {pair: published(pair, label) for pair in pairs}
-        cells = []
-        for pair in pairs:
-            accuracy = _accuracy(results, label, pair)
-            star = " *" if best[pair] == label else ""
-            cells.append(f"{accuracy_text(accuracy)}{star}")
-            val = results.accuracy(label, pair, "val_accuracy")
-            data.append(
-                {
-                    "teacher": pair.teacher,
-                    "student": pair.student,
-                    "method": label,
-                    **numbers("published", known[pair]),
-                    **numbers("test_accuracy", accuracy),
-                    **numbers("val_accuracy", val),
-                    "num_seeds": len(results.trials(label, pair)),
-                }
-            )
-        rows.append([label, *cells])
-        if any(known.values()):
+    for label in [TEACHER, *results.labels]:
+        values = {pair: published(pair, label) for pair in pairs}
+        accuracies = {pair: _accuracy(results, label, pair) for pair in pairs}
+        data += [
+            {"teacher": pair.teacher, "student": pair.student, "method": label}
+            | value_columns("published", values[pair])
+            | value_columns("test_accuracy", accuracies[pair])
+            | value_columns("val_accuracy", results.accuracy(label, pair, "val_accuracy"))
+            | {"num_seeds": len(results.trials(label, pair))}
+            for pair in pairs
+        ]
+        stars = {pair: " *" if best[pair] == label else "" for pair in pairs}
+        rows.append([label, *(accuracy_text(accuracies[p]) + stars[p] for p in pairs)])
+        if any(values.values()):
             faint.append(len(rows))
-            texts = [NOTHING if value is None else value.text for value in known.values()]
+            texts = [NOTHING if value is None else value.text for value in values.values()]
             rows.append(["published", *texts])
     return Table(
         name=name,
@@ -57,42 +50,38 @@ def pairs_table(
         headings=("method", *(str(pair) for pair in pairs)),
         rows=rows,
         data=table_of(data),
-        note="Test accuracy in %, of the last epoch, mean ± deviation over the seeds"
-        f"{'; grey: what is published' if faint else ''}. * the best method of a pair by"
+        note="Test accuracy in % at the last epoch, mean ± deviation over the seeds"
+        f"{'; grey: published' if faint else ''}. * marks the best method of each pair by"
         " validation accuracy.",
         faint=frozenset(faint),
     )
 
 
-def verdicts(results: Results, published: Known) -> tuple[list[str], Table]:
-    """What each pair's best method gains over the plain student, and how the order agrees."""
-    methods = [arm.label for arm in results.arms if arm.method != "plain"]
+def verdicts(results: Results, published: FindPublished) -> tuple[list[str], Table]:
+    """What each pair's best method gains over the plain student, and whether the order agrees."""
+    methods = _methods(results)
     rows: list[list[str]] = []
     data: list[dict[str, Any]] = []
-    told: list[str] = []  # of each pair that has finished
-    bests: list[str] = []
     for pair in results.experiment.pairs:
         best = results.best(methods, pair)
         if best is None:
             continue
-        # One of several was chosen, by the same trainings that it is compared with.
+        # It was chosen from several, by the same trainings that it is compared with.
         gain = results.difference(best, "plain", pair, num_comparisons=len(methods))
         both = [
             (found, value)
             for label in methods
             if (found := results.accuracy(label, pair)) and (value := published(pair, label))
         ]
-        verdict = _verdict(gain)
-        bests.append(best)
-        told.append(verdict)
+        accuracy, verdict = results.accuracy(best, pair), _verdict(gain)
+        order = findings.rank_correlation(both) or NOTHING
         rows.append(
-            [str(pair), best, accuracy_text(results.accuracy(best, pair)), difference_text(gain),
-             verdict, words.rank_correlation(both) or NOTHING]
-        )  # fmt: skip
+            [str(pair), best, accuracy_text(accuracy), difference_text(gain), verdict, order]
+        )
         data.append(
             {"teacher": pair.teacher, "student": pair.student, "best": best}
-            | numbers("test_accuracy", results.accuracy(best, pair))
-            | {f"minus_plain_{f}": getattr(gain, f, None) for f in ("mean", "low", "high")}
+            | value_columns("test_accuracy", accuracy)
+            | difference_columns("minus_plain", gain)
             | {"verdict": verdict}
         )
     table = Table(
@@ -106,20 +95,25 @@ def verdicts(results: Results, published: Known) -> tuple[list[str], Table]:
         " the methods' test accuracies with the published ones, 1 for the same order.",
         num_text_columns=2,
     )
-    if not rows:
-        return [words.NOTHING_FINISHED], table
-    most = ", ".join(
+    return _summary(methods, data), table
+
+
+def _summary(methods: Sequence[str], verdicts: Sequence[dict[str, Any]]) -> list[str]:
+    if not verdicts:
+        return [findings.NOTHING_FINISHED]
+    bests = ", ".join(
         f"{method} for {count_text(number, 'pair')}"
-        for method, number in Counter(bests).most_common()
+        for method, number in Counter(row["best"] for row in verdicts).most_common()
     )
-    verdict_text = ", ".join(
-        f"{verdict} in {number}" for verdict, number in Counter(told).most_common()
+    texts = ", ".join(
+        f"{verdict} in {number}"
+        for verdict, number in Counter(row["verdict"] for row in verdicts).most_common()
     )
     return [
-        f"Of {count_text(len(methods), 'method')}, the best by validation accuracy is {most}.",
-        f"Against the plain student the best method of {count_text(len(rows), 'pair')}:"
-        f" {verdict_text}.",
-    ], table
+        f"Of {count_text(len(methods), 'method')}, the best by validation accuracy is {bests}.",
+        f"The best method of {count_text(len(verdicts), 'pair')} against the plain student:"
+        f" {texts}.",
+    ]
 
 
 def _verdict(gain: Difference | None) -> str:
@@ -130,6 +124,10 @@ def _verdict(gain: Difference | None) -> str:
     if gain.is_noise:
         return "within noise"
     return "beats it" if gain.mean > 0 else "loses to it"
+
+
+def _methods(results: Results) -> list[str]:
+    return [variant.label for variant in results.variants if variant.method != "plain"]
 
 
 def _accuracy(results: Results, label: str, pair: Pair) -> Accuracy | None:

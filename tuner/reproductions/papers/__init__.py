@@ -1,1 +1,1 @@
-"""The experiments of each paper, as data."""
+"""The experiments of each paper, declared as data."""
