@@ -12,7 +12,7 @@ from losses import LOSSES, Batch, DistillationLoss, LossError, TrainingData
 from losses.objective import COMMON, build_objective
 from models.outputs import NUM_ROTATIONS, Outputs, Shapes, attention_map
 from search_spaces import SPACES
-from tests.support.golden_cases import make_batch, network_shapes, random_outputs, shapes
+from tests.support.loss_inputs import make_batch, network_shapes, random_outputs, shapes
 
 STUDENT = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
 TEACHER = shapes(9, stem=(5, 8, 8), stage1=(7, 8, 8), stage2=(9, 4, 4))

@@ -19,7 +19,7 @@ from tests.contracts.test_every_loss import (
     named,
     with_attention_maps,
 )
-from tests.support.golden_cases import shapes
+from tests.support.loss_inputs import shapes
 
 LARGE = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
 SMALL = shapes(9, stem=(5, 8, 8), stage1=(7, 4, 4), stage2=(9, 2, 2))

@@ -9,14 +9,7 @@ from losses.crcd import embedding_gradient, relation_cosines
 from losses.parts.memory_bank import at_once, product_with_all, product_with_gathered, row_products
 from losses.parts.nce import NCE
 from losses.parts.negatives import Negatives
-from tests.support.golden_cases import (
-    Case,
-    case_names,
-    load_weights,
-    make_batch,
-    random_outputs,
-    shapes,
-)
+from tests.support.loss_inputs import make_batch, random_outputs, shapes
 
 STUDENT, TEACHER = shapes(6), shapes(9)
 SETTING = {
@@ -34,9 +27,6 @@ CRCD_SETTING = {
     "finetune_fraction": 0.04,
 }
 SETTINGS = {CRD: CRD_SETTING, CRCD: CRCD_SETTING}
-float64_and_float32 = pytest.mark.parametrize(
-    "dtype", [torch.float64, torch.float32], ids=["float64", "float32"]
-)
 every_method = pytest.mark.parametrize("method", [CRD, CRCD])
 
 
@@ -67,72 +57,6 @@ def run(loss: CRD | CRCD, seed: int = 0, epoch: int = 1) -> dict[str, Tensor]:
     batch = batch._replace(indices=(batch.indices * 7 + seed) % 40 * 3)
     student = random_outputs(STUDENT, 5, seed, train=True)
     return loss(student, random_outputs(TEACHER, 5, seed + 100, train=False), batch)
-
-
-def from_case(method: type[CRD] | type[CRCD], case: Case) -> CRD | CRCD:
-    """The loss of a reference case, before its first batch."""
-    given = case.hyperparameters
-    changes = {
-        "num_negatives": given["K"],
-        "nce_temperature": given["T"],
-        "momentum": given["momentum"],
-        "width": given["feat_dim"],
-    }
-    widths = case["f_s_1"].shape[1], case["f_t_1"].shape[1]
-    loss = make(method, *widths, num_images=given["n_data"], **changes).to(case.dtype)
-    for head, letter in ((loss.student_head, "s"), (loss.teacher_head, "t")):
-        weights = {kind: case[f"w_embed_{letter}_{kind}"] for kind in ("weight", "bias")}
-        load_weights(head, weights)
-    loss.banks.student.copy_(case["memory_s_0"])
-    loss.banks.teacher.copy_(case["memory_t_0"])
-    return loss
-
-
-@float64_and_float32
-@pytest.mark.parametrize(
-    ("method", "name"),
-    [*((CRD, name) for name in case_names("crd")), *((CRCD, n) for n in case_names("crcd", "k6"))],
-)
-def test_two_batches_match_the_reference(method, name, dtype):
-    case = Case(method.__name__.lower(), name, dtype)
-    loss = from_case(method, case)
-    for number in ("1", "2"):
-        student = case.leaf(f"f_s_{number}")
-        rows, contrast = case[f"idx_{number}"], case[f"contrast_idx_{number}"]
-        assert torch.equal(contrast[:, 0], rows)
-        ours, theirs = loss.student_head(student), loss.teacher_head(case[f"f_t_{number}"])
-        case.assert_close(ours, f"embed_s_{number}")
-        value = loss.contrast(ours, theirs, rows, contrast[:, 1:])
-        case.assert_close(value, f"loss_{number}")
-        case.assert_close(loss.student_nce.log_z.exp(), "Z_s")
-        case.assert_close(loss.teacher_nce.log_z.exp(), "Z_t")
-        case.assert_close(loss.banks.student, f"memory_s_{number}")
-        case.assert_close(loss.banks.teacher, f"memory_t_{number}")
-        loss.zero_grad()
-        value.backward()
-        heads = {
-            f"w_embed_{letter}_{kind}_{number}": getattr(head, kind)
-            for head, letter in ((loss.student_head, "s"), (loss.teacher_head, "t"))
-            for kind in ("weight", "bias")
-        }
-        case.assert_gradients({f"f_s_{number}": student} | heads)
-
-
-@float64_and_float32
-def test_the_gradient_term_matches_the_reference(dtype):
-    case = Case("crcd", "grad_term", dtype)
-    embedding, classifier = case.leaf("f_s"), case.leaf("w_classifier_s")
-    student = random_outputs(shapes(7, classes=5), 6, 0, train=False)._replace(
-        logits=embedding @ classifier.T, classifier=classifier
-    )
-    teacher = student._replace(
-        logits=case["f_t"] @ case["w_classifier_t"].T, classifier=case["w_classifier_t"]
-    )
-    loss = make(CRCD, 7, 7)
-    value = loss.gradient(student, teacher, make_batch(6)._replace(labels=case["labels"]))
-    case.assert_close(value, "loss")
-    value.backward()
-    case.assert_gradients({"f_s": embedding, "w_classifier_s": classifier})
 
 
 def test_the_direction_is_that_of_the_gradient_of_the_cross_entropy():

@@ -5,14 +5,9 @@ from torch import Tensor
 
 from losses import LossError
 from losses.dist import DIST, correlation
-from models.outputs import Outputs
-from tests.support.golden_cases import make_batch, shapes
+from tests.support.loss_inputs import make_batch, outputs_of, shapes
 
 SETTING = {"beta": 2.0, "gamma": 2.0, "dist_temperature": 4.0}
-
-
-def outputs(logits: Tensor) -> Outputs:
-    return Outputs(logits, logits.new_zeros(len(logits), 3), {}, {})
 
 
 def make(classes: int = 10, **changes: float) -> DIST:
@@ -22,7 +17,7 @@ def make(classes: int = 10, **changes: float) -> DIST:
 
 def terms_of(student: Tensor, teacher: Tensor, **changes: float) -> dict[str, Tensor]:
     loss = make(student.shape[1], **changes)
-    return loss(outputs(student), outputs(teacher), make_batch(len(student)))
+    return loss(outputs_of(student), outputs_of(teacher), make_batch(len(student)))
 
 
 def softened(logits: np.ndarray, temperature: float) -> np.ndarray:

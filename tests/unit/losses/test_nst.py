@@ -3,20 +3,7 @@ import torch
 
 from losses import LossError
 from losses.nst import NST, channel_discrepancy
-from tests.support.golden_cases import Case, case_names, make_batch, shapes
-from tests.support.golden_maps import assert_map_gradients, shapes_of_maps, student_of, teacher_of
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", case_names("nst"))
-def test_nst_matches_the_reference(name, dtype):
-    case = Case("nst", name, dtype)
-    student, teacher = student_of(case), teacher_of(case)
-    loss = NST(shapes_of_maps(student), shapes_of_maps(teacher), weight=1.0)
-    term = loss(student, teacher, make_batch(4))["nst"]
-    case.assert_close(term, "loss")
-    term.backward()
-    assert_map_gradients(case, student)
+from tests.support.loss_inputs import shapes
 
 
 def by_definition(student, teacher):

@@ -18,7 +18,7 @@ from losses import build_objective as build
 from losses.kd import kd_divergence
 from models.outputs import Outputs, Shapes
 from search_spaces import SPACES
-from tests.support.golden_cases import make_batch, random_outputs, shapes
+from tests.support.loss_inputs import make_batch, random_outputs, shapes
 
 NETWORK = shapes(6)
 
