@@ -1,3 +1,4 @@
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -8,8 +9,15 @@ from torch import Tensor
 import models
 from losses import LossError
 from losses.reviewkd import Fusion, ReviewKD, hierarchical_context_loss
-from models.outputs import Outputs, Shapes, shapes_of
-from tests.support.loss_inputs import STUDENT, TEACHER, make_batch, random_outputs, shapes
+from models.outputs import Outputs, Shapes
+from tests.support.loss_inputs import (
+    STUDENT,
+    TEACHER,
+    make_batch,
+    random_outputs,
+    shapes,
+    shapes_from,
+)
 
 # One of each family, and every combination of sizes and numbers of stages in models/.
 NETWORKS = ("resnet20", "ResNet50", "wrn_40_2", "vgg8", "MobileNetV2", "ShuffleV1", "conv4")
@@ -57,9 +65,15 @@ def test_hcl_of_maps_of_any_size_is_the_published_sum(size):
     torch.testing.assert_close(hierarchical_context_loss(student_map, teacher_map), expected)
 
 
-def shapes_of_network(name: str) -> Shapes:
+@cache
+def outputs_of_network(name: str) -> Outputs:
+    """Without numbers: only the shapes matter."""
     with torch.device("meta"):
-        return shapes_of(models.build(name, 10), (32, 32), name)
+        return models.build(name, 10)(torch.zeros(2, 3, 32, 32))
+
+
+def shapes_of_network(name: str) -> Shapes:
+    return shapes_from(outputs_of_network(name))
 
 
 @pytest.mark.parametrize("teacher", NETWORKS)
@@ -67,12 +81,9 @@ def shapes_of_network(name: str) -> Shapes:
 def test_every_pair_of_networks_fits(student, teacher):
     with torch.device("meta"):
         loss = make(shapes_of_network(student), shapes_of_network(teacher))
-        term = loss(network(student), network(teacher), make_batch(2))["reviewkd"]
+        outputs = outputs_of_network(student), outputs_of_network(teacher)
+        term = loss(*outputs, make_batch(2))["reviewkd"]
     assert term.shape == ()
-
-
-def network(name: str) -> Outputs:
-    return models.build(name, 10)(torch.zeros(2, 3, 32, 32))
 
 
 def test_stages_are_paired_from_the_deepest_up():

@@ -14,14 +14,14 @@ import tuner.teach
 from models import CheckpointError, UnknownModel, is_published, load_published
 from tuner.config.workload import resolve
 
-NAME = "torchvision:resnet34"
-FILE = "resnet34-b627a593.pth"  # torchvision's own name of it
+NAME = "torchvision:resnet18"
+FILE = "resnet18-f37072fd.pth"  # torchvision's own name of it
 
 
 @pytest.fixture(scope="module")
 def weights():
     torch.manual_seed(0)
-    return torchvision.models.resnet34(weights=None).state_dict()
+    return torchvision.models.resnet18(weights=None).state_dict()
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def test_a_file_as_torchvision_publishes_it_is_loaded(weights, tmp_path):
     torch.save(weights, tmp_path / FILE)
     network = models.load_checkpoint(tmp_path / FILE, NAME, 1000)
     assert same_weights(network, weights)
-    images = torch.randn(2, 3, 64, 64)
-    theirs = torchvision.models.resnet34(weights=None)
+    images = torch.randn(2, 3, 32, 32)
+    theirs = torchvision.models.resnet18(weights=None)
     theirs.load_state_dict(weights)
     with torch.no_grad():
         torch.testing.assert_close(network(images).logits, theirs.eval()(images))
@@ -75,7 +75,7 @@ def test_what_cannot_be_downloaded_can_be_put_there(hub):
     )
 
 
-def test_a_damaged_download_is_told(hub):
+def test_a_damaged_download_is_refused(hub):
     (hub / FILE).write_bytes(b"half a file")
     with pytest.raises(CheckpointError, match=f"{FILE}: this is no PyTorch checkpoint"):
         load_published(NAME, "IMAGENET1K_V1", 1000)
@@ -85,7 +85,7 @@ def test_unknown_weights_are_refused_with_the_known_ones():
     with pytest.raises(UnknownModel) as error:
         is_published(NAME, "IMAGENET1K_V2")
     assert str(error.value) == (
-        "torchvision:resnet34 has no published weights 'IMAGENET1K_V2'; did you mean "
+        "torchvision:resnet18 has no published weights 'IMAGENET1K_V2'; did you mean "
         "'IMAGENET1K_V1'? known: IMAGENET1K_V1"
     )
 
