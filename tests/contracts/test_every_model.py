@@ -1,4 +1,4 @@
-"""What every line in the table of networks buys: shapes, gradients, saving and loading."""
+"""Every network in the table: shapes, gradients, saving and loading."""
 
 import copy
 import math
@@ -28,7 +28,7 @@ def built(name):
 
 @pytest.fixture
 def model(built):
-    """A copy in training mode for one test, and images from a seed of its own."""
+    """A copy in training mode for one test, and random images from a fixed seed."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield copy.deepcopy(built)

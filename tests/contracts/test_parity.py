@@ -114,9 +114,7 @@ WEIGHTS = {
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize(("method", "name"), all_cases())
-def test_value_and_gradient_are_those_of_the_reference(
-    method: str, name: str, dtype: torch.dtype
-) -> None:
+def test_value_and_gradient_match_the_reference(method: str, name: str, dtype: torch.dtype) -> None:
     case = Case(method, name, dtype)
     parts = [compare for start, compare in PARTS.items() if f"{method} {name}".startswith(start)]
     if parts:
@@ -139,7 +137,7 @@ def network_with_filled_weights(name: str, dtype: torch.dtype) -> torch.nn.Modul
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_has_the_outputs_of_the_reference(name: str) -> None:
+def test_a_networks_outputs_match_the_reference(name: str) -> None:
     network = network_with_filled_weights(name, torch.float64)
     with torch.no_grad():
         outputs = network(numbers()["input"])

@@ -32,7 +32,6 @@ from tests.support.bad_input import REFUSED, RUNS, nothing_trains, outcome
 from tests.support.bad_requests import COMMANDS, command_lines, contents_of_yaml, yaml_bytes
 from tests.support.bad_spaces import space_files
 
-pytestmark = pytest.mark.slow
 EXAMPLES = {
     "command lines": 800,
     "YAML values": 350,

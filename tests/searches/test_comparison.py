@@ -114,7 +114,6 @@ def test_a_finished_comparison_resumes_to_the_same_table(
     assert len(client.search_runs(experiments, "tags.`tuner.comparison` != ''")) == 1
 
 
-@pytest.mark.slow
 def test_a_comparison_that_lost_its_last_search_goes_on(
     searches: Searches, result: dict, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,7 +74,6 @@ def make(data: tuple[Dataset, Splits], teacher: Teacher, method: str, student: s
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("method", "student"), CASES)
 def test_the_loss_falls_and_a_checkpoint_continues_bit_identically(
     data, teacher, method, student, capsys

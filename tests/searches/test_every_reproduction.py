@@ -17,8 +17,6 @@ from tuner.report import main as report
 from tuner.reproduce import main
 from tuner.reproductions import EXPERIMENTS
 
-pytestmark = pytest.mark.slow
-
 SMALL = {
     "data": "digits",
     "limit": 200,

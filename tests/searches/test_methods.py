@@ -26,10 +26,7 @@ def statuses(searches: Searches, name: str) -> list[str]:
 
 
 # tpe is in the test of --deterministic.
-@pytest.mark.parametrize(
-    "algo",
-    ["random", "grid", *(pytest.param(a, marks=pytest.mark.slow) for a in ("gp", "cmaes", "qmc"))],
-)
+@pytest.mark.parametrize("algo", ["random", "grid", "gp", "cmaes", "qmc"])
 def test_every_algorithm_runs_all_trials_to_the_end(searches: Searches, algo: str) -> None:
     # Six trials: GP and CMA-ES propose settings themselves from the fifth on.
     assert searches.run(algo, "--quiet", algo=algo, scheduler="none", epochs=1, trials=6) == 0
@@ -40,7 +37,6 @@ def test_every_algorithm_runs_all_trials_to_the_end(searches: Searches, algo: st
     assert len(settings) == 6
 
 
-@pytest.mark.slow
 def test_hyperband_with_mimkd(searches: Searches) -> None:
     options = {"space": "mimkd", "scheduler": "hyperband", "epochs": 4, "trials": 5}
     assert searches.run("hyperband", "--quiet", **options) == 0
@@ -86,7 +82,6 @@ def test_pbt_changes_settings_and_copies_better_trials(searches: Searches) -> No
     assert record.trials[changes[-1]["trial"]].setting == changes[-1]["setting"]
 
 
-@pytest.mark.slow
 def test_a_time_budget_ends_the_search_early(searches: Searches) -> None:
     options = {"time_budget": "12s", "trials": 400, "epochs": 3}
     assert searches.run("budget", "--quiet", **options) == 0
@@ -102,7 +97,6 @@ def test_a_time_budget_ends_the_search_early(searches: Searches) -> None:
         assert best.setting == finals.get("tuned", finals["published"]).setting
 
 
-@pytest.mark.slow
 def test_deterministic_gives_the_same_settings_twice_with_two_at_a_time(
     searches: Searches, tmp_path: Path
 ) -> None:
@@ -125,7 +119,6 @@ def test_deterministic_gives_the_same_settings_twice_with_two_at_a_time(
     assert "begin begin end" in " ".join(events)
 
 
-@pytest.mark.slow
 def test_networks_and_a_method_of_ones_own(
     searches: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

@@ -45,7 +45,6 @@ def straight(searches: Searches) -> str:
     return STRAIGHT
 
 
-@pytest.mark.slow
 def test_a_search_killed_again_and_again_ends_like_one_that_was_not(
     searches: Searches, straight: str, tmp_path: Path
 ) -> None:
@@ -165,7 +164,6 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(
     same_results(searches, straight, "hurt")
 
 
-@pytest.mark.slow
 def test_a_disk_that_is_full_ends_the_search_instead_of_hanging_it(
     searches: Searches,
     straight: str,
@@ -191,7 +189,6 @@ def test_a_disk_that_is_full_ends_the_search_instead_of_hanging_it(
     same_results(searches, straight, "full")
 
 
-@pytest.mark.slow
 def test_a_process_that_is_not_done_with_the_trial_before_loses_none(
     searches: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -547,7 +547,6 @@ def test_trap_11_one_space_serves_every_algorithm(searches: Searches, exploded: 
     assert grid == [2.0, 1e38]  # and any of the others takes the same file
 
 
-@pytest.mark.slow
 def test_trap_12_a_trial_is_the_same_first_and_after_others_in_a_warm_process(
     searches: Searches, watched: Watched
 ) -> None:

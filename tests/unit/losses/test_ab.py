@@ -48,7 +48,7 @@ def test_a_unit_beyond_the_margin_on_the_teachers_side_has_no_error(margin):
         torch.testing.assert_close(actual, 3 / 1000 * expected.sum())
 
 
-def test_the_published_setting_has_a_stage_before_and_no_term_after_it():
+def test_the_published_setting_has_an_initial_stage_and_no_term_after_it():
     loss = make()
     maps = ("pre_activation_maps.stage1", "pre_activation_maps.stage2")
     assert loss.initial_stage == InitialStage(30, maps, trains_student=True, lr=None)

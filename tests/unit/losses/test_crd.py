@@ -154,7 +154,7 @@ def test_crcd_refuses_a_network_without_a_classifier(whose):
         (CRCD, {"finetune_fraction": 1.0}, "crcd: finetune_fraction is 1.0; give 0 or more"),
     ],
 )
-def test_values_without_a_meaning_are_refused(method, changes, message):
+def test_invalid_values_are_refused(method, changes, message):
     with pytest.raises(LossError, match=message):
         make(method, **changes)
 
@@ -173,7 +173,7 @@ def test_a_single_training_image_is_refused():
 
 
 @every_method
-def test_a_resumed_training_goes_on_with_equal_bits(method):
+def test_a_resumed_training_continues_with_equal_bits(method):
     through = make(method)
     run(through, seed=1)
     file = io.BytesIO()
@@ -189,7 +189,7 @@ def test_a_resumed_training_goes_on_with_equal_bits(method):
 
 
 @every_method
-def test_nothing_is_taken_up_in_evaluation_mode(method):
+def test_evaluation_mode_leaves_the_banks_unchanged(method):
     loss = make(method).eval()
     before = {key: value.clone() for key, value in loss.state_dict().items()}
     terms = run(loss)
@@ -210,21 +210,21 @@ def test_only_rows_of_the_batch_change(method):
     torch.testing.assert_close(loss.banks.teacher[changed].norm(dim=1), torch.ones(5))
 
 
-def test_the_two_roads_to_the_products_agree():
+def test_all_ways_to_compute_the_products_agree():
     torch.manual_seed(0)
     bank, rows = torch.randn(200, 8), torch.randint(200, (5, 30))
     values = []
-    for road in (product_with_all, product_with_gathered, row_products):
+    for way in (product_with_all, product_with_gathered, row_products):
         embedding = torch.randn(5, 8, generator=torch.Generator().manual_seed(1)).requires_grad_()
-        products = road(embedding, bank, rows)
+        products = way(embedding, bank, rows)
         products.square().sum().backward()
         values.append((products, embedding.grad))
     torch.testing.assert_close(values[0], values[1])
     torch.testing.assert_close(values[0], values[2])
 
 
-@pytest.mark.parametrize(("num_rows", "road"), [(640, "all"), (641, "gathered")])
-def test_a_bank_of_very_many_rows_is_gathered_from(num_rows, road, monkeypatch):
+@pytest.mark.parametrize(("num_rows", "way"), [(640, "all"), (641, "gathered")])
+def test_a_bank_of_very_many_rows_is_gathered_from(num_rows, way, monkeypatch):
     taken = []
     for name in ("all", "gathered"):
         monkeypatch.setattr(
@@ -232,7 +232,7 @@ def test_a_bank_of_very_many_rows_is_gathered_from(num_rows, road, monkeypatch):
             lambda *_, name=name: taken.append(name),
         )
     row_products(torch.zeros(2, 4), torch.zeros(num_rows, 4), torch.zeros(2, 10, dtype=torch.long))
-    assert taken == [road]
+    assert taken == [way]
 
 
 @pytest.mark.parametrize("num_images", [40, 5000])
@@ -245,7 +245,7 @@ def test_the_bank_changes_in_place_before_the_backward_pass(num_images):
     assert loss.student_head.weight.grad.isfinite().all()
 
 
-def test_at_once_gives_the_value_and_the_gradient_of_before():
+def test_at_once_keeps_the_value_and_gradient_from_before_a_change():
     other = torch.tensor([3.0, 4.0])
     embedding = torch.tensor([1.0, 2.0], requires_grad=True)
     value = at_once(lambda x: (x * other).sum(), embedding)
@@ -276,7 +276,7 @@ def draw(kind: str, num_negatives: int, seed: int = 0) -> tuple[Negatives, Tenso
     return negatives, rows, index_of_row[negatives.draw(rows, seed)]
 
 
-def test_each_image_has_a_row_of_its_own_and_classes_are_blocks():
+def test_each_image_has_its_own_row_and_classes_are_blocks():
     negatives, rows, _ = draw("other_class", 1)
     assert rows.sort().values.tolist() == list(range(10))
     labels_by_row = torch.empty(10, dtype=torch.long).index_copy_(0, rows, UNEVEN)
@@ -285,7 +285,7 @@ def test_each_image_has_a_row_of_its_own_and_classes_are_blocks():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_negatives_are_never_of_the_own_class(seed):
+def test_negatives_are_never_of_the_images_own_class(seed):
     _, _, drawn = draw("other_class", 2000, seed)
     assert (UNEVEN[drawn - 100] != UNEVEN[:, None]).all()
 
@@ -321,7 +321,7 @@ def test_draws_depend_on_the_seed_alone():
 
 
 @every_method
-def test_the_banks_are_two_rows_of_the_width_for_each_training_image(method):
+def test_each_bank_holds_one_row_per_training_image(method):
     loss = make(method)
     assert loss.banks.student.shape == loss.banks.teacher.shape == (40, 8)
     assert not torch.equal(loss.banks.student, loss.banks.teacher)

@@ -54,7 +54,7 @@ def test_dist_is_pearsons_distance(num_images, classes, temperature, dtype):
     assert terms["intra"].item() == pytest.approx(0.5 * intra, rel=1e-4)
 
 
-def test_the_codes_epsilon_is_beside_the_product_of_norms():
+def test_epsilon_is_added_to_the_product_of_norms():
     own, wanted = np.random.default_rng(1).standard_normal((2, 5, 7)) * 1e-4
     x, y = own - own.mean(1, keepdims=True), wanted - wanted.mean(1, keepdims=True)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
@@ -65,7 +65,7 @@ def test_the_codes_epsilon_is_beside_the_product_of_norms():
     torch.testing.assert_close(transposed, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_the_gradient_is_that_of_finite_differences():
+def test_the_gradient_matches_finite_differences():
     torch.manual_seed(0)
     student = torch.randn(5, 7, dtype=torch.float64, requires_grad=True)
     teacher = torch.randn(5, 7, dtype=torch.float64)

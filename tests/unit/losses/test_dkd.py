@@ -22,7 +22,7 @@ def terms_of(
     return make(student.shape[1], **changes)(outputs_of(student), outputs_of(teacher), batch)
 
 
-def test_the_two_terms_make_up_kds_divergence():
+def test_the_two_terms_add_up_to_kds_divergence():
     """For one image KD is TCKD + (1 - p_t) NCKD, what the paper starts from."""
     torch.manual_seed(0)
     student, teacher = torch.randn(1, 10).double(), torch.randn(1, 10).double()
@@ -51,7 +51,7 @@ def test_very_confident_networks_stay_finite(scale, temperature):
     sum(terms.values()).backward()
     assert all(term.isfinite() and term > 0 for term in terms.values())
     assert student.grad.isfinite().all()
-    # A sure student that is wrong is told so; the code's value is infinite by then.
+    # A confident student that is wrong gets a gradient; the published code's loss is infinite.
     assert student.grad[3, 0] < -1e-2
 
 

@@ -127,7 +127,7 @@ def test_the_rate_drops_in_proportion(num_epochs, expected):
     assert decay_epochs(num_epochs) == expected
 
 
-def test_branches_are_paired_by_position_as_far_as_both_networks_have_some():
+def test_branches_are_paired_by_position_up_to_the_shorter_network():
     vgg = network_shapes("vgg8")
     expected = (("stem", "stage1"), ("stage1", "stage2"), ("stage2", "stage3"))
     assert make(student=vgg).pairs == expected

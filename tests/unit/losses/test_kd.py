@@ -5,7 +5,7 @@ from losses.kd import kd_divergence
 from tests.support.loss_inputs import make_batch, random_outputs, shapes
 
 
-def test_kd_has_nothing_of_its_own():
+def test_kd_adds_no_needs_parameters_or_terms():
     network = shapes(3)
     loss = KD(network, network)
     outputs = random_outputs(network, 2, 0, train=False)

@@ -157,7 +157,7 @@ def test_no_image_is_its_own_negative(num_images):
 
 
 @pytest.mark.parametrize("changes", [{}, PROJECT])
-def test_all_locations_in_another_order_are_the_same_bound(changes):
+def test_the_order_of_locations_does_not_change_the_bound(changes):
     loss = make(**changes)
     student, teacher = torch.randn(5, 6, 4, 4), torch.randn(5, 9, 4, 4)
     negatives = torch.tensor([1, 2, 3, 4, 0])
@@ -169,7 +169,7 @@ def test_all_locations_in_another_order_are_the_same_bound(changes):
     )
 
 
-def test_as_many_locations_as_a_map_has_are_all_of_them():
+def test_sampling_as_many_locations_as_a_map_has_uses_all_of_them():
     everywhere, sampled = run(make()), run(make(num_locations=64))
     assert everywhere == sampled
 

@@ -23,7 +23,7 @@ def by_definition(student, teacher):
 # Few channels on a large map, many on a small one, and much more of one network.
 @pytest.mark.parametrize("channels", [(3, 4), (40, 50), (2, 70), (70, 2)])
 @pytest.mark.parametrize("size", [(9, 9), (4, 3), (1, 1)])
-def test_both_ways_to_compute_it_are_the_definition(channels, size):
+def test_both_ways_to_compute_it_match_the_definition(channels, size):
     torch.manual_seed(0)
     teacher = torch.randn(4, channels[1], *size, dtype=torch.float64)
     student = torch.randn(4, channels[0], *size, dtype=torch.float64, requires_grad=True)
@@ -34,7 +34,7 @@ def test_both_ways_to_compute_it_are_the_definition(channels, size):
 
 
 @pytest.mark.parametrize("num_channels", [3, 40])
-def test_it_is_zero_for_equal_maps_and_blind_to_the_order_of_channels(num_channels):
+def test_it_is_zero_for_equal_maps_and_ignores_the_order_of_channels(num_channels):
     maps = torch.randn(4, num_channels, 5, 5, dtype=torch.float64)
     torch.testing.assert_close(
         channel_discrepancy(maps.flip(1), maps), maps.new_zeros(()), rtol=0, atol=1e-14

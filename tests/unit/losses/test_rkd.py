@@ -20,7 +20,7 @@ def terms_of(student: Tensor, teacher: Tensor, **changes: float) -> dict[str, Te
     return loss(*networks, make_batch(len(student)))
 
 
-def test_a_copy_that_is_moved_turned_and_scaled_loses_nothing():
+def test_a_translated_rotated_and_scaled_copy_has_no_loss():
     torch.manual_seed(0)
     teacher = torch.randn(7, 4, dtype=torch.float64)
     rotation, _ = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64))
@@ -65,7 +65,7 @@ def collapsed_teacher(student: Tensor, teacher: Tensor) -> None:
 @pytest.mark.parametrize(
     "spoil", [coincident_students, coincident_teachers, collapsed_student, collapsed_teacher]
 )
-def test_images_in_one_place_keep_the_gradient_small(spoil, num_images):
+def test_coinciding_embeddings_keep_the_gradient_small(spoil, num_images):
     torch.manual_seed(0)
     student, teacher = torch.randn(num_images, 6), torch.randn(num_images, 9)
     spoil(student, teacher)

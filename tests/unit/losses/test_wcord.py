@@ -70,8 +70,8 @@ def test_the_critic_is_1_lipschitz():
         critic(*torch.zeros(2, 1, 8), *torch.zeros(2, 1, 1, 8))
     critic.eval()
     first, second = torch.randn(2, 1000, 16)
-    nobody = torch.zeros(1000, 0, 8)
-    scores = [critic(*pairs.chunk(2, dim=1), nobody, nobody)[0] for pairs in (first, second)]
+    nothing = torch.zeros(1000, 0, 8)
+    scores = [critic(*pairs.chunk(2, dim=1), nothing, nothing)[0] for pairs in (first, second)]
     slopes = (scores[0] - scores[1]).abs() / (first - second).norm(dim=1)
     assert slopes.max() <= 1.0001
     assert slopes.max() > 0.1
@@ -111,7 +111,7 @@ def test_training_separates_matching_pairs_from_mismatched_ones():
     assert values[-1] < -0.1 < values[0]
 
 
-def test_a_resumed_training_goes_on_with_equal_bits():
+def test_a_resumed_training_continues_with_equal_bits():
     through = make()
     run(through, seed=1)
     file = io.BytesIO()
@@ -126,7 +126,7 @@ def test_a_resumed_training_goes_on_with_equal_bits():
         assert torch.equal(value, resumed.state_dict()[key]), key
 
 
-def test_nothing_is_taken_up_in_evaluation_mode():
+def test_evaluation_mode_leaves_the_banks_unchanged():
     loss = make().eval()
     before = {key: value.clone() for key, value in loss.state_dict().items()}
     terms = run(loss)
@@ -134,7 +134,7 @@ def test_nothing_is_taken_up_in_evaluation_mode():
     assert run(loss) == terms
 
 
-def test_both_plans_have_one_value_and_their_own_gradients():
+def test_both_plans_have_equal_values_and_different_gradients():
     gradients = []
     values = []
     for plan in ("constant", "unrolled"):
@@ -167,6 +167,6 @@ def test_a_term_of_weight_zero_is_neither_built_nor_computed():
         ({"width": 0}, "wcord: width is 0; give a number above 0"),
     ],
 )
-def test_values_without_a_meaning_are_refused(changes, message):
+def test_invalid_values_are_refused(changes, message):
     with pytest.raises(LossError, match=message):
         make(**changes)

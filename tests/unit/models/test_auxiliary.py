@@ -47,7 +47,7 @@ def test_every_network_has_branches_from_its_maps_in_their_order(name):
 
 # A VGG pools once more where images are larger.
 @pytest.mark.parametrize(("name", "size"), [*((name, 8) for name in SHALLOW), ("vgg8", 64)])
-def test_what_follows_a_map_leads_to_the_networks_logits(name, size):
+def test_the_continuation_of_a_map_gives_the_networks_logits(name, size):
     torch.manual_seed(0)
     network = models.build(name, 10)
     continuation = network.continuation()
@@ -59,7 +59,7 @@ def test_what_follows_a_map_leads_to_the_networks_logits(name, size):
 
 
 @pytest.mark.parametrize("name", SHALLOW)
-def test_a_branch_leaves_its_map_alone_and_keeps_the_last_ones_size(name):
+def test_a_branch_does_not_change_its_map_and_keeps_the_size_of_the_last_one(name):
     torch.manual_seed(0)
     network = models.build(name, 10)
     with torch.no_grad():

@@ -1,16 +1,12 @@
 """Published weights of torchvision's networks, by name; nothing is downloaded here."""
 
-import shutil
 import sys
 
-import numpy as np
 import pytest
 import torch
 import torchvision
-from PIL import Image
 
 import models
-import tuner.teach
 from models import CheckpointError, UnknownModel, is_published, load_published
 from tuner.config.workload import resolve
 
@@ -110,29 +106,6 @@ def test_a_workload_keeps_the_name_and_makes_a_files_path_absolute(tmp_path, mon
     assert checkpoint(f"{NAME}@IMAGENET1K_V1") == "IMAGENET1K_V1"
     assert checkpoint(f"{NAME}@{FILE}") == str(tmp_path / FILE)
     assert checkpoint(NAME) is None
-
-
-def test_a_teacher_with_published_weights_is_checked_on_a_thousand_classes(hub, tmp_path, capsys):
-    torch.save(
-        torchvision.models.resnet18(weights=None).state_dict(), hub / "resnet18-f37072fd.pth"
-    )
-    pixels = np.random.default_rng(0).integers(0, 256, (1000, 8, 8, 3), dtype=np.uint8)
-    for label, image in enumerate(map(Image.fromarray, pixels)):
-        for part, count in (("train", 2), ("val", 1)):
-            folder = tmp_path / part / f"n{label:08d}"
-            folder.mkdir(parents=True)
-            for number in range(count):
-                image.save(folder / f"{number}.JPEG")
-    arguments = ["--teacher", "torchvision:resnet18@IMAGENET1K_V1", "--image-size", "32"]
-    arguments += ["--data", f"imagenet:{tmp_path}", "--data-dir", str(tmp_path / "cache")]
-    assert tuner.teach.main([*arguments, "--validation-fraction", "0.5", "--batch-size", "8"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(" ")[0] for line in lines[:2]] == ["validation", "test"]
-    assert lines[2] == "use it with --teacher torchvision:resnet18@IMAGENET1K_V1"
-    for part in ("train", "val"):
-        shutil.rmtree(tmp_path / part / "n00000999")
-    assert tuner.teach.main([*arguments, "--validation-fraction", "0.5", "--batch-size", "8"]) == 2
-    assert "has 1000 classes, the data has 999" in capsys.readouterr().err
 
 
 def test_a_pickle_that_would_run_code_is_refused(hub):
