@@ -1,4 +1,4 @@
-"""Several methods in one search: equal budgets, one table, one run above all in MLflow."""
+"""Several methods in one search: equal budgets, one table, one parent run in MLflow."""
 
 import contextlib
 import io
@@ -32,7 +32,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
 
 @pytest.fixture(scope="module")
 def result(searches: Searches) -> dict:
-    """What the comparison prints in the end."""
+    """The result that the comparison prints last."""
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         assert searches.run(NAME, "--json", **OPTIONS) == 0
@@ -90,7 +90,9 @@ def test_the_comparison_has_its_own_folder_page_and_table(searches: Searches, re
         assert (folder / method / "best.yaml").exists()
 
 
-def test_mlflow_has_the_comparison_above_its_searches(searches: Searches, result: dict) -> None:
+def test_mlflow_has_the_comparison_as_parent_of_its_searches(
+    searches: Searches, result: dict
+) -> None:
     client = searches.client()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     (above,) = client.search_runs(experiments, "tags.`tuner.comparison` != ''")
@@ -114,7 +116,7 @@ def test_a_finished_comparison_resumes_to_the_same_table(
     assert len(client.search_runs(experiments, "tags.`tuner.comparison` != ''")) == 1
 
 
-def test_a_comparison_that_lost_its_last_search_goes_on(
+def test_a_comparison_that_lost_its_last_search_resumes(
     searches: Searches, result: dict, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = searches.journal(f"{NAME}/kd")
@@ -185,7 +187,7 @@ def test_a_pin_may_be_for_one_method() -> None:
         plan_comparison(SearchRequest(space="at,sp", set={"at.wieght": "8"}))
 
 
-def test_a_method_that_was_named_and_does_not_fit_is_refused_before_anything_is_written(
+def test_a_named_method_that_does_not_fit_is_refused_before_anything_is_written(
     searches: Searches, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {"space": "kd,fsp", "teacher": "vgg8"}
@@ -199,7 +201,7 @@ def test_grids_need_a_number_of_trials() -> None:
         plan_comparison(SearchRequest(space="kd,sp", algo="grid"))
 
 
-def test_of_all_methods_pbt_leaves_out_what_varies_nothing() -> None:
+def test_pbt_on_all_methods_leaves_out_those_without_hyperparameters_to_vary() -> None:
     comparison = plan_comparison(SearchRequest(space="all", scheduler="pbt"))
     methods = [search.space.method for search in comparison.searches]
     assert "fsp" not in methods

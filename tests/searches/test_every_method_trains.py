@@ -1,4 +1,4 @@
-"""Every method on real images: its loss falls, and a training goes on from a checkpoint."""
+"""Every method on real images: its loss falls, and a training resumes from a checkpoint."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every algorithm and every scheduler, in searches as small as they can be."""
+"""Every sampler and every scheduler, in searches as small as possible."""
 
 import json
 from collections.abc import Iterator
@@ -119,7 +119,7 @@ def test_deterministic_gives_the_same_settings_twice_with_two_at_a_time(
     assert "begin begin end" in " ".join(events)
 
 
-def test_networks_and_a_method_of_ones_own(
+def test_the_users_own_networks_and_method(
     searches: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     """The files of docs/bring-your-own.md, in another folder than the workers'."""
@@ -139,7 +139,7 @@ def test_networks_and_a_method_of_ones_own(
     assert any(
         model.name.startswith("my_net-small-") for model in client.search_registered_models()
     )
-    # What the search began with is not there any more.
+    # The file that the search began with has changed.
     with (tmp_path / "my_net.py").open("a") as file:
         file.write("\nEXTRA = 1\n")
     assert searches.resume("own") == 2

@@ -25,7 +25,7 @@ UNSAFE_CALLS = ("eval", "exec", "compile", "__import__", "os.system", "os.popen"
 
 
 def unsafe_parts(tree: ast.AST) -> Iterator[str]:
-    """What in a module could run code that is in a file of data, or in a shell's words."""
+    """The parts of a module that could run code from a data file or a shell's command line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
@@ -78,5 +78,5 @@ def test_no_file_of_data_is_run_as_code():
         "mlflow.pytorch.load_model(uri)",
     ],
 )
-def test_the_watch_over_the_sources_sees_what_it_is_for(code):
+def test_the_check_of_the_sources_finds_unsafe_parts(code):
     assert list(unsafe_parts(ast.parse(code))) != []

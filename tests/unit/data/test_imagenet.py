@@ -42,7 +42,7 @@ def dataset(folder: Path, data_dir: str) -> Dataset:
 
 @pytest.fixture
 def copy(folder: Path, tmp_path: Path) -> Path:
-    """A folder that a test may spoil."""
+    """A copy of the folder that a test may damage."""
     return Path(shutil.copytree(folder, tmp_path / "copy"))
 
 
