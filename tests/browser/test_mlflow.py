@@ -17,10 +17,9 @@ from tuner.results.record import Record
 from tuner.results.trial import SEARCH
 from tuner.storage.folder import Storage
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(chromium() is None, reason="needs Chromium: apt-get install chromium"),
-]
+pytestmark = pytest.mark.skipif(
+    chromium() is None, reason="needs Chromium: apt-get install chromium"
+)
 NAME, SEARCHED = "mine", ("alpha", "beta_corr", "beta_mi")
 OPTIONS = "--space itrd --trials 4 --epochs 4 --scheduler none --limit 200 --seeds 1 --quiet"
 

@@ -12,7 +12,6 @@ from tuner.reports.page import write_document
 from tuner.storage.folder import Storage
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize(("scheme", "is_dark"), [(0, True), (1, False)])
 def test_a_browser_shows_the_figures_in_the_readers_scheme(tmp_path, scheme, is_dark):
     program = chromium()

@@ -9,7 +9,6 @@ from ray.cluster_utils import Cluster
 
 from tests.support.searching import Driver, Searches
 
-pytestmark = pytest.mark.cluster
 NODE = {"num_cpus": 1, "object_store_memory": 200_000_000}
 
 

@@ -19,8 +19,6 @@ from tests.support.hosts import ROOT, Host, check_hosts
 from tests.support.searching import Searches
 from tuner.results.trial import DONE, SEARCH
 
-pytestmark = pytest.mark.cluster
-
 HEAD, WORKER = "127.0.0.1", "127.0.0.2"
 JOIN_SECONDS = 90.0
 # A worker that has lost its head gives up after a minute.

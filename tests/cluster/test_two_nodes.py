@@ -17,8 +17,6 @@ from tests.support.hosts import ROOT, Switch, switch
 from tests.support.searching import Searches, same_mlflow_runs
 from tuner.results.trial import RUNNING, SEARCH
 
-pytestmark = pytest.mark.cluster
-
 HEAD, WORKER = "10.77.0.1", "10.77.0.2"
 ADDRESS = f"{HEAD}:6379"
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-the-two-nodes-0123456789abcdef"}

@@ -26,7 +26,7 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_page_has_the_files_that_it_speaks_of() -> None:
+def test_the_page_shows_the_files_that_it_names() -> None:
     assert set(FILES) == {"my_net.py", "my_outputs_net.py", "my_method.py"}
     commands = re.findall(r"^    \S.*$", PAGE, re.MULTILINE)
     named = re.findall(r"\./(\w+\.py)", "\n".join(commands))

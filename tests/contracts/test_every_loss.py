@@ -1,4 +1,4 @@
-"""What every distillation loss must do, whatever its method."""
+"""Every distillation loss: its terms, gradients, needs, memory and randomness."""
 
 import copy
 import re
@@ -12,18 +12,18 @@ from losses import LOSSES, Batch, DistillationLoss, LossError, TrainingData
 from losses.objective import COMMON, build_objective
 from models.outputs import NUM_ROTATIONS, Outputs, Shapes, attention_map
 from search_spaces import SPACES
-from tests.support.golden_cases import make_batch, network_shapes, random_outputs, shapes
+from tests.support.loss_inputs import make_batch, network_shapes, random_outputs, shapes
 
 STUDENT = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
 TEACHER = shapes(9, stem=(5, 8, 8), stage1=(7, 8, 8), stage2=(9, 4, 4))
-# Networks of their own for methods that could not join these two.
+# Other networks for methods that cannot join these two.
 PAIRS: dict[str, tuple[Shapes, Shapes]] = {
     "fitnet": (network_shapes("wrn_10_1"), network_shapes("resnet8")),
     "fsp": (STUDENT, STUDENT),
     "hsakd": (network_shapes("wrn_10_1"), network_shapes("resnet8")),
 }
 
-# What is changed of the published setting; narrow heads keep the tests fast.
+# Changes to the published setting; narrow heads keep the tests fast.
 CHANGES: dict[str, list[dict[str, Any]]] = {
     "at": [{}, {"p": 4.0}],
     "fsp": [{}, {"weight": 50.0}, {"weight": 50.0, "initial_epochs": 0}],

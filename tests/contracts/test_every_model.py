@@ -1,5 +1,6 @@
-"""What every line in the table of networks buys: shapes, gradients, saving and loading."""
+"""Every network in the table: shapes, gradients, saving and loading."""
 
+import copy
 import math
 
 import pytest
@@ -12,22 +13,32 @@ import models
 NAMES = [*models.MODELS, "wrn_10_1"]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread_and_one_seed():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+@pytest.fixture(scope="module", params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def built(name):
+    """Built once per network: drawing the weights takes longer than most tests."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        yield
-    torch.set_num_threads(threads)
+        return models.build(name, num_classes=7)
+
+
+@pytest.fixture
+def model(built):
+    """A copy in training mode for one test, and random images from a fixed seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield copy.deepcopy(built)
 
 
 @pytest.mark.parametrize("size", [8, 32, 64])
-@pytest.mark.parametrize("name", NAMES)
-def test_every_model_is_finite_and_rightly_shaped(name, size):
-    model = models.build(name, num_classes=7)
-    with torch.no_grad():
-        outputs = model(torch.randn(2, 3, size, size))
+def test_every_model_has_the_right_shapes(name, size):
+    with torch.device("meta"):  # shapes without numbers, at no cost
+        model = models.build(name, num_classes=7)
+        outputs = model(torch.empty(2, 3, size, size))
     expected = [math.ceil(size / stride) for stride in strides(name, size)]
     maps, before_relu = outputs.feature_maps, outputs.pre_activation_maps
     assert [tuple(x.shape[2:]) for x in maps.values()] == [(s, s) for s in expected]
@@ -36,13 +47,9 @@ def test_every_model_is_finite_and_rightly_shaped(name, size):
     }
     assert outputs.logits.shape == (2, 7)
     assert outputs.embedding.shape == (2, classifier(model).in_features)
-    for x in (outputs.logits, outputs.embedding, *maps.values(), *before_relu.values()):
-        assert x.isfinite().all()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_parameter_gets_a_gradient(name):
-    model = models.build(name, num_classes=7)
+def test_every_parameter_gets_a_gradient(model):
     outputs = model(torch.randn(3, 3, 16, 16))
     F.cross_entropy(outputs.logits, torch.tensor([0, 3, 6])).backward(retain_graph=True)
     for key, parameter in model.named_parameters():
@@ -55,12 +62,13 @@ def test_every_parameter_gets_a_gradient(name):
     torch.stack([x.square().mean() for x in maps]).sum().backward()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_relu_of_a_pre_activation_map_is_the_feature_map(name):
-    model = models.build(name, num_classes=7)
+def test_outputs_are_finite_and_the_relu_of_a_pre_activation_map_is_the_feature_map(name, model):
     with torch.no_grad():
         outputs = model(torch.randn(2, 3, 8, 8))
+    assert outputs.logits.isfinite().all()
+    assert outputs.embedding.isfinite().all()
     for key, x in outputs.feature_maps.items():
+        assert x.isfinite().all()
         before_relu = outputs.pre_activation_maps[key]
         if key == "stem" or name == "MobileNetV2":
             assert x is before_relu
@@ -74,9 +82,7 @@ def test_the_relu_of_a_pre_activation_map_is_the_feature_map(name):
             torch.testing.assert_close(x, before_relu.relu(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_model_is_saved_and_loaded_equal(name, tmp_path):
-    model = models.build(name, num_classes=7)
+def test_every_model_is_saved_and_loaded_equal(name, model, tmp_path):
     images = torch.randn(2, 3, 8, 8)
     with torch.no_grad():
         model(images)  # in training mode: the running statistics move
@@ -91,9 +97,7 @@ def test_every_model_is_saved_and_loaded_equal(name, tmp_path):
         assert torch.equal(model.eval()(images).logits, loaded(images).logits)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_model_gives_the_same_in_channels_last_layout(name):
-    model = models.build(name, num_classes=7)
+def test_every_model_gives_the_same_in_channels_last_layout(model):
     images = torch.randn(4, 3, 8, 8)
     with torch.no_grad():
         model(images)

@@ -1,4 +1,4 @@
-"""What every search space must do, whatever its method."""
+"""Every search space: its setting builds the loss, its grid and samples too."""
 
 import inspect
 

@@ -19,7 +19,7 @@ from tests.contracts.test_every_loss import (
     named,
     with_attention_maps,
 )
-from tests.support.golden_cases import shapes
+from tests.support.loss_inputs import shapes
 
 LARGE = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
 SMALL = shapes(9, stem=(5, 8, 8), stage1=(7, 4, 4), stage2=(9, 2, 2))
@@ -77,19 +77,19 @@ def compare(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_a_loss_and_its_gradient_are_those_of_the_published_formula(name):
+def test_a_loss_and_its_gradient_match_the_published_formula(name):
     compare(name)
 
 
 @pytest.mark.parametrize("name", POOLING)
 @pytest.mark.parametrize("pair", [(LARGE, SMALL), (SMALL, LARGE)], ids=["student", "teacher"])
-def test_so_they_are_where_one_of_two_maps_is_pooled(name, pair, monkeypatch):
+def test_a_loss_matches_its_formula_where_one_of_two_maps_is_pooled(name, pair, monkeypatch):
     monkeypatch.setitem(PAIRS, name, pair)
     compare(name)
 
 
 @pytest.mark.parametrize("name", INITIAL_FORMULAS)
-def test_an_initial_stage_is_that_of_the_published_formula(name):
+def test_an_initial_stage_matches_the_published_formula(name):
     module = published(name)
     twin = copy.deepcopy(module)
     given = inputs(module, name)

@@ -22,8 +22,6 @@ from tuner.storage.folder import Storage
 from tuner.tracking import mirror as mirror_module
 from tuner.tracking.publish import Outcome, publish
 
-pytestmark = pytest.mark.slow
-
 PASSWORD = "a/pass:word"
 NUM_TRIALS, NUM_EPOCHS = 16, 20
 

@@ -24,7 +24,6 @@ from tests.support.faults import (
 from tests.support.searching import Driver, Searches, TrialProcesses, local_ray, trial_processes
 from tuner.results.trial import DONE, FAILED, SEARCH, STOPPED
 
-pytestmark = pytest.mark.slow
 NUM_KILLS = 20
 # Long enough to be killed so often, each time after it has gone on.
 LONG = {**OPTIONS, "trials": 14, "epochs": 6}

@@ -120,7 +120,6 @@ def test_a_server_that_is_away_is_refused_within_seconds(
     _is_one_sentence(capsys, "it does not answer: check address and network")
 
 
-@pytest.mark.slow
 def test_a_server_that_says_nothing_is_refused_within_a_minute() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -167,7 +166,6 @@ def straight(searches: BucketSearches, bucket: Bucket) -> str:
     return "straight"
 
 
-@pytest.mark.slow
 def test_a_whole_search_in_a_bucket_leaves_whole_objects(
     searches: BucketSearches, straight: str, bucket: Bucket
 ) -> None:
@@ -188,7 +186,6 @@ def test_a_whole_search_in_a_bucket_leaves_whole_objects(
     assert storage.read("journal.jsonl").endswith(b"\n")
 
 
-@pytest.mark.slow
 def test_a_report_is_made_again_from_a_bucket(
     searches: BucketSearches, straight: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,7 +201,6 @@ def test_a_report_is_made_again_from_a_bucket(
     ) in (storage.read("report.html").decode())
 
 
-@pytest.mark.slow
 def test_what_a_search_wrote_to_a_bucket_feeds_the_next_one(
     searches: BucketSearches, straight: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,7 +209,6 @@ def test_what_a_search_wrote_to_a_bucket_feeds_the_next_one(
     assert "resnet8" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_a_driver_that_is_killed_goes_on_from_the_bucket(
     searches: BucketSearches, straight: str, tmp_path: Path
 ) -> None:
@@ -233,7 +228,6 @@ def test_a_driver_that_is_killed_goes_on_from_the_bucket(
     assert not searches.storage("killed").exists("ray")
 
 
-@pytest.mark.slow
 def test_a_bucket_that_says_nothing_for_a_while_is_waited_for(
     searches: BucketSearches,
     straight: str,

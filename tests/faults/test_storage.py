@@ -29,7 +29,6 @@ from tests.support.searching import Driver, Searches, local_ray
 from tuner.results.record import Record
 from tuner.teacher_cache.store import cache_folder
 
-pytestmark = pytest.mark.slow
 FaultRow = Callable[..., None]
 AWAY_SECONDS = 8.0
 

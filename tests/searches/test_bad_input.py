@@ -1,7 +1,7 @@
-"""Whatever a person types or hands over either runs or is refused in one sentence, with status 2.
+"""Any input of the user either runs or is refused in one sentence, with status 2.
 
-Thousands of generated inputs, the same ones in every run. Everything up to the moment at
-which Ray would start, or a training, is real: what is refused is refused before it.
+The inputs are generated: thousands of them, the same ones in every run. Everything is real up
+to the moment at which Ray or a training would start.
 """
 
 from collections import Counter
@@ -32,7 +32,6 @@ from tests.support.bad_input import REFUSED, RUNS, nothing_trains, outcome
 from tests.support.bad_requests import COMMANDS, command_lines, contents_of_yaml, yaml_bytes
 from tests.support.bad_spaces import space_files
 
-pytestmark = pytest.mark.slow
 EXAMPLES = {
     "command lines": 800,
     "YAML values": 350,
@@ -46,7 +45,7 @@ outcomes: dict[str, Counter[str]] = {}
 
 
 def generated(kind: str) -> Any:
-    """As many inputs as EXAMPLES says, always the same ones; `run` of the test counts outcomes."""
+    """Generates as many inputs as EXAMPLES says, the same ones in every run."""
     return settings(
         max_examples=EXAMPLES[kind],
         derandomize=True,
@@ -58,7 +57,7 @@ def generated(kind: str) -> Any:
 
 @pytest.fixture(scope="module", autouse=True)
 def _place(tmp_path_factory):
-    """An empty working folder with data of its own; the digits are built once."""
+    """A working folder with its own data folder; the digits are built once."""
     folder = tmp_path_factory.mktemp("bad-input")
     with nothing_trains(folder):
         for name in ("good.pt", "other.pt"):
@@ -69,7 +68,7 @@ def _place(tmp_path_factory):
 
 @pytest.fixture
 def run(capfd, request):
-    """Runs a command on data that are kept in this folder, and counts what came of it."""
+    """Runs a command in this folder and counts its outcome."""
 
     def run(command: Any, *arguments: str, kind: str) -> str:
         result = outcome(capfd, command, *arguments)
@@ -191,7 +190,7 @@ def test_every_parquet_folder_is_read_or_refused(run, tmp_path_factory, train, t
 
 
 def test_at_least_two_thousand_inputs_were_tried_and_both_outcomes_were_seen(request):
-    """Runs last. Of every kind some run, or the generators would only make nonsense."""
+    """Runs last. Some inputs of every kind run, or the generators would make only nonsense."""
     assert sum(EXAMPLES.values()) >= 2000
     if set(outcomes) != set(EXAMPLES):
         pytest.skip("some of the tests above were left out")

@@ -403,7 +403,6 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searches]:
         yield Searches(folder / "runs", str(folder / "data"))
 
 
-@pytest.mark.slow
 def test_a_search_after_filling_computes_nothing(searches: Searches, capsys) -> None:
     data_dir = Path(searches.data_dir)
     teacher = {name: SMALL[name] for name in ("limit", "teacher", "teacher_epochs")}

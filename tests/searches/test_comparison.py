@@ -1,4 +1,4 @@
-"""Several methods in one search: equal budgets, one table, one run above all in MLflow."""
+"""Several methods in one search: equal budgets, one table, one parent run in MLflow."""
 
 import contextlib
 import io
@@ -9,15 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import SpaceError
 from tests.support.searching import Searches, local_ray
-from tuner.config.command_line import read_request
-from tuner.config.options import SearchRequest
-from tuner.driver.comparison import fitting
-from tuner.planning.comparison import plan_comparison
 from tuner.report import main as report
 from tuner.results.trial import DONE, FINAL, SEARCH, TEACHER
-from tuner.text.errors import RequestError
 
 NAME = "several"
 SPACES = "kd,ft,fsp"
@@ -32,7 +26,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
 
 @pytest.fixture(scope="module")
 def result(searches: Searches) -> dict:
-    """What the comparison prints in the end."""
+    """The result that the comparison prints last."""
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         assert searches.run(NAME, "--json", **OPTIONS) == 0
@@ -90,7 +84,9 @@ def test_the_comparison_has_its_own_folder_page_and_table(searches: Searches, re
         assert (folder / method / "best.yaml").exists()
 
 
-def test_mlflow_has_the_comparison_above_its_searches(searches: Searches, result: dict) -> None:
+def test_mlflow_has_the_comparison_as_parent_of_its_searches(
+    searches: Searches, result: dict
+) -> None:
     client = searches.client()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     (above,) = client.search_runs(experiments, "tags.`tuner.comparison` != ''")
@@ -114,8 +110,7 @@ def test_a_finished_comparison_resumes_to_the_same_table(
     assert len(client.search_runs(experiments, "tags.`tuner.comparison` != ''")) == 1
 
 
-@pytest.mark.slow
-def test_a_comparison_that_lost_its_last_search_goes_on(
+def test_a_comparison_that_lost_its_last_search_resumes(
     searches: Searches, result: dict, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = searches.journal(f"{NAME}/kd")
@@ -137,71 +132,10 @@ def test_the_report_of_a_comparison_is_rebuilt(searches: Searches, result: dict)
     assert page.read_text() == content
 
 
-def test_all_leaves_out_what_does_not_fit(searches: Searches, capsys) -> None:
-    request = SearchRequest(
-        space="all", teacher="vgg8", student="resnet8", data_dir=searches.data_dir
-    )
-    found = fitting(plan_comparison(request))
-    left_out = capsys.readouterr().err
-    assert "left out: fsp: " in left_out
-    assert "fsp" not in found.request.space.split(",")
-    assert "kd" in found.request.space.split(",")
-
-
-def test_pbt_refuses_what_changes_the_shapes_of_weights(data_dir: str) -> None:
-    options = {"scheduler": "pbt", "trials": 4, "data_dir": data_dir}
-    with pytest.raises(RequestError, match=r"rate changes their shapes in ft; pin it, as with"):
-        fitting(plan_comparison(SearchRequest(space="kd,ft", **options)))
-    fitting(plan_comparison(SearchRequest(space="kd,ft", set={"ft.rate": "0.5"}, **options)))
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"space": "kd,sp", "seeds": 0}, "compared by their final trainings; give --seeds 1"),
-        ({"space": "kd,kd"}, "space has kd twice; name each method once"),
-        ({"space": "kd,itdr"}, "unknown space 'itdr'; did you mean 'itrd'?"),
-        ({"space": "kd,sp", "set": {"wieght": "1"}}, "no method has a hyperparameter 'wieght'"),
-    ],
-)
-def test_bad_comparisons_are_refused(options: dict, sentence: str) -> None:
-    with pytest.raises((RequestError, SpaceError)) as refusal:
-        plan_comparison(SearchRequest(**options))
-    assert sentence in str(refusal.value)
-
-
-def test_a_pin_goes_to_the_methods_that_have_it() -> None:
-    request = read_request(SearchRequest, {"space": "kd,sp", "set": {"weight": "7"}})
-    kd, sp = plan_comparison(request).searches
-    assert kd.request.set == {}
-    assert sp.published["weight"] == 3000.0
-    assert sp.first["weight"] == 7.0
-
-
-def test_a_pin_may_be_for_one_method() -> None:
-    pins = {"weight": "7", "at.weight": "8"}
-    at, sp = plan_comparison(SearchRequest(space="at,sp", set=pins)).searches
-    assert (at.first["weight"], sp.first["weight"]) == (8.0, 7.0)
-    with pytest.raises(SpaceError, match="at has no hyperparameter 'wieght'"):
-        plan_comparison(SearchRequest(space="at,sp", set={"at.wieght": "8"}))
-
-
-def test_a_method_that_was_named_and_does_not_fit_is_refused_before_anything_is_written(
+def test_a_named_method_that_does_not_fit_is_refused_before_anything_is_written(
     searches: Searches, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {"space": "kd,fsp", "teacher": "vgg8"}
     assert searches.run("refused", **options) == 2
     assert capsys.readouterr().err.startswith("tuner: fsp: ")
     assert not Path(searches.folder("refused")).exists()
-
-
-def test_grids_need_a_number_of_trials() -> None:
-    with pytest.raises(RequestError, match="give --trials for equal budgets"):
-        plan_comparison(SearchRequest(space="kd,sp", algo="grid"))
-
-
-def test_of_all_methods_pbt_leaves_out_what_varies_nothing() -> None:
-    comparison = plan_comparison(SearchRequest(space="all", scheduler="pbt"))
-    methods = [search.space.method for search in comparison.searches]
-    assert "fsp" not in methods
-    assert "kd" in methods

@@ -16,7 +16,6 @@ def make(data: Data, step_mode: StepMode) -> Distillation:
     return make_training(data, "itrd", options={"step_mode": step_mode})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_compiled_training_is_the_same_but_for_rounding(data: Data, precision: Precision):
     step_mode = StepMode(precision, compiled=True)

@@ -1,4 +1,4 @@
-"""Every method on real images: its loss falls, and a training goes on from a checkpoint."""
+"""Every method on real images: its loss falls, and a training resumes from a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,6 @@ def make(data: tuple[Dataset, Splits], teacher: Teacher, method: str, student: s
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("method", "student"), CASES)
 def test_the_loss_falls_and_a_checkpoint_continues_bit_identically(
     data, teacher, method, student, capsys

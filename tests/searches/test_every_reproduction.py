@@ -17,8 +17,6 @@ from tuner.report import main as report
 from tuner.reproduce import main
 from tuner.reproductions.catalogue import CATALOGUE
 
-pytestmark = pytest.mark.slow
-
 SMALL = {
     "data": "digits",
     "limit": 200,

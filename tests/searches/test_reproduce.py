@@ -98,7 +98,6 @@ def test_the_same_command_again_changes_nothing(reproductions: Reproductions, ke
     assert (reproductions.folder(kernel) / "report.html").read_bytes() == page
 
 
-@pytest.mark.slow
 def test_two_tables_compute_their_shared_setting_once(
     reproductions: Reproductions, kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,7 +121,6 @@ def test_two_tables_compute_their_shared_setting_once(
     assert "4 trainings: 4 finished already, 0 to run" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_weights_that_are_needed_come_from_where_they_were_made(
     reproductions: Reproductions, kernel: str
 ) -> None:
@@ -142,7 +140,6 @@ def test_weights_that_are_needed_come_from_where_they_were_made(
     assert table["method"].tolist() == ["plain", "itrd", "teacher"]
 
 
-@pytest.mark.slow
 def test_a_searchs_final_trainings_are_found(
     reproductions: Reproductions, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,7 +155,6 @@ def test_a_searchs_final_trainings_are_found(
     assert times(found, "kd") == times(search, "published")
 
 
-@pytest.mark.slow
 def test_mlflow_has_it_above_its_pairs(reproductions: Reproductions, kernel: str) -> None:
     client = reproductions.client()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -214,7 +210,6 @@ def test_the_folder_of_a_reproduction_is_no_place_for_a_search(
     assert "exists" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_what_it_prints_for_programs_ends_with_the_result(
     reproductions: Reproductions, kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,7 +222,6 @@ def test_what_it_prints_for_programs_ends_with_the_result(
     assert Path(result["report"]).is_file()
 
 
-@pytest.mark.slow
 def test_killed_in_the_middle_it_trains_what_is_missing(
     reproductions: Reproductions, kernel: str, tmp_path: Path
 ) -> None:
@@ -254,7 +248,6 @@ def test_killed_in_the_middle_it_trains_what_is_missing(
         pd.testing.assert_frame_equal(table, reproductions.tables(kernel)[name], check_exact=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["Ctrl-C", "tuner stop"])
 def test_interrupted_it_says_how_to_go_on(
     reproductions: Reproductions, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]

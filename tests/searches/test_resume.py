@@ -1,4 +1,4 @@
-"""Whatever ends a search, it goes on as if nothing had happened."""
+"""Whatever interrupts a search, it resumes to the result of an undisturbed one."""
 
 import errno
 import json
@@ -29,7 +29,7 @@ OPTIONS = {"trials": 6, "epochs": 4, "limit": 300}
 
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterator[Searches]:
-    # The teacher first, in no search: the first search would have its training as a row.
+    # The teacher is trained before, or the first search would have its training as a row.
     options = ["--teacher", "resnet8", "--teacher-epochs", "1", "--limit", "300"]
     assert tuner.teach.main([*options, "--data-dir", data_dir]) == 0
     with local_ray():
@@ -38,15 +38,14 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
 
 @pytest.fixture(scope="module")
 def straight(searches: Searches) -> str:
-    """A search that nothing disturbed."""
+    """The name of an undisturbed search."""
     assert searches.run(STRAIGHT, "--quiet", **OPTIONS) == 0
     trials = searches.record(STRAIGHT).trials_of(SEARCH)
     assert {trial.status for trial in trials} == {DONE, STOPPED}  # else this shows nothing
     return STRAIGHT
 
 
-@pytest.mark.slow
-def test_a_search_killed_again_and_again_ends_like_one_that_was_not(
+def test_a_search_killed_repeatedly_ends_like_an_undisturbed_one(
     searches: Searches, straight: str, tmp_path: Path
 ) -> None:
     length = searches.journal(straight).count(b"\n")
@@ -66,9 +65,9 @@ def test_a_search_killed_again_and_again_ends_like_one_that_was_not(
     same_mlflow_runs(searches, "killed")
 
 
-# Cheaper than killing: the journal as it is on disk at such a moment, its last line torn.
+# Cheaper than killing: the journal as it is on disk at such a moment, with a torn last line.
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.6, 0.9])
-def test_a_search_goes_on_from_any_line_of_its_journal(
+def test_a_search_resumes_from_any_line_of_its_journal(
     searches: Searches, straight: str, fraction: float
 ) -> None:
     name = f"cut-{fraction}"
@@ -80,7 +79,7 @@ def test_a_search_goes_on_from_any_line_of_its_journal(
         shutil.copy(searches.folder(straight) / file, folder / file)
     shutil.copytree(searches.folder(straight) / "checkpoints", folder / "checkpoints")
     torn = lines[kept][:20]
-    header = json.loads(lines[0]) | {"id": name}  # a search of its own for MLflow
+    header = json.loads(lines[0]) | {"id": name}  # another search to MLflow
     content = b"".join([json.dumps(header).encode() + b"\n", *lines[1:kept], torn])
     (folder / "journal.jsonl").write_bytes(content)
     assert searches.resume(name, "--quiet") == 0
@@ -114,7 +113,7 @@ def test_a_lost_tracking_store_is_filled_again(searches: Searches, straight: str
         aside.replace(database)
 
 
-def test_a_tracking_server_that_is_gone_is_told_and_costs_nothing(
+def test_an_unreachable_tracking_server_is_reported_and_costs_nothing(
     searches: Searches,
     straight: str,
     capsys: pytest.CaptureFixture[str],
@@ -148,7 +147,7 @@ def test_ctrl_c_ends_with_130_and_the_command_that_resumes(
     same_mlflow_runs(searches, "interrupted")
 
 
-def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(
+def test_a_trial_whose_process_is_killed_continues_from_its_checkpoint(
     searches: Searches, straight: str
 ) -> None:
     def is_time_to_kill(num_killed: int) -> bool:
@@ -165,8 +164,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(
     same_results(searches, straight, "hurt")
 
 
-@pytest.mark.slow
-def test_a_disk_that_is_full_ends_the_search_instead_of_hanging_it(
+def test_a_full_disk_ends_the_search_instead_of_hanging_it(
     searches: Searches,
     straight: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -191,8 +189,7 @@ def test_a_disk_that_is_full_ends_the_search_instead_of_hanging_it(
     same_results(searches, straight, "full")
 
 
-@pytest.mark.slow
-def test_a_process_that_is_not_done_with_the_trial_before_loses_none(
+def test_a_process_still_busy_with_the_previous_trial_loses_none(
     searches: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No time at all for a trial's thread to end: Tune gives the next trial up, silently.

@@ -225,7 +225,6 @@ def test_what_does_not_run_cannot_be_stopped(begun, capsys):
     assert not (begun / "mine" / "stop").exists()
 
 
-@pytest.mark.slow
 def test_a_running_search_is_seen_and_stopped_and_goes_on_later(
     tmp_path: Path, data_dir: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,8 +9,6 @@ from tuner.text.errors import RequestError
 from tuner.training.step_cost import largest_batch, measure_cost
 from tuner.training.step_measurement import Cost
 
-pytestmark = pytest.mark.slow
-
 
 def workload() -> Workload:
     # The data is never opened: there is no such folder.

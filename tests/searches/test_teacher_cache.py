@@ -60,7 +60,6 @@ def test_a_second_search_computes_nothing(searches: Searches, cold: str) -> None
     assert epochs_of(searches, "warm") == epochs_of(searches, cold)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("space", ["itrd", "mimkd"])
 def test_trials_that_share_the_teacher_are_what_each_would_be_alone(
     searches: Searches, space: str
@@ -144,7 +143,6 @@ def test_on_a_full_disk_the_search_goes_on_live_and_says_so(
             assert epoch["train_loss"] == pytest.approx(expected["train_loss"], rel=0.02)
 
 
-@pytest.mark.slow
 def test_two_searches_at_once_share_one_cache(
     searches: Searches, cold: str, tmp_path: Path
 ) -> None:

@@ -192,7 +192,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def test_trap_01_tracking_costs_a_batch_and_not_a_call_for_every_metric(
+def test_trap_01_tracking_sends_batches_and_not_a_call_per_metric(
     record: Record, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray's MLflow callback makes one call per metric and report, on the driver's own thread."""
@@ -254,7 +254,7 @@ def _stock_mlflow(uri: str) -> Any:
     return stock
 
 
-def test_trap_02_trials_are_below_their_search_and_none_stays_running(
+def test_trap_02_trials_are_children_of_their_search_and_none_stays_running(
     searches: Searches, watched: Watched
 ) -> None:
     """Ray's MLflow callback makes flat runs, doubles them on restore, and leaves them RUNNING.
@@ -323,7 +323,7 @@ def _rungs(scheduler: RecordedScheduler) -> list[tuple[float, dict[str, float]]]
     return [(milestone, dict(recorded)) for milestone, recorded in bracket._rungs]
 
 
-def test_trap_04_a_diverged_trial_fails_at_once_and_the_sampler_hears_of_it(
+def test_trap_04_a_diverged_trial_fails_at_once_and_the_sampler_learns_of_it(
     searches: Searches, exploded: str
 ) -> None:
     """NaN passes ASHA's cut-off and trains to the end; Optuna's trial stays RUNNING for ever."""
@@ -355,7 +355,7 @@ def test_trap_04_a_diverged_trial_fails_at_once_and_the_sampler_hears_of_it(
     assert (row.status, row.reason) == (FAILED, bad.reason)
 
 
-def test_trap_04_a_failed_trial_is_told_as_failed(record: Record) -> None:
+def test_trap_04_a_failed_trial_is_reported_to_the_sampler_as_failed(record: Record) -> None:
     """As above: a study that waits for a trial for ever is biased by it."""
     sampler = sampler_of()
     begin(record, "0000", sampler.ask("0000"))
@@ -515,7 +515,7 @@ sys.exit(mirror.problem or 0)
         assert {run.data.tags["tuner.trial"] for run in runs_of(client, name)} == {"", "0000"}
 
 
-def test_trap_10_one_model_is_logged_a_search_with_requirements_that_are_given(
+def test_trap_10_one_model_per_search_is_logged_with_given_requirements(
     searches: Searches, watched: Watched
 ) -> None:
     """mlflow.pytorch.log_model infers requirements in a new process: twelve seconds a trial."""
@@ -547,7 +547,6 @@ def test_trap_11_one_space_serves_every_algorithm(searches: Searches, exploded: 
     assert grid == [2.0, 1e38]  # and any of the others takes the same file
 
 
-@pytest.mark.slow
 def test_trap_12_a_trial_is_the_same_first_and_after_others_in_a_warm_process(
     searches: Searches, watched: Watched
 ) -> None:
@@ -573,7 +572,7 @@ def test_trap_12_a_trial_is_the_same_first_and_after_others_in_a_warm_process(
     assert without_times[0] == without_times[1]
 
 
-def test_trap_13_a_trial_costs_lines_of_a_journal_and_no_files(watched: Watched) -> None:
+def test_trap_13_a_trial_writes_journal_lines_and_no_files(watched: Watched) -> None:
     """Tune writes CSV, JSON and TensorBoard files a trial, and its whole state again and again."""
     names = [Path(file).name for file in watched.files]
     assert watched.files  # it was looked at before it was deleted
@@ -603,7 +602,7 @@ def test_trap_14_as_many_trials_start_at_once_as_there_are_slots(
     assert _get_max_pending_trials(SearchGenerator(stock_search())) == 2
 
 
-def test_trap_15_a_trial_out_of_memory_runs_again_with_a_gpu_of_its_own_once(
+def test_trap_15_a_trial_out_of_memory_is_retried_once_on_a_whole_gpu(
     record: Record,
 ) -> None:
     """Ray's fractions of a GPU are bookkeeping, and trials run out of memory together."""
@@ -632,7 +631,7 @@ def test_trap_15_a_trial_out_of_memory_runs_again_with_a_gpu_of_its_own_once(
 
 
 @pytest.mark.parametrize(("gpus", "may"), [(0.5, True), (1.0, False), (0.0, False)])
-def test_trap_15_only_who_shares_a_gpu_can_be_given_a_whole_one(
+def test_trap_15_only_a_trial_that_shares_a_gpu_can_be_given_a_whole_one(
     record: Record, gpus: float, may: bool
 ) -> None:
     """As above; a trial that had a whole GPU has nothing to be retried with."""
@@ -646,7 +645,7 @@ def test_trap_15_the_share_of_a_gpu_follows_what_a_step_needs() -> None:
     assert gpu_fraction(30 * gigabyte, 24 * gigabyte) == 1
 
 
-def test_trap_16_off_a_terminal_there_is_one_line_for_every_trial_that_ends(
+def test_trap_16_without_a_terminal_one_line_is_printed_per_trial_that_ends(
     searches: Searches, watched: Watched
 ) -> None:
     """Tune's console prints whole tables every few seconds, or nothing."""
@@ -660,7 +659,7 @@ def test_trap_16_off_a_terminal_there_is_one_line_for_every_trial_that_ends(
     assert len(lines) < len(record.trials) + 22  # and the heading, the result, three hints
 
 
-def test_trap_16_quiet_says_nothing_until_the_result_and_json_is_json(
+def test_trap_16_quiet_prints_only_the_result_and_json_is_json(
     searches: Searches, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As above; what other programs are to read is mixed with log lines."""
@@ -716,7 +715,7 @@ def test_trap_18_the_order_in_which_trials_finish_changes_nothing_in_batches(
     assert suggestions(orders[0], ask_in_batches=4) == suggestions(orders[1], ask_in_batches=4)
 
 
-def test_trap_18_the_journal_holds_what_was_asked_and_told_in_its_order(
+def test_trap_18_the_journal_holds_the_samplers_questions_and_answers_in_order(
     searches: Searches, watched: Watched
 ) -> None:
     """As above; without the order, nobody can find out why a setting was tried."""

@@ -1,4 +1,4 @@
-"""Checkpoints and Parquet files that are not what they should be."""
+"""Generates damaged, odd and malicious checkpoints and Parquet files."""
 
 import functools
 import pickle
@@ -21,7 +21,7 @@ import models
 
 
 class RunsCode:
-    """Pickled, this is code that leaves a file behind when it is run."""
+    """Pickles to code that creates a file when it is run."""
 
     def __reduce__(self) -> Any:
         return open, ("created", "w")
@@ -86,7 +86,7 @@ contents = st.recursive(
 
 @st.composite
 def changed_weights(draw: Any) -> Any:
-    """A good state dict with something about it changed, wrapped once or more."""
+    """A valid state dict with one change, wrapped once or more."""
     weights: dict[Any, Any] = dict(good_weights())
     names = st.sampled_from(["fc.weight", "fc.bias", "conv1.weight", "bn1.num_batches_tracked"])
     for _ in range(draw(st.integers(0, 2))):
@@ -210,7 +210,7 @@ WRONG = [
 
 @st.composite
 def parquet_files(draw: Any) -> bytes:
-    """A table of images with their labels in which one thing is wrong, or two."""
+    """A table of images and labels with one or two faults."""
     wrong = draw(st.lists(st.sampled_from(WRONG), min_size=1, max_size=2))
 
     def pick(what: str, right: Any, others: list[Any]) -> Any:

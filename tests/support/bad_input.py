@@ -1,4 +1,4 @@
-"""Runs commands as a person would, up to the moment at which something would train."""
+"""Runs commands as a user would, up to the moment at which a training would start."""
 
 import io
 import warnings
@@ -21,12 +21,12 @@ RUNS, REFUSED = "runs", "is refused"
 
 
 class WouldRunNow(BaseException):
-    """Everything is checked; from here on it would train. Nobody catches this by accident."""
+    """All checks have passed and training would start. No `except Exception` catches it."""
 
 
 @contextmanager
 def nothing_trains(folder: Path) -> Iterator[None]:
-    """Works in `folder`; where Ray would start, or a training, WouldRunNow is raised instead."""
+    """Works in `folder`; raises WouldRunNow where Ray or a training would start."""
 
     def would_run(*_: Any, **__: Any) -> Any:
         raise WouldRunNow
@@ -42,7 +42,7 @@ def nothing_trains(folder: Path) -> Iterator[None]:
             patch.delenv(variable, raising=False)
         for module in (tuner.driver.comparison, tuner.orchestration.fill, tuner.driver.run):
             patch.setattr(module, "ray_for", no_ray)
-        # The end of `teach` and of `distill`: the first epoch, or the first accuracy.
+        # Where `teach` and `distill` begin to compute: the first epoch, or the first accuracy.
         patch.setattr(tuner.training.in_process, "_run", would_run)
         patch.setattr(tuner.training.in_process, "choose_step_mode", lambda *_, **__: (FLOAT32, ""))
         patch.setattr(tuner.training.distillation, "evaluate", would_run)
@@ -55,9 +55,9 @@ def outcome(
     *arguments: str,
     told: list[str] | None = None,
 ) -> str:
-    """RUNS or REFUSED; fails where it is neither, or where something was written.
+    """Runs a command; returns RUNS or REFUSED, and fails if it did neither or wrote something.
 
-    A refusal is put into `told`.
+    The sentence of a refusal is appended to `told`.
     """
     before = snapshot(Path())
     capfd.readouterr()
@@ -66,7 +66,7 @@ def outcome(
     try:
         with redirect_stdout(out), warnings.catch_warnings(record=True) as warned:
             for hidden in (DeprecationWarning, PendingDeprecationWarning, ResourceWarning):
-                warnings.simplefilter("ignore", hidden)  # as in a person's terminal
+                warnings.simplefilter("ignore", hidden)  # as in a terminal
             status = command.main(list(arguments))
     except WouldRunNow:
         status = 0
@@ -95,7 +95,7 @@ def refusal_of(capfd: pytest.CaptureFixture[str], command: Any, *arguments: str)
 
 
 def is_one_sentence(err: str) -> None:
-    """A line of printable text that begins as all refusals do, and is no traceback."""
+    """Asserts that a refusal is one line of printable text and no traceback."""
     assert err.startswith("tuner: "), err
     assert err.endswith("\n"), err
     line = err[:-1]
@@ -106,7 +106,7 @@ def is_one_sentence(err: str) -> None:
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of everything in a folder, but for where data are kept."""
+    """Size and time of everything in a folder, except its data folder."""
     return {
         str(path): (path.lstat().st_size, path.lstat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""Command lines and YAML files, such as a user might write, or nobody."""
+"""Generates command lines and YAML files, plausible ones and others."""
 
 from typing import Any
 
@@ -167,7 +167,7 @@ texts = st.one_of(
 
 @st.composite
 def command_lines(draw: Any) -> tuple[str, list[str]]:
-    """A command with options that it has, mostly, and values that somebody might type."""
+    """A command with options, most of which it has, and values that a user might type."""
     name = draw(st.sampled_from([*COMMANDS, "search", "search", "distill"]))
     model = COMMANDS[name][2]
     flags = [
@@ -213,12 +213,12 @@ options = st.sampled_from([name for name in SearchRequest.model_fields if name !
 
 
 class _Dumper(yaml.SafeDumper):
-    """Surrogates as YAML's escapes, which a file can hold."""
+    """Writes surrogates as YAML escapes, which a file can hold."""
 
 
 @st.composite
 def contents_of_yaml(draw: Any) -> dict[Any, Any]:
-    """Options with values that are right or, for one of them at least, may be of any type."""
+    """Options whose values are right, or of which at least one may be of any type."""
     names = draw(st.lists(options, unique=True, max_size=4))
     content = {name: draw(st.sampled_from(RIGHT.get(name, COUNTS)).map(yaml.safe_load))
                for name in names if name != "set"}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Search spaces as a person might get them wrong."""
+"""Generates search spaces with the mistakes that users make."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ def parameters(draw: Any) -> str:
 
 @st.composite
 def almost_right(draw: Any) -> str:
-    """KD's own space with one thing about it changed."""
+    """KD's space with one change."""
     weight = draw(
         st.sampled_from(
             [

@@ -1,4 +1,4 @@
-"""Chromium without a window, as a person's browser: its DevTools protocol, through a pipe."""
+"""Drives headless Chromium through its DevTools protocol, over a pipe."""
 
 import base64
 import fcntl
@@ -25,12 +25,12 @@ FLAGS = (
 
 
 def chromium() -> str | None:
-    """The program, where there is one."""
+    """The path of the program; None if it is not installed."""
     return shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Page:
-    """One tab. What a script gives must be JSON."""
+    """One tab. The results of scripts must be JSON."""
 
     def __init__(self, connection: "_Connection", session: str) -> None:
         self._connection, self._session = connection, session
@@ -38,12 +38,12 @@ class Page:
             self._call(f"{domain}.enable")
 
     def open(self, address: str) -> None:
-        """Goes there; what is drawn by scripts comes later."""
+        """Opens an address; what scripts draw appears later."""
         self._call("Page.navigate", url="about:blank")  # or another "#" would be the same page
         self._call("Page.navigate", url=address)
 
     def resize(self, width: int, height: int) -> None:
-        """Of the window, in pixels."""
+        """Sets the window's size, in pixels."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -53,7 +53,7 @@ class Page:
         )
 
     def evaluate(self, script: str, *, in_frame: bool = False) -> Any:
-        """The value of a script, on the page or in the first frame that it holds."""
+        """The value of a script, run on the page or in its first frame."""
         options: dict[str, Any] = {}
         if in_frame:
             world = self._call("Page.createIsolatedWorld", frameId=self._first_frame())
@@ -66,13 +66,13 @@ class Page:
         return answer["result"].get("value")
 
     def wait_for(self, script: str, seconds: float = DEADLINE_SECONDS, **options: Any) -> Any:
-        """Asks until the script gives something that is true, and returns that."""
+        """Runs a script again and again until its value is true; returns that value."""
         deadline = time.monotonic() + seconds
         while True:
             try:
                 value = self.evaluate(script, **options)
             except (AssertionError, LookupError, RuntimeError):
-                value = None  # what it asks for is not there yet
+                value = None  # an element is still missing
             if value:
                 return value
             if time.monotonic() > deadline:
@@ -80,11 +80,11 @@ class Page:
             time.sleep(0.1)
 
     def text(self) -> str:
-        """What can be read on the page."""
+        """The visible text of the page."""
         return str(self.evaluate("document.body.innerText"))
 
     def click(self, text: str) -> None:
-        """Presses the mouse on the innermost element of exactly this text, once it is there."""
+        """Clicks the innermost element that has exactly this text, once it exists."""
         x, y = self.wait_for(
             "(one => { if (!one) return null; one.scrollIntoView({block: 'center'});"
             "const box = one.getBoundingClientRect();"
@@ -96,12 +96,12 @@ class Page:
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def follow(self, text: str) -> None:
-        """Goes where the link of this text leads, here even if it would open another tab."""
+        """Follows the link with this text, in this tab even if it would open another."""
         links = f"[...document.links].filter(one => one.innerText.trim() === {json.dumps(text)})"
         self.open(self.wait_for(f"{links}.at(-1)?.href"))
 
     def picture(self, path: Path, left: int, top: int, width: int, height: int) -> None:
-        """Writes a part of what is seen as PNG; in pixels."""
+        """Writes a rectangle of the window as PNG; all numbers are pixels."""
         clip = {"x": left, "y": top, "width": width, "height": height, "scale": 1}
         answer = self._call("Page.captureScreenshot", format="png", clip=clip)
         path.write_bytes(base64.b64decode(answer["data"]))
@@ -117,7 +117,7 @@ class Page:
 
 @contextmanager
 def browser(width: int = 1300, height: int = 1000) -> Iterator[Page]:
-    """An empty page of a new browser that remembers nothing, gone at the end."""
+    """An empty page in a new browser with an empty profile, which ends with the block."""
     program = chromium()
     assert program is not None
     with TemporaryDirectory(prefix="tuner-browser-", ignore_cleanup_errors=True) as profile:
@@ -133,11 +133,11 @@ def browser(width: int = 1300, height: int = 1000) -> Iterator[Page]:
 
 
 class _Connection:
-    """Messages to the browser and its answers: JSON, each with a zero byte at its end."""
+    """Messages to the browser and its answers: JSON, each terminated by a zero byte."""
 
     def __init__(self, command: list[str]) -> None:
         (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-        # It reads from 3 and writes to 4, which may be ours here; above 9 nothing is in the way.
+        # The browser reads from 3 and writes to 4, which may be in use here; above 9 is free.
         fds = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (theirs_in, theirs_out)]
         redirected = f'exec "$@" 3<&{fds[0]} 4>&{fds[1]}'
         self._process = subprocess.Popen(
@@ -153,7 +153,7 @@ class _Connection:
         self._number, self._received = 0, b""
 
     def call(self, method: str, params: dict[str, Any], session: str | None = None) -> Any:
-        """Raises RuntimeError with the browser's own words where it refuses."""
+        """Raises RuntimeError with the browser's message if it refuses."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": params}
         if session is not None:

@@ -1,4 +1,4 @@
-"""A search without trainings: a record, a sampler and a plan, with accuracies given by hand."""
+"""A search without training: a record, a sampler and a plan, with given accuracies."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,7 +22,7 @@ SPACE = Space(
         Int("degree", 1, 4, grid=(1, 2), published=2, when={"kernel": "a"}),
     ),
 )
-# Optuna's Gaussian process and CMA-ES have no use for conditions.
+# Optuna's Gaussian process and CMA-ES ignore conditions.
 NUMBERS = Space(
     method="itrd",
     params=(
@@ -68,7 +68,7 @@ def new_record(folder: object) -> Record:
 
 
 def reloaded(record: Record) -> Record:
-    """The record as the next session finds it; a process that dies closes its files."""
+    """The record that the next session loads; a process that dies closes its files."""
     if record._journal._files:
         record._journal.close()
     return Record.load(record._journal._storage)
@@ -81,7 +81,7 @@ def begin(record: Record, trial: str, kind: str = SEARCH, num_epochs: int = 3, *
 
 
 def run(record: Record, trial: str, accuracies: Iterable[float], status: str = "") -> None:
-    """Trains a trial for these epochs, then ends it; by default as its length asks for."""
+    """Gives a trial these epochs and ends it: DONE at full length, else STOPPED."""
     for accuracy in accuracies:
         epoch = len(record.trials[trial].epochs) + 1
         record.epoch(trial, {"epoch": float(epoch), METRIC: accuracy})

@@ -1,4 +1,4 @@
-"""What the fault tests share: a search that nothing disturbed, and what one that was must equal."""
+"""Compares a search that a fault disturbed with one that ran undisturbed."""
 
 import random
 import statistics
@@ -10,14 +10,14 @@ from pathlib import Path
 from tests.support.searching import Driver, Searches, same_mlflow_runs, same_results
 from tuner.results.record import Record
 
-# One at a time, so that what happens is a function of the request: 8 trials of which ASHA
+# One trial at a time, so that the request determines all that happens: 8 trials, of which ASHA
 # stops some, then 3 final trainings.
 OPTIONS = {"trials": 8, "epochs": 4, "limit": 300}
 STRAIGHT = "straight"
 
 
 class Watch:
-    """How long it took, after each fault, until the search went on."""
+    """Measures how long a search takes to continue after each fault, in seconds."""
 
     def __init__(self, searches: Searches, name: str) -> None:
         self._searches, self._name = searches, name
@@ -38,12 +38,12 @@ class Watch:
 
 
 def record_of(searches: Searches, name: str) -> Record | None:
-    """What the journal says at this moment, if there is one."""
+    """The record at this moment; None if there is no journal."""
     return searches.record(name) if searches.journal(name) else None
 
 
 def is_in_epoch(searches: Searches, name: str, trial: str, epoch: int) -> Callable[[], bool]:
-    """Whether a trial has told of so many epochs, and may be in the next one."""
+    """A function that says whether a trial has reported so many epochs."""
 
     def is_so() -> bool:
         record = record_of(searches, name)
@@ -54,13 +54,13 @@ def is_in_epoch(searches: Searches, name: str, trial: str, epoch: int) -> Callab
 
 
 def kill(driver: Driver) -> None:
-    """The driver and all its processes, at once."""
+    """Kills the driver and all its processes."""
     driver.process.kill()
     driver.reap(seconds=0)
 
 
 def lost_trials(before: Record | None, after: Record) -> int:
-    """Ended trials that are not there any more as they were, and trials begun or ended twice."""
+    """Counts ended trials that are missing or changed, and trials that began or ended twice."""
     lost = 0
     if before is not None:
         for name, trial in before.trials.items():
@@ -72,19 +72,19 @@ def lost_trials(before: Record | None, after: Record) -> int:
 
 
 def repeated_runs(searches: Searches, name: str) -> int:
-    """MLflow runs that are there more than once."""
+    """Counts duplicate MLflow runs."""
     runs = Counter(run.data.tags["tuner.trial"] for run in searches.mlflow_runs(name))
     return sum(count - 1 for count in runs.values())
 
 
 def as_if_nothing_had_happened(searches: Searches, name: str, straight: str = STRAIGHT) -> None:
-    """The same trials, epochs and settings, bit for bit; and MLflow shows each of them once."""
+    """Asserts equal trials, epochs and settings, bit for bit, and one MLflow run for each."""
     same_results(searches, straight, name)
     same_mlflow_runs(searches, name)
 
 
 def damage(path: Path, draw: random.Random) -> None:
-    """A flipped bit, zeros, or an end that is missing."""
+    """Flips a bit of a file, overwrites a part with zeros, or cuts off its end."""
     content = bytearray(path.read_bytes())
     place = draw.randrange(len(content))
     kind = draw.choice(("bit", "zeros", "end"))

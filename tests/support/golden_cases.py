@@ -1,23 +1,23 @@
-"""Inputs for the tests of losses: reference values computed elsewhere, and random outputs.
+"""Reference values of losses, computed elsewhere: one file per case in tests/golden/losses.
 
-tests/golden/losses holds one file per case: inputs, head weights, the loss, and its
-gradients. tests/golden/losses/index.json says which implementation produced them.
+A file holds inputs, head weights, the loss, and its gradients (`grad_<name>`); index.json says
+which implementation produced them. s0, s1, ... and t0, t1, ... are the maps of student and
+teacher, f_s and f_t their embeddings, y_s and y_t their logits.
 """
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-
-import models
-from losses.batch import Batch
-from models.outputs import Outputs, Shapes, shapes_of
+from torch import Tensor
 
 FOLDER = Path(__file__).parents[1] / "golden" / "losses"
+# The tolerance in float32; an element near zero beside large ones carries their rounding error.
+RELATIVE, ABSOLUTE = 1e-4, 1e-6
 
 
 @cache
@@ -25,19 +25,27 @@ def index() -> dict[str, Any]:
     return json.loads((FOLDER / "index.json").read_text())
 
 
-def case_names(method: str, containing: str = "") -> list[str]:
-    return [c["case"] for c in index()["losses"][method] if containing in c["case"]]
+def all_cases() -> list[tuple[str, str]]:
+    """Method and name of every case."""
+    return [(method, case["case"]) for method, cases in index()["losses"].items() for case in cases]
+
+
+def layer(ours: str, field: str) -> dict[str, str]:
+    """Our names of a layer's weight and bias, with the fields that hold them."""
+    return {f"{ours}.weight": f"w_{field}", f"{ours}.bias": f"b_{field}"}
 
 
 class Case:
     """One reference case: `case["f_s"]` is a tensor, `case.hyperparameters` a dict."""
 
     def __init__(self, method: str, name: str, dtype: torch.dtype = torch.float64) -> None:
-        entry = next(c for c in index()["losses"][method] if c["case"] == name)
+        entry = next(case for case in index()["losses"][method] if case["case"] == name)
+        self.method, self.name, self.dtype = method, name, dtype
         self.hyperparameters: dict[str, Any] = entry["hyperparameters"]
-        self.dtype = dtype
         with np.load(FOLDER / f"{method}__{name}.npz") as arrays:
             self.fields = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+        self.gradients = {field for field in self.fields if field.startswith("grad_")}
+        self._compared: set[str] = set()
 
     def __contains__(self, field: str) -> bool:
         return field in self.fields
@@ -46,68 +54,49 @@ class Case:
         tensor = self.fields[field]
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
+    def get(self, field: str) -> Tensor | None:
+        """The field, or None where the case has none of that name."""
+        return self[field] if field in self.fields else None
+
     def leaf(self, field: str) -> Tensor:
         """The field as a tensor that collects a gradient."""
         return self[field].clone().requires_grad_()
 
-    def assert_close(self, actual: Tensor, field: str) -> None:
-        """Compares with a field under the tolerance that index.json gives for the type."""
+    def maps(self, whose: str) -> list[Tensor]:
+        """The maps of the student ("s"), as leaves, or the teacher ("t")."""
+        names = [name for name in self.fields if name[0] == whose and name[1:].isdigit()]
+        return [self.leaf(name) if whose == "s" else self[name] for name in sorted(names)]
+
+    def compare(self, field: str, actual: Tensor) -> None:
+        """Fails unless a tensor equals the field within the tolerance of its type."""
+        expected = self[field]
         if self.dtype == torch.float64:
             tolerance = index()["tolerance"]["float64"]
         else:
-            tolerance = {"rtol": 1e-4, "atol": 1e-6}
-        expected = self[field]
-        # An element near zero beside large ones carries their rounding error.
-        atol = tolerance["atol"] + tolerance["rtol"] * (
-            0.0 if self.dtype == torch.float64 else expected.abs().max().item()
-        )
+            largest = self._largest(field)
+            if field in self.gradients and largest < 1e-12:
+                # It cancels; what is left are rounding errors of the other gradients' size.
+                largest = max(map(self._largest, self.gradients))
+            tolerance = {"rtol": RELATIVE, "atol": ABSOLUTE + RELATIVE * largest}
         torch.testing.assert_close(
-            actual.reshape(expected.shape), expected, rtol=tolerance["rtol"], atol=atol
+            actual.reshape(expected.shape),
+            expected,
+            **tolerance,
+            msg=lambda text: f"{field}: {text}",
         )
+        self._compared.add(field)
 
-    def assert_gradients(self, tensors: dict[str, Tensor]) -> None:
-        """Compares the gradient of each tensor with the field `grad_<name>`."""
-        for field, tensor in tensors.items():
-            gradient = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
-            self.assert_close(gradient, f"grad_{field}")
+    def compare_gradients(self, value: Tensor, leaves: Mapping[str, Tensor]) -> None:
+        """Compares the gradient of a scalar for each leaf with the field `grad_<name>`."""
+        gradients = torch.autograd.grad(
+            value, list(leaves.values()), retain_graph=True, materialize_grads=True
+        )
+        for name, gradient in zip(leaves, gradients, strict=True):
+            self.compare(f"grad_{name}", gradient)
 
+    def gradients_left(self) -> set[str]:
+        """The fields with gradients that were not compared, but for those that are zero."""
+        return {field for field in self.gradients - self._compared if self._largest(field)}
 
-def load_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Overwrites every parameter of a module, whatever its type was."""
-    module.to(next(iter(weights.values())).dtype)
-    module.load_state_dict(weights)
-
-
-def shapes(
-    embedding: int, *, classes: int = 10, name: str = "", **feature_maps: tuple[int, ...]
-) -> Shapes:
-    maps = dict(feature_maps)
-    return Shapes((classes,), (embedding,), maps, dict(maps), name)
-
-
-def network_shapes(name: str, size: int = 8) -> Shapes:
-    """A real network's, for images of size x size in 10 classes."""
-    return shapes_of(models.build_untrained(name, 10), (size, size), name)
-
-
-def random_outputs(shapes: Shapes, num_images: int, seed: int, *, train: bool) -> Outputs:
-    """Normal numbers in the given shapes; `train` asks for leaves that collect gradients."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(shape: tuple[int, ...]) -> Tensor:
-        return torch.randn(num_images, *shape, generator=generator).requires_grad_(train)
-
-    return Outputs(
-        draw(shapes.logits),
-        draw(shapes.embedding),
-        {name: draw(shape) for name, shape in shapes.feature_maps.items()},
-        {name: draw(shape) for name, shape in shapes.pre_activation_maps.items()},
-        classifier=torch.randn(
-            *shapes.logits, *shapes.embedding, generator=generator
-        ).requires_grad_(train),
-    )
-
-
-def make_batch(num_images: int, seed: int = 0) -> Batch:
-    indices = torch.arange(num_images)
-    return Batch(torch.zeros(num_images, 3, 8, 8), indices % 10, indices, seed)
+    def _largest(self, field: str) -> float:
+        return self.fields[field].abs().max().item()

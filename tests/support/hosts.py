@@ -1,8 +1,8 @@
-"""Machines for tests: each has processes, a home, /tmp/ray, shared memory and a network of its own.
+"""Hosts for tests, each with its own processes, home, /tmp/ray, shared memory and network.
 
-They are Linux namespaces, so that `ray stop`, which kills by name, or a cable that is pulled
-reaches nothing else, and so that everything ends with the test's process. Files are shared,
-as on machines with a common folder.
+They are Linux namespaces: `ray stop`, which kills by name, and a pulled cable reach nothing
+else, and everything ends with the test's process. The hosts share all files, as machines with
+a common folder do.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.support.searching import LIBRARY_VARIABLES
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 240.0
 
-# A shell stays as the first process: it reaps what loses its parent, as a real one does.
+# A shell stays as the first process and reaps orphans, as init does.
 _FIRST_PROCESS = """
 set -e
 ip link set lo up
@@ -35,11 +35,11 @@ _UNSHARE += ["bash", "-c", _FIRST_PROCESS]
 
 
 class Host:
-    """One machine. `beside` another one it has that one's network, with all its addresses."""
+    """One host; with `beside` it shares the network of another, with all addresses."""
 
     def __init__(self, name: str, folder: Path, *, beside: "Host | None" = None) -> None:
         self.name = name
-        self.home = folder / name  # what `~` is there
+        self.home = folder / name  # its `~`
         self.home.mkdir(parents=True)
         # The real home stays where it is: this Python may live in it.
         users = Path("/etc/passwd").read_text()
@@ -61,7 +61,7 @@ class Host:
     def start(
         self, command: Sequence[str], *, env: Mapping[str, str] | None = None, output: Path
     ) -> subprocess.Popen[bytes]:
-        """Starts a command there, in its home; `output` gets all that it prints."""
+        """Starts a command in the host's home; `output` receives everything it prints."""
         with output.open("ab") as file:
             return subprocess.Popen(
                 self._entering(command),
@@ -77,9 +77,9 @@ class Host:
         env: Mapping[str, str] | None = None,
         seconds: float = DEADLINE_SECONDS,
     ) -> str:
-        """Runs a command there, in its home, to its end; returns what it printed.
+        """Runs a command in the host's home and returns what it printed.
 
-        The test fails if the command does, or takes longer.
+        Fails the test if the command fails or takes longer than `seconds`.
         """
         output = self.home / "output.txt"
         output.unlink(missing_ok=True)
@@ -95,22 +95,22 @@ class Host:
         return printed
 
     def kill_everything(self) -> None:
-        """SIGKILL to every process there; the machine itself stays on the network."""
-        # It kills the shell that says so, too.
+        """Sends SIGKILL to every process; the host itself stays on the network."""
+        # It kills its own shell, too.
         self.start(["bash", "-c", "kill -KILL -1"], output=self.home / "output.txt").wait()
 
     def commands(self) -> list[str]:
-        """The command lines of all its processes."""
+        """The command lines of all processes on the host."""
         return self.run("ps", "-ww", "-e", "-o", "args=").splitlines()
 
     def trials_that_ran(self) -> set[str]:
-        """The names of trials that have ever begun there, since Ray was started last."""
+        """The names of all trials that began on the host since Ray was last started."""
         folders = "/tmp/ray/session_latest/artifacts/*/*/working_dirs/*/"
         found = self.run("bash", "-c", f"shopt -s nullglob; echo {folders}").split()
         return {Path(folder).name for folder in found}
 
     def close(self) -> None:
-        """Ends the machine and everything on it."""
+        """Ends the host and everything on it."""
         self._process.kill()
         self._process.communicate()
 
@@ -120,7 +120,7 @@ class Host:
 
 
 class Switch:
-    """A network that no packet leaves, and the machines that are plugged into it."""
+    """An isolated network and the hosts that are plugged into it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -130,7 +130,7 @@ class Switch:
         self.hosts: list[Host] = []
 
     def host(self, name: str, address: str) -> Host:
-        """A machine with this address; it takes everything else to be out there too."""
+        """Adds a host with this address, whose default route is this network."""
         host = Host(name, self._folder)
         self.hosts.append(host)
         # Both commands see this process's /proc: a namespace is named by a process id of here.
@@ -144,22 +144,22 @@ class Switch:
         return host
 
     def unplug(self, host: Host) -> None:
-        """Pulls the cable: packets to and from the machine are lost, and nobody is told."""
+        """Pulls the cable: packets to and from the host are lost silently."""
         self._host.run("ip", "link", "set", host.name, "down")
 
     def plug(self, host: Host) -> None:
-        """Puts the cable back."""
+        """Plugs the cable in again."""
         self._host.run("ip", "link", "set", host.name, "up")
 
     def close(self) -> None:
-        """Ends the machines and the network."""
+        """Ends the hosts and the network."""
         for host in (*self.hosts, self._host):
             host.close()
 
 
 @contextmanager
 def switch(folder: Path) -> Iterator[Switch]:
-    """A network for the time of a test; skips where none can be made."""
+    """A network for one test; skips it where namespaces cannot be made."""
     check_hosts()
     network = Switch(folder)
     try:
@@ -169,14 +169,14 @@ def switch(folder: Path) -> Iterator[Switch]:
 
 
 def environment() -> dict[str, str]:
-    """What commands on these machines are started with: this code, this Python first."""
+    """The environment of commands on the hosts: this code and this Python come first."""
     kept = {name: value for name, value in os.environ.items() if name not in LIBRARY_VARIABLES}
     path = f"{Path(sys.executable).parent}:{kept['PATH']}:/usr/sbin:/sbin"
     return kept | {"PYTHONPATH": str(ROOT), "PATH": path}
 
 
 def check_hosts(*programs: str) -> None:
-    """Skips where namespaces cannot be made, or where one of the programs is absent."""
+    """Skips the test where namespaces cannot be made or a program is missing."""
     needed = ("unshare", "nsenter", "setpriv", "ip", "ps", *programs)
     missing = [name for name in needed if shutil.which(name, path=environment()["PATH"]) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""Small searches for the integration tests, in this process or in one that may be killed.
+"""Runs small searches for the integration tests, in this process or in one that can be killed.
 
 A search of this size trains for a second or two; starting a worker takes longer.
 """
@@ -43,72 +43,72 @@ DEADLINE_SECONDS = 120.0
 
 
 class Searches:
-    """A folder of searches, and the data folder that they share with all tests."""
+    """A folder of searches, and the data folder that all tests share."""
 
     def __init__(self, runs: Path | str, data_dir: str) -> None:
         """`runs`: a folder, or the URI of one."""
         self.runs, self.data_dir = runs, data_dir
 
     def run(self, name: str, *flags: str, **options: Any) -> int:
-        """`tuner search` in this process; `options` come on top of the small ones."""
+        """Runs `tuner search` in this process; `options` add to SMALL or replace it."""
         return main(self.arguments(name, *flags, **options))
 
     def resume(self, name: str, *flags: str) -> int:
-        """`tuner search --resume` in this process."""
+        """Runs `tuner search --resume` in this process."""
         return main([*self.resume_arguments(name), *flags])
 
     def arguments(self, name: str, *flags: str, **options: Any) -> list[str]:
-        """What a person would type for a new search."""
+        """The arguments of a new search."""
         values = {**SMALL, "name": name, "runs_dir": self.runs, "data_dir": self.data_dir}
         return [*as_flags({**values, **options}), *flags]
 
     def resume_arguments(self, name: str) -> list[str]:
-        """What a person would type to go on with a search."""
+        """The arguments that resume a search."""
         return ["--resume", name, "--runs-dir", str(self.runs)]
 
     def storage(self, name: str) -> Storage:
-        """Everything that a search has written."""
+        """The storage of one search."""
         return Storage(str(self.runs)).sub(name)
 
     def folder(self, name: str) -> Path:
-        """The same, where it is a folder of this machine."""
+        """The folder of one search, on this machine."""
         return Path(self.runs, name)
 
     def record(self, name: str) -> Record:
-        """What a search's journal says."""
+        """The record that a search's journal holds."""
         return Record.load(self.storage(name))
 
     def journal(self, name: str) -> bytes:
-        """The journal as it is now; nothing while there is none."""
+        """The journal's bytes so far; empty if there is none."""
         try:
             return self.storage(name).read("journal.jsonl")
         except FileNotFoundError:
             return b""
 
     def table(self, name: str, file: str) -> pd.DataFrame:
-        """`trials` or `epochs` of a search, without the columns that hold times."""
+        """The table `trials` or `epochs` of a search, without its columns of times."""
         content = self.storage(name).read(f"{file}.parquet")
         table = pq.read_table(pa.BufferReader(content)).to_pandas()
         return table.drop(columns=[column for column in table if column.endswith(TIMES)])
 
     @property
     def tracking_uri(self) -> str:
-        """Where the searches are tracked, unless they are told otherwise."""
+        """Where searches are tracked by default."""
         return f"sqlite:///{self.runs}/mlflow.db"
 
     def client(self) -> Any:
-        """An MLflow client of the searches' own store."""
+        """An MLflow client of the default store."""
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.tracking_uri)
 
     def mlflow_runs(self, name: str) -> list[Any]:
-        """All MLflow runs of a search, the search's own among them."""
+        """All MLflow runs of a search, including its parent run."""
         return runs_of(self.client(), self.record(name).header.id)
 
 
 def as_flags(options: dict[str, Any]) -> list[str]:
-    """{"max_concurrent": 2} as --max-concurrent 2; a tuple repeats its flag."""
+    """{"max_concurrent": 2} becomes --max-concurrent 2; a tuple repeats its flag."""
     flags = []
     for name, value in options.items():
         for single in value if isinstance(value, tuple) else (value,):
@@ -117,13 +117,13 @@ def as_flags(options: dict[str, Any]) -> list[str]:
 
 
 def runs_of(client: Any, search_id: str) -> list[Any]:
-    """All MLflow runs with a search's tag."""
+    """All MLflow runs that have the tag of a search."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     return list(client.search_runs(experiments, f"tags.`tuner.search` = '{search_id}'"))
 
 
 def next_session(record: Record, folder: Path) -> Record:
-    """The record as a later session finds it, while this one still holds its journal."""
+    """The record that a later session would load, while this one still holds the journal."""
     storage = Storage(str(folder / f"session-{time.monotonic_ns()}"))
     storage.write("journal.jsonl", b"".join(_journal_of(record)))
     return Record.load(storage)
@@ -135,7 +135,7 @@ def _journal_of(record: Record) -> Iterator[bytes]:
 
 
 def same_results(searches: Searches, one: str, other: str) -> None:
-    """Two searches have the same trials and epochs, whatever the clock said."""
+    """Asserts that two searches have the same trials and epochs, but for times."""
     for file in ("trials", "epochs"):
         pd.testing.assert_frame_equal(
             searches.table(one, file), searches.table(other, file), check_exact=True
@@ -143,7 +143,7 @@ def same_results(searches: Searches, one: str, other: str) -> None:
 
 
 def same_mlflow_runs(searches: Searches, name: str) -> None:
-    """A search's record and its MLflow runs agree, and no trial has two."""
+    """Asserts that a search's record and its MLflow runs agree, one run per trial."""
     record = searches.record(name)
     runs = searches.mlflow_runs(name)
     names = [run.data.tags["tuner.trial"] for run in runs]
@@ -161,7 +161,7 @@ def same_mlflow_runs(searches: Searches, name: str) -> None:
 
 @contextmanager
 def local_ray() -> Iterator[None]:
-    """One Ray for all searches of a module; `tuner.search` uses a Ray that is there already."""
+    """Starts one Ray for all searches of a module; `tuner.search` uses a running Ray."""
     set_library_defaults()
     os.environ["RAY_AUTH_MODE"] = "disabled"
     for name in LIBRARY_VARIABLES:
@@ -184,7 +184,7 @@ def local_ray() -> Iterator[None]:
 
 
 class Driver:
-    """`python -m tuner.search`, or another command, in a session and with a Ray of its own."""
+    """Runs `python -m tuner.search`, or another command, in its own session with its own Ray."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class Driver:
         variables: dict[str, str] | None = None,
         before: str = "",
     ) -> None:
-        """`variables` go into its environment; `before` is Python that it runs first."""
+        """`variables` add to its environment; `before` is Python code that it runs first."""
         folder.mkdir(parents=True, exist_ok=True)
         self._paths = [folder / f"{stream}-{time.monotonic_ns()}" for stream in ("out", "err")]
         environment = {k: v for k, v in os.environ.items() if k not in LIBRARY_VARIABLES}
@@ -212,23 +212,23 @@ class Driver:
             )
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
-        """Waits for something that the search does."""
+        """Waits until the search has done something; fails when it ends or takes too long."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not is_so():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"it has not come to that:\n{self.out}\n{self.err}")
+                pytest.fail(f"it ended or timed out before:\n{self.out}\n{self.err}")
             time.sleep(0.005)
 
     def wait(self) -> int:
-        """The exit status."""
+        """Waits for the end; returns the exit status."""
         return self.process.wait(timeout=DEADLINE_SECONDS)
 
     def send(self, number: signal.Signals) -> None:
-        """A signal to the driver, not to its Ray."""
+        """Sends a signal to the driver alone, not to its Ray."""
         self.process.send_signal(number)
 
     def reap(self, seconds: float = 10.0) -> list[str]:
-        """Waits for the processes of the session to be gone; returns and ends those that stay."""
+        """Waits for the session's processes to end; kills the rest and returns their commands."""
         deadline = time.monotonic() + seconds
         while (left := processes_of_session(self.process.pid)) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -241,17 +241,17 @@ class Driver:
 
     @property
     def out(self) -> str:
-        """What it printed on standard output so far."""
+        """Its standard output so far."""
         return self._paths[0].read_text()
 
     @property
     def err(self) -> str:
-        """What it printed on standard error so far."""
+        """Its standard error so far."""
         return self._paths[1].read_text()
 
 
 class TrialProcesses:
-    """Watches which processes train trials of this process's Ray, and kills them when told."""
+    """Watches the processes that train trials of this process's Ray, and kills some on request."""
 
     def __init__(self) -> None:
         self.seen: set[int] = set()
@@ -260,7 +260,7 @@ class TrialProcesses:
 
     @contextmanager
     def watching(self, is_time_to_kill: Callable[[int], bool] = lambda killed: False) -> Iterator:
-        """`is_time_to_kill` is asked all the time, with the number of processes killed so far."""
+        """`is_time_to_kill` is called all the time with the number of processes killed so far."""
         thread = threading.Thread(target=self._watch, args=(is_time_to_kill,), daemon=True)
         thread.start()
         try:
@@ -280,7 +280,7 @@ class TrialProcesses:
 
 
 def processes_of_session(session: int) -> dict[int, str]:
-    """Process id and command of every living process of a session."""
+    """Maps the id of every living process of a session to its command."""
     return {
         pid: _command(pid)
         for pid, fields in _processes().items()
@@ -289,7 +289,7 @@ def processes_of_session(session: int) -> dict[int, str]:
 
 
 def trial_processes(ancestor: int) -> list[int]:
-    """The workers that hold a trial, among the descendants of a process."""
+    """The ids of the workers that hold a trial, among the descendants of a process."""
     processes = _processes()
     found = []
     for pid in processes:
@@ -304,7 +304,7 @@ def trial_processes(ancestor: int) -> list[int]:
 
 
 def _processes() -> dict[int, list[str]]:
-    """Of every process: state, parent, group, session, ... as in /proc/PID/stat."""
+    """Per process id: state, parent, group, session, ... as in /proc/PID/stat."""
     found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

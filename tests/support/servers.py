@@ -22,23 +22,32 @@ import pytest
 DEADLINE_SECONDS = 120.0
 
 
+def find_program(name: str) -> str | None:
+    """The path of a program: beside the running interpreter, else on the PATH, else None.
+
+    Another environment may come earlier on the PATH and have a program of the same name.
+    """
+    beside = Path(sys.executable).parent
+    return shutil.which(name, path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that nothing listens on."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
-    """Waits for something that a server or a thread does."""
+    """Waits until a server or a thread has done something; fails after so many seconds."""
     deadline = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < deadline, "it has not come to that"
+        assert time.monotonic() < deadline, f"timed out after {seconds} s"
         time.sleep(0.05)
 
 
 class Server:
-    """A process that listens on a port, and may be killed and started again."""
+    """A process that listens on a port; it can be killed and started again."""
 
     def __init__(
         self,
@@ -48,7 +57,7 @@ class Server:
         environment: Mapping[str, str] | None = None,
         user: str | None = None,
     ) -> None:
-        """`user`: whom it runs as, where it is not us."""
+        """`user`: the account that runs it, by default this one."""
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self.log = port, folder / f"{Path(command[0]).name}-{port}.log"
         self._command, self._folder, self._user = command, folder, user
@@ -56,7 +65,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Starts it and waits until it answers."""
+        """Starts the process and waits until the port answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -70,14 +79,14 @@ class Server:
         wait_until(self._answers)
 
     def kill(self) -> None:
-        """SIGKILL to it and to the processes that it started."""
+        """Sends SIGKILL to the process and to those that it started."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, 9)
         self._process.wait()
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Takes connections and says nothing, as one that hangs."""
+        """Lets the server hang: it accepts connections and never answers."""
         os.killpg(self._process.pid, signal.SIGSTOP)
         try:
             yield
@@ -94,13 +103,13 @@ class Server:
 
 
 class Bucket:
-    """A bucket of an S3 server, `moto_server`, that speaks plain HTTP."""
+    """A bucket of an S3 server (`moto_server`) without TLS."""
 
     def __init__(self, server: Server, name: str) -> None:
         self.server, self.name = server, name
 
     def uri(self, folder: str = "runs") -> str:
-        """What a person gives as --runs-dir."""
+        """The value of --runs-dir."""
         return (
             f"s3://{self.name}/{folder}?endpoint_override=127.0.0.1:{self.server.port}&scheme=http"
         )
@@ -112,21 +121,21 @@ class Bucket:
         return [match[1] for match in found if match]
 
     def names(self) -> list[str]:
-        """All objects, those that stand for folders too."""
+        """The keys of all objects, including those that stand for folders."""
         listed = self.client().list_objects_v2(Bucket=self.name).get("Contents", [])
         return [item["Key"] for item in listed]
 
     def client(self):  # type: ignore[no-untyped-def]
-        """Another program's view of it."""
+        """A client that is independent of the code under test."""
         boto3 = pytest.importorskip("boto3")
         return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.server.port}")
 
 
 @contextmanager
 def s3_bucket(folder: Path, *, demands_keys: bool = False) -> Iterator[Bucket]:
-    """An S3 server with one bucket. It takes every key, unless it `demands_keys` that exist."""
-    program = shutil.which("moto_server") or str(Path(sys.executable).with_name("moto_server"))
-    if not Path(program).exists():
+    """An S3 server with one bucket; with `demands_keys` it rejects keys that it does not know."""
+    program = find_program("moto_server")
+    if program is None:
         pytest.skip("needs moto_server: pip install 'moto[server]'")
     port = free_port()
     environment = {"INITIAL_NO_AUTH_ACTION_COUNT": "1"} if demands_keys else {}
@@ -141,13 +150,13 @@ def s3_bucket(folder: Path, *, demands_keys: bool = False) -> Iterator[Bucket]:
 
 @contextmanager
 def postgresql(password: str) -> Iterator[str]:
-    """A database cluster with one empty database; yields its URI, with the password in it."""
+    """A server with one empty database; yields its URI, which holds the password."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    found = str(programs[-1] / "initdb") if programs else shutil.which("initdb")
+    found = str(programs[-1] / "initdb") if programs else find_program("initdb")
     if found is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
     pytest.importorskip("psycopg2")
-    # It does not run as root; not in pytest's folder, which only its owner may enter.
+    # PostgreSQL refuses to run as root, and its account may not enter pytest's folder.
     user = "postgres" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="tuner-postgresql-") as name:
         folder = Path(name)
@@ -173,7 +182,7 @@ def postgresql(password: str) -> Iterator[str]:
 def mlflow_server(
     store: str, folder: Path, *options: str, environment: Mapping[str, str] | None = None
 ) -> Server:
-    """`mlflow server` as the documents start it."""
+    """`mlflow server`, started as the documentation does."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
@@ -183,9 +192,10 @@ def mlflow_server(
 
 
 class Proxy:
-    """Stands before a server: demands a token or a password, and may lose an answer.
+    """Forwards requests to a server; can demand authorization and drop answers.
 
-    `loses_answer` is asked, of each request that the server has carried out, with its path.
+    `loses_answer` is called with the path of each request that the server has carried out, and
+    says whether its answer is dropped.
     """
 
     def __init__(
@@ -217,7 +227,7 @@ class Proxy:
                     answer = connection.getresponse()
                     content = answer.read()
                 except OSError:
-                    return  # as if nobody listened here either
+                    return  # as if nothing listened here either
                 finally:
                     connection.close()
                 if not loses_answer(handler.path):

@@ -7,11 +7,16 @@ from losses import LossError
 from losses.ab import AB, hinge
 from losses.loss import InitialStage
 from models.outputs import Outputs, Shapes
-from tests.support.golden_cases import Case, load_weights, make_batch, random_outputs, shapes
+from tests.support.golden_cases import Case
+from tests.support.loss_inputs import (
+    STUDENT,
+    TEACHER,
+    make_batch,
+    random_outputs,
+    shapes,
+    shapes_from,
+)
 
-DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-STUDENT = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
-TEACHER = shapes(9, stem=(5, 8, 8), stage1=(7, 8, 8), stage2=(9, 4, 4))
 PUBLISHED = {"weight": 0.0, "margin": 1.0, "initial_epochs": 30}
 
 
@@ -20,58 +25,17 @@ def make(student: Shapes = STUDENT, teacher: Shapes = TEACHER, **changes: object
     return AB(student, teacher, **{**PUBLISHED, **changes})
 
 
-def outputs(maps: list[Tensor]) -> Outputs:
-    named = {f"stage{number}": x for number, x in enumerate(maps, start=1)}
-    return Outputs(maps[0].new_zeros(len(maps[0]), 10), maps[0].flatten(1), {}, named)
-
-
-def shapes_from(outputs: Outputs) -> Shapes:
-    maps = {name: tuple(x.shape[1:]) for name, x in outputs.pre_activation_maps.items()}
-    return shapes(outputs.embedding.shape[1], **maps)
-
-
 def initial_term(loss: AB, student: Outputs, teacher: Outputs) -> Tensor:
     terms = loss.initial_forward(student, teacher, make_batch(len(teacher.logits)))
     assert list(terms) == ["ab"]
     return terms["ab"]
 
 
-@DTYPES
-def test_the_initial_stage_matches_the_reference(dtype):
-    case = Case("ab", "margin1p0", dtype)
-    leaves = {f"s{level}": case.leaf(f"s{level}") for level in range(3)}
-    student, teacher = outputs(list(leaves.values())), outputs([case[f"t{i}"] for i in range(3)])
-    loss = make(shapes_from(student), shapes_from(teacher), margin=case.hyperparameters["margin"])
-    assert list(loss.parameters()) == []  # equal shapes need no connector
-    term = initial_term(loss, student, teacher)
-    case.assert_close(term, "loss")
-    term.backward()
-    case.assert_gradients(leaves)
-
-
-@DTYPES
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 def test_the_loss_of_each_level_matches_the_reference(dtype):
     case = Case("ab", "margin1p0", dtype)
     levels = [hinge(case[f"s{i}"], case[f"t{i}"], 1.0) * 2.0 ** (i - 2) for i in range(3)]
-    case.assert_close(torch.stack(levels), "loss_levels")
-
-
-@DTYPES
-def test_a_connector_matches_the_reference(dtype):
-    case = Case("ab", "connector", dtype)
-    student, teacher = outputs([case.leaf("s0")]), outputs([case["t0"]])
-    loss = make(shapes_from(student), shapes_from(teacher)).to(dtype)
-    (connector,) = loss.connectors
-    fields = {"0.weight": "w_conv", "0.bias": "b_conv", "1.weight": "w_bn", "1.bias": "b_bn"}
-    weights = {ours: case[field] for ours, field in fields.items()}
-    load_weights(connector, connector.state_dict() | weights)
-    case.assert_close(connector(case["s0"]), "connected")
-    term = initial_term(loss, student, teacher)
-    case.assert_close(term, "loss")
-    term.backward()
-    parameters = dict(connector.named_parameters())
-    case.assert_gradients({field: parameters[ours] for ours, field in fields.items()})
-    case.assert_gradients({"s0": student.pre_activation_maps["stage1"]})
+    case.compare("loss_levels", torch.stack(levels))
 
 
 @pytest.mark.parametrize("margin", [0.5, 1.0])
@@ -84,7 +48,7 @@ def test_a_unit_beyond_the_margin_on_the_teachers_side_has_no_error(margin):
         torch.testing.assert_close(actual, 3 / 1000 * expected.sum())
 
 
-def test_the_published_setting_has_a_stage_before_and_no_term_after_it():
+def test_the_published_setting_has_an_initial_stage_and_no_term_after_it():
     loss = make()
     maps = ("pre_activation_maps.stage1", "pre_activation_maps.stage2")
     assert loss.initial_stage == InitialStage(30, maps, trains_student=True, lr=None)

@@ -3,25 +3,7 @@ import torch
 
 from losses import LossError
 from losses.at import AT, attention
-from tests.support.golden_cases import Case, case_names, make_batch, random_outputs, shapes
-from tests.support.golden_maps import assert_map_gradients, shapes_of_maps, student_of, teacher_of
-
-STUDENT = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
-TEACHER = shapes(9, stem=(5, 8, 8), stage1=(7, 8, 8), stage2=(9, 4, 4))
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", case_names("at"))
-def test_at_matches_the_reference(name, dtype):
-    case = Case("at", name, dtype)
-    student, teacher = student_of(case), teacher_of(case)
-    loss = AT(
-        shapes_of_maps(student), shapes_of_maps(teacher), weight=1.0, p=case.hyperparameters["p"]
-    )
-    term = loss(student, teacher, make_batch(4))["at"]
-    case.assert_close(term, "loss")
-    term.backward()
-    assert_map_gradients(case, student)
+from tests.support.loss_inputs import STUDENT, TEACHER, make_batch, random_outputs, shapes
 
 
 def test_with_p_2_the_teachers_attention_is_enough_unless_its_map_is_larger():

@@ -5,14 +5,9 @@ from torch import Tensor
 
 from losses import LossError
 from losses.dist import DIST, correlation
-from models.outputs import Outputs
-from tests.support.golden_cases import make_batch, shapes
+from tests.support.loss_inputs import make_batch, outputs_of, shapes
 
 SETTING = {"beta": 2.0, "gamma": 2.0, "dist_temperature": 4.0}
-
-
-def outputs(logits: Tensor) -> Outputs:
-    return Outputs(logits, logits.new_zeros(len(logits), 3), {}, {})
 
 
 def make(classes: int = 10, **changes: float) -> DIST:
@@ -22,7 +17,7 @@ def make(classes: int = 10, **changes: float) -> DIST:
 
 def terms_of(student: Tensor, teacher: Tensor, **changes: float) -> dict[str, Tensor]:
     loss = make(student.shape[1], **changes)
-    return loss(outputs(student), outputs(teacher), make_batch(len(student)))
+    return loss(outputs_of(student), outputs_of(teacher), make_batch(len(student)))
 
 
 def softened(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -59,7 +54,7 @@ def test_dist_is_pearsons_distance(num_images, classes, temperature, dtype):
     assert terms["intra"].item() == pytest.approx(0.5 * intra, rel=1e-4)
 
 
-def test_the_codes_epsilon_is_beside_the_product_of_norms():
+def test_epsilon_is_added_to_the_product_of_norms():
     own, wanted = np.random.default_rng(1).standard_normal((2, 5, 7)) * 1e-4
     x, y = own - own.mean(1, keepdims=True), wanted - wanted.mean(1, keepdims=True)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
@@ -70,7 +65,7 @@ def test_the_codes_epsilon_is_beside_the_product_of_norms():
     torch.testing.assert_close(transposed, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_the_gradient_is_that_of_finite_differences():
+def test_the_gradient_matches_finite_differences():
     torch.manual_seed(0)
     student = torch.randn(5, 7, dtype=torch.float64, requires_grad=True)
     teacher = torch.randn(5, 7, dtype=torch.float64)

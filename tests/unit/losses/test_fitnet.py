@@ -1,19 +1,10 @@
 import pytest
 import torch
-from torch import nn
 
 from losses import LossError
 from losses.fitnet import FitNet
 from losses.parts.regressor import connector
-from tests.support.golden_cases import (
-    Case,
-    case_names,
-    load_weights,
-    make_batch,
-    random_outputs,
-    shapes,
-)
-from tests.support.golden_maps import assert_map_gradients, shapes_of_maps, student_of, teacher_of
+from tests.support.loss_inputs import make_batch, random_outputs, shapes
 
 TEACHER = shapes(9, stem=(5, 32, 32), stage1=(7, 32, 32), stage2=(9, 16, 16))
 
@@ -21,53 +12,6 @@ TEACHER = shapes(9, stem=(5, 32, 32), stage1=(7, 32, 32), stage2=(9, 16, 16))
 def make(student, teacher, **changes: object) -> FitNet:
     torch.manual_seed(0)
     return FitNet(student, teacher, **{"weight": 1.0, "layer": "stage1"} | changes)
-
-
-def check(loss: FitNet, case: Case, heads: dict[str, nn.Parameter]) -> None:
-    student = student_of(case)
-    terms = loss(student, teacher_of(case), make_batch(4))
-    case.assert_close(terms["fitnet"], "loss")
-    terms["fitnet"].backward()
-    assert_map_gradients(case, student)
-    case.assert_gradients(heads)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", case_names("fitnet", "convreg"))
-def test_fitnet_matches_the_reference(name, dtype):
-    case = Case("fitnet", name, dtype)
-    loss = make(shapes_of_maps(student_of(case)), shapes_of_maps(teacher_of(case)))
-    conv, norm = loss.regressor[0], loss.regressor[1]
-    given = case.hyperparameters
-    assert isinstance(conv, nn.ConvTranspose2d) == given["transposed"]
-    for field in ("kernel", "stride", "padding"):
-        ours = conv.kernel_size if field == "kernel" else getattr(conv, field)
-        assert list(ours) == given[field]
-    load_weights(conv, {"weight": case["w_conv"], "bias": case["b_conv"]})
-    norm.to(dtype)
-    norm.weight.data, norm.bias.data = case["w_bn"], case["b_bn"]
-    heads = {"w_conv": conv.weight, "w_bn": norm.weight, "b_bn": norm.bias}
-    # Exactly 0 before a batch norm, but for the rounding of float32.
-    if dtype == torch.float64:
-        heads["b_conv"] = conv.bias
-    check(loss, case, heads)
-    case.assert_close(norm.running_mean, "bn_running_mean_after")
-    case.assert_close(norm.running_var, "bn_running_var_after")
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", ["mse", "conv1x1"])
-def test_the_error_of_any_regressor_matches_the_reference(name, dtype):
-    case = Case("fitnet", name, dtype)
-    loss = make(shapes_of_maps(student_of(case)), shapes_of_maps(teacher_of(case)))
-    if name == "mse":
-        loss.regressor = nn.Identity()
-        check(loss, case, {})
-    else:
-        loss.regressor = nn.Conv2d(6, 10, 1)
-        load_weights(loss.regressor, {"weight": case["w_conv"], "bias": case["b_conv"]})
-        heads = {"w_conv": loss.regressor.weight, "b_conv": loss.regressor.bias}
-        check(loss, case, heads)
 
 
 @pytest.mark.parametrize(

@@ -4,44 +4,26 @@ import torch
 import models
 from losses import LossError
 from losses.fsp import FSP, flow_matrices, flow_matrix
-from tests.support.golden_cases import Case, case_names, make_batch, shapes
-from tests.support.golden_maps import assert_map_gradients, shapes_of_maps, student_of, teacher_of
+from tests.support.golden_cases import Case
+from tests.support.loss_inputs import make_batch, outputs_of, shapes, shapes_from
 
 MAPS = {"stem": (4, 8, 8), "stage1": (4, 8, 8), "stage2": (6, 4, 4)}
 NAMES = ("feature_maps.stem", "feature_maps.stage1", "feature_maps.stage2")
 
 
-def make(case: Case, **setting: float) -> FSP:
-    student, teacher = student_of(case, stem=True), teacher_of(case, stem=True)
-    return FSP(shapes_of_maps(student), shapes_of_maps(teacher), **setting)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", case_names("fsp"))
-def test_the_initial_stage_matches_the_reference(name, dtype):
-    case = Case("fsp", name, dtype)
-    loss = make(case, weight=0.0, initial_epochs=30)
-    student = student_of(case, stem=True)
-    term = loss.initial_forward(student, teacher_of(case, stem=True), make_batch(4))["fsp"]
-    case.assert_close(term, "loss")
-    term.backward()
-    assert_map_gradients(case, student)
-
-
-@pytest.mark.parametrize("name", case_names("fsp"))
-def test_each_pair_of_consecutive_maps_matches_the_reference(name):
-    case = Case("fsp", name)
-    networks = student_of(case, stem=True), teacher_of(case, stem=True)
-    of_student, of_teacher = (flow_matrices(list(x.feature_maps.values())) for x in networks)
+def test_each_pair_of_consecutive_maps_matches_the_reference():
+    case = Case("fsp", "stages")
+    of_student, of_teacher = (flow_matrices(case.maps(whose)) for whose in "st")
     levels = [(s - t).square().mean() for s, t in zip(of_student, of_teacher, strict=True)]
-    case.assert_close(torch.stack(levels), "loss_levels")
+    case.compare("loss_levels", torch.stack(levels))
 
 
 def test_the_joint_form_has_the_initial_stages_loss_weighted():
     case = Case("fsp", "stages")
-    loss = make(case, weight=50.0, initial_epochs=0)
+    student, teacher = (outputs_of(maps=case.maps(whose)) for whose in "st")
+    loss = FSP(shapes_from(student), shapes_from(teacher), weight=50.0, initial_epochs=0)
     assert loss.initial_stage is None
-    term = loss(student_of(case, stem=True), teacher_of(case, stem=True), make_batch(4))["fsp"]
+    term = loss(student, teacher, make_batch(4))["fsp"]
     torch.testing.assert_close(term, 50.0 * case["loss"], rtol=1e-7, atol=0)
 
 

@@ -1,14 +1,13 @@
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from losses import LossError
-from losses.ft import FT, Paraphraser, factor_distance, translator
+from losses.ft import FT, Paraphraser, factor_distance
 from losses.loss import InitialStage
-from models.outputs import Outputs, Shapes
-from tests.support.golden_cases import Case, load_weights, make_batch, random_outputs, shapes
+from models.outputs import Shapes
+from tests.support.loss_inputs import make_batch, random_outputs, shapes
 
-DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 STUDENT = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
 TEACHER = shapes(10, stem=(5, 8, 8), stage1=(7, 8, 8), stage2=(10, 4, 4))
 PUBLISHED = {
@@ -32,74 +31,6 @@ def run(loss: FT, student: Shapes = STUDENT) -> Tensor:
     terms = loss(*maps, make_batch(3))
     assert list(terms) == ["ft"]
     return terms["ft"]
-
-
-@DTYPES
-@pytest.mark.parametrize("name", ["factor_p2_1", "factor_p2_2", "factor_pool", "factor_full_l1"])
-def test_the_distance_of_factors_matches_the_reference(name, dtype):
-    case = Case("ft", name, dtype)
-    factor = case.leaf("s0")
-    powers = case.hyperparameters
-    distance = factor_distance(factor, case["t0"], p1=powers.get("p1"), p2=powers.get("p2", 1))
-    case.assert_close(distance, "loss")
-    distance.backward()
-    case.assert_gradients({"s0": factor})
-
-
-def fields_of(layers: nn.Sequential, conv: str, bn: str | None = None) -> dict[str, str]:
-    """Our names of the parameters of three layers, with the ends of a reference case's fields."""
-    step = len(layers) // 3
-    fields = {}
-    for number in range(3):
-        fields |= {f"{step * number}.{kind}": f"{kind[0]}_{conv}{number}" for kind in KINDS}
-        if bn is not None:
-            fields |= {f"{step * number + 1}.{kind}": f"{kind[0]}_{bn}{number}" for kind in KINDS}
-    return fields
-
-
-KINDS = ("weight", "bias")
-
-
-def load(layers: nn.Sequential, case: Case, fields: dict[str, str]) -> dict[str, Tensor]:
-    """Sets the parameters; returns them by the case's names."""
-    weights = {ours: case[field] for ours, field in fields.items()}
-    load_weights(layers, layers.state_dict() | weights)
-    parameters = dict(layers.named_parameters())
-    assert set(parameters) == set(fields)
-    return {field: parameters[ours] for ours, field in fields.items()}
-
-
-@DTYPES
-def test_the_paraphraser_matches_the_reference(dtype):
-    case = Case("ft", "paraphraser", dtype)
-    teacher_map = case["t0"]
-    shape = shapes(8, stage1=tuple(teacher_map.shape[1:]))
-    loss = make(shape, shape, rate=case.hyperparameters["k"]).to(dtype)
-    encoder, decoder = loss.paraphraser.encoder, loss.paraphraser.decoder
-    checked = load(encoder, case, fields_of(encoder, "enc"))
-    checked |= load(decoder, case, fields_of(decoder, "dec"))
-    case.assert_close(encoder(teacher_map), "factor")
-    case.assert_close(loss.paraphraser(teacher_map), "reconstruction")
-    teacher = Outputs(torch.zeros(3, 10), torch.zeros(3, 8), {"stage1": teacher_map}, {})
-    terms = loss.initial_forward(None, teacher, make_batch(3))
-    assert list(terms) == ["reconstruction"]
-    case.assert_close(terms["reconstruction"], "loss")
-    terms["reconstruction"].backward()
-    case.assert_gradients(checked)
-
-
-@DTYPES
-def test_the_translator_matches_the_reference(dtype):
-    case = Case("ft", "translator_bn", dtype)
-    student_map, teacher_factor = case.leaf("s0"), case["teacher_factor"]
-    layers = translator(student_map.shape[1], teacher_factor.shape[1]).to(dtype)
-    checked = load(layers, case, fields_of(layers, "conv", "bn"))
-    factor = layers(student_map)
-    case.assert_close(factor, "factor")
-    distance = factor_distance(factor, teacher_factor, p1=2, p2=1)
-    case.assert_close(distance, "loss")
-    distance.backward()
-    case.assert_gradients({"s0": student_map, **checked})
 
 
 def test_the_term_compares_translated_and_paraphrased_maps():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from losses import ITRD, LossError, Objective
+from losses import ITRD, LossError
 from losses.itrd import (
     correlation_loss,
     mutual_information_loss,
@@ -10,8 +10,7 @@ from losses.itrd import (
     silverman_width,
     unit_correlation,
 )
-from models.outputs import Outputs
-from tests.support.golden_cases import Case, case_names, load_weights, make_batch, shapes
+from tests.support.loss_inputs import make_batch, outputs_of, shapes
 
 PUBLISHED = {
     "beta_corr": 2.0,
@@ -36,68 +35,9 @@ def make(student_width: int, teacher_width: int, **changes: object) -> ITRD:
     return ITRD(shapes(student_width), shapes(teacher_width), **{**PUBLISHED, **changes})
 
 
-def setting_of(case: Case) -> dict[str, object]:
-    """Our hyperparameters of a reference case."""
-    given = case.hyperparameters
-    if given["term"] == "total":
-        return {
-            "beta_corr": given["beta"] * given["lambda_corr"],
-            "beta_mi": given["beta"] * given["lambda_mutual"],
-            "alpha": given["alpha"],
-        }
-    if given["term"] == "correlation":
-        return {"beta_corr": 1.0, "beta_mi": 0.0, "alpha": given["alpha"]}
-    setting = {"beta_corr": 0.0, "beta_mi": 1.0, "log2": given["log2"]}
-    if given["kernel"] == "poly":
-        setting |= {"degree": given["degree"], "offset": given["c"]}
-    if given["kernel"] == "rbf":
-        setting |= RBF | {"h": given["h"]}
-    return setting | {"normalise": given.get("normalise", True)}
-
-
-def outputs(embedding: Tensor) -> Outputs:
-    return Outputs(embedding.new_zeros(len(embedding), 10), embedding, {}, {})
-
-
 def terms_of(loss: ITRD, student: Tensor, teacher: Tensor) -> dict[str, Tensor]:
-    return loss(outputs(student), outputs(teacher), make_batch(len(student)))
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("form", ["stable", "official"])
-@pytest.mark.parametrize("name", case_names("itrd"))
-def test_itrd_matches_the_reference(name, form, dtype):
-    case = Case("itrd", name, dtype)
-    student, teacher = case.leaf("f_s"), case["f_t"]
-    loss = make(student.shape[1], teacher.shape[1], **setting_of(case), form=form)
-    checked = {"f_s": student}
-    if loss.embed is not None:
-        load_weights(loss.embed, {"weight": case["w_embed"], "bias": case["b_embed"]})
-        checked["w_embed"] = loss.embed.weight
-        # Exactly 0, but for correlations in float32 the rounding of large gradients.
-        if dtype == torch.float64:
-            checked["b_embed"] = loss.embed.bias
-    if "labels" in case:
-        logits = student @ case["w_classifier_s"].T
-        batch = make_batch(len(student))._replace(labels=case["labels"])
-        terms = Objective(loss, ce_weight=case.hyperparameters["gamma_ce"])(
-            outputs(student)._replace(logits=logits), outputs(teacher), batch
-        )
-    else:
-        terms = terms_of(loss, student, teacher)
-    total = sum(terms.values())
-    case.assert_close(total, "loss")
-    total.backward()
-    case.assert_gradients(checked)
-
-
-def test_both_terms_of_the_reference_total_match():
-    case = Case("itrd", "total_lc2p0_lm1p0_a1p01")
-    loss = make(6, 10)
-    load_weights(loss.embed, {"weight": case["w_embed"], "bias": case["b_embed"]})
-    terms = terms_of(loss, case["f_s"], case["f_t"])
-    case.assert_close(terms["corr"] / 2.0, "loss_corr")
-    case.assert_close(terms["mi"], "loss_mi")
+    networks = outputs_of(embedding=student), outputs_of(embedding=teacher)
+    return loss(*networks, make_batch(len(student)))
 
 
 @pytest.mark.parametrize("changes", [{}, {"log2": True}, {"degree": 2, "offset": 1.0}, RBF])

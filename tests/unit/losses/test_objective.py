@@ -18,13 +18,13 @@ from losses import build_objective as build
 from losses.kd import kd_divergence
 from models.outputs import Outputs, Shapes
 from search_spaces import SPACES
-from tests.support.golden_cases import make_batch, random_outputs, shapes
+from tests.support.loss_inputs import make_batch, random_outputs, shapes
 
 NETWORK = shapes(6)
 
 
 class Hint(DistillationLoss):
-    """The student's embedding times a trained scale, as a method of its own."""
+    """A minimal method: the student's embedding times a trained scale."""
 
     needs = ("embedding",)
 
@@ -82,7 +82,7 @@ def test_plain_needs_no_teacher():
     assert list(objective(student, None, make_batch(5))) == ["ce"]
 
 
-def test_a_cross_entropy_without_weight_is_still_a_term():
+def test_cross_entropy_of_weight_zero_is_still_a_term():
     assert run(hint(ce_weight=0.0))["ce"] == 0.0
 
 
@@ -117,7 +117,7 @@ def test_an_objective_refuses(weights, message):
         hint(**weights)
 
 
-def test_a_temperature_that_nothing_uses_is_not_looked_at():
+def test_an_unused_temperature_is_not_checked():
     assert "kd" not in run(hint(temperature=0.0))
 
 
@@ -142,7 +142,7 @@ def test_heads_of_the_method_are_parameters_and_in_the_state():
     assert list(objective.state_dict()) == ["loss.scale"]
 
 
-def test_the_method_is_told_of_the_training():
+def test_the_method_receives_the_training_data():
     objective = hint()
     training = TrainingData(torch.arange(4), torch.zeros(4, dtype=torch.int64), num_epochs=2)
     objective.start(training)

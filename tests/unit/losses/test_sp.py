@@ -4,27 +4,14 @@ import torch.nn.functional as F
 
 from losses import LossError
 from losses.sp import SP, similarity_distance
-from tests.support.golden_cases import Case, case_names, make_batch, shapes
-from tests.support.golden_maps import assert_map_gradients, shapes_of_maps, student_of, teacher_of
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", case_names("sp"))
-def test_the_distance_of_similarities_matches_the_reference(name, dtype):
-    case = Case("sp", name, dtype)
-    student, teacher = student_of(case), teacher_of(case)
-    pairs = zip(student.feature_maps.values(), teacher.feature_maps.values(), strict=True)
-    levels = torch.stack([similarity_distance(*pair) for pair in pairs])
-    case.assert_close(levels, "loss_levels")
-    case.assert_close(levels.sum(), "loss")
-    levels.sum().backward()
-    assert_map_gradients(case, student)
+from tests.support.golden_cases import Case
+from tests.support.loss_inputs import make_batch, outputs_of, shapes, shapes_from
 
 
 def test_sp_compares_the_last_maps():
     case = Case("sp", "two_levels")
-    student, teacher = student_of(case), teacher_of(case)
-    loss = SP(shapes_of_maps(student), shapes_of_maps(teacher), weight=3000.0)
+    student, teacher = (outputs_of(maps=case.maps(whose)) for whose in "st")
+    loss = SP(shapes_from(student), shapes_from(teacher), weight=3000.0)
     assert loss.needs == ("feature_maps.stage2",)
     term = loss(student, teacher, make_batch(5))["sp"]
     torch.testing.assert_close(term, 3000.0 * case["loss_levels"][1], rtol=1e-7, atol=0)

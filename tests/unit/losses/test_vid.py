@@ -5,31 +5,8 @@ import torch
 
 from losses import LossError
 from losses.vid import VID, GaussianPrediction
-from tests.support.golden_cases import Case, case_names, make_batch, random_outputs, shapes
-from tests.support.golden_maps import assert_map_gradients, shapes_of_maps, student_of, teacher_of
-
-STUDENT = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
-TEACHER = shapes(9, stem=(5, 8, 8), stage1=(7, 8, 8), stage2=(9, 4, 4))
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", case_names("vid"))
-def test_vid_matches_the_reference(name, dtype):
-    case = Case("vid", name, dtype)
-    student, teacher = student_of(case), teacher_of(case)
-    loss = VID(
-        shapes_of_maps(student), shapes_of_maps(teacher), weight=1.0, initial_variance=5.0
-    ).to(dtype)
-    prediction = loss.predictions[0]
-    heads = {"log_scale": prediction.log_scale}
-    heads |= {f"w_conv{number + 1}": prediction.mean[2 * number].weight for number in range(3)}
-    for field, parameter in heads.items():
-        parameter.data = case[field]
-    term = loss(student, teacher, make_batch(4))["vid"]
-    case.assert_close(term, "loss")
-    term.backward()
-    assert_map_gradients(case, student)
-    case.assert_gradients(heads)
+from tests.support.golden_cases import Case
+from tests.support.loss_inputs import STUDENT, TEACHER, make_batch, random_outputs, shapes
 
 
 def test_the_log_scale_starts_where_the_references_does():

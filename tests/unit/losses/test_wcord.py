@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losses import LossError, TrainingData, WCoRD
-from losses.wcord import LipschitzCritic, transport_cost, transport_plan, wasserstein_gap
-from tests.support.golden_cases import Case, make_batch, random_outputs, shapes
+from losses.wcord import LipschitzCritic, transport_cost, transport_plan
+from tests.support.loss_inputs import make_batch, random_outputs, shapes
 
 STUDENT, TEACHER = shapes(6), shapes(9)
 SETTING = {
@@ -22,9 +22,6 @@ SETTING = {
     "num_iterations": 50,
     "plan": "constant",
 }
-float64_and_float32 = pytest.mark.parametrize(
-    "dtype", [torch.float64, torch.float32], ids=["float64", "float32"]
-)
 
 
 def make(**changes: object) -> WCoRD:
@@ -38,32 +35,6 @@ def run(loss: WCoRD, seed: int = 0) -> dict[str, Tensor]:
     student = random_outputs(STUDENT, 5, seed, train=True)
     teacher = random_outputs(TEACHER, 5, seed + 100, train=False)
     return loss(student, teacher, make_batch(5, seed))
-
-
-@float64_and_float32
-@pytest.mark.parametrize("plan", ["plan_constant", "unrolled"])
-def test_the_local_term_matches_the_reference(plan, dtype):
-    case = Case("wcord", "lckt_b6", dtype)
-    given = case.hyperparameters
-    student = case.leaf("f_s")
-    cost = 1 - F.normalize(case["f_t"]) @ F.normalize(student).T
-    case.assert_close(cost, "cost")
-    epsilon, iterations = given["epsilon"], given["iterations"]
-    case.assert_close(transport_plan(cost, epsilon, iterations), "plan")
-    loss = transport_cost(cost, epsilon, iterations, unrolled=plan == "unrolled")
-    case.assert_close(loss, "loss")
-    loss.backward()
-    case.assert_close(student.grad, f"grad_f_s_{plan}")
-
-
-@float64_and_float32
-def test_the_global_term_matches_the_reference(dtype):
-    case = Case("wcord", "gckt", dtype)
-    matching, mismatched = case.leaf("scores_pos"), case.leaf("scores_neg")
-    loss = wasserstein_gap(matching, mismatched, negative_weight=case.hyperparameters["M"])
-    case.assert_close(loss, "loss")
-    loss.backward()
-    case.assert_gradients({"scores_pos": matching, "scores_neg": mismatched})
 
 
 @pytest.mark.parametrize("epsilon", [0.001, 0.02, 1.0])
@@ -99,8 +70,8 @@ def test_the_critic_is_1_lipschitz():
         critic(*torch.zeros(2, 1, 8), *torch.zeros(2, 1, 1, 8))
     critic.eval()
     first, second = torch.randn(2, 1000, 16)
-    nobody = torch.zeros(1000, 0, 8)
-    scores = [critic(*pairs.chunk(2, dim=1), nobody, nobody)[0] for pairs in (first, second)]
+    nothing = torch.zeros(1000, 0, 8)
+    scores = [critic(*pairs.chunk(2, dim=1), nothing, nothing)[0] for pairs in (first, second)]
     slopes = (scores[0] - scores[1]).abs() / (first - second).norm(dim=1)
     assert slopes.max() <= 1.0001
     assert slopes.max() > 0.1
@@ -140,7 +111,7 @@ def test_training_separates_matching_pairs_from_mismatched_ones():
     assert values[-1] < -0.1 < values[0]
 
 
-def test_a_resumed_training_goes_on_with_equal_bits():
+def test_a_resumed_training_continues_with_equal_bits():
     through = make()
     run(through, seed=1)
     file = io.BytesIO()
@@ -155,7 +126,7 @@ def test_a_resumed_training_goes_on_with_equal_bits():
         assert torch.equal(value, resumed.state_dict()[key]), key
 
 
-def test_nothing_is_taken_up_in_evaluation_mode():
+def test_evaluation_mode_leaves_the_banks_unchanged():
     loss = make().eval()
     before = {key: value.clone() for key, value in loss.state_dict().items()}
     terms = run(loss)
@@ -163,7 +134,7 @@ def test_nothing_is_taken_up_in_evaluation_mode():
     assert run(loss) == terms
 
 
-def test_both_plans_have_one_value_and_their_own_gradients():
+def test_both_plans_have_equal_values_and_different_gradients():
     gradients = []
     values = []
     for plan in ("constant", "unrolled"):
@@ -196,6 +167,6 @@ def test_a_term_of_weight_zero_is_neither_built_nor_computed():
         ({"width": 0}, "wcord: width is 0; give a number above 0"),
     ],
 )
-def test_values_without_a_meaning_are_refused(changes, message):
+def test_invalid_values_are_refused(changes, message):
     with pytest.raises(LossError, match=message):
         make(**changes)

@@ -1,17 +1,12 @@
 """Auxiliary classifiers: a network's later stages, repeated; sizes as in HSAKD's code."""
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 
 import models
 from models.auxiliary import auxiliary_classifier, branch_points
+from tests.support.golden_networks import AUXILIARY
 
-MANIFEST = json.loads(
-    (Path(__file__).parents[2] / "golden" / "models" / "hsakd_aux_manifest.json").read_text()
-)
 # HSAKD's names where they differ from ours by more than "_aux".
 NAMES = {"vgg13_bn_aux": "vgg13", "mobilenetV2_aux": "MobileNetV2"}
 # The deep ones of each family would only be slower.
@@ -25,20 +20,20 @@ def without_memory(name: str, num_classes: int) -> list[torch.nn.Sequential]:
         return [auxiliary_classifier(name, point, num_classes) for point in branch_points(name)]
 
 
-@pytest.mark.parametrize("theirs", MANIFEST)
+@pytest.mark.parametrize("theirs", AUXILIARY)
 def test_the_branches_have_as_many_parameters_as_in_hsakd(theirs):
-    expected = MANIFEST[theirs]
+    expected = AUXILIARY[theirs]
     branches = without_memory(NAMES.get(theirs, theirs.removesuffix("_aux")), 400)
     assert len(branches) == len(expected["branch_logit_shapes"])
     num_parameters = sum(x.numel() for branch in branches for x in branch.parameters())
     assert num_parameters == expected["auxiliary_params"]
 
 
-@pytest.mark.parametrize("theirs", [k for k, v in MANIFEST.items() if v["auxiliary_state_dict"]])
+@pytest.mark.parametrize("theirs", [k for k, v in AUXILIARY.items() if v["auxiliary_state_dict"]])
 def test_the_branches_have_the_tensors_of_hsakd(theirs):
     branches = without_memory(theirs.removesuffix("_aux"), 400)
     shapes = [list(x.shape) for branch in branches for x in branch.state_dict().values()]
-    assert sorted(shapes) == sorted(MANIFEST[theirs]["auxiliary_state_dict"].values())
+    assert sorted(shapes) == sorted(AUXILIARY[theirs]["auxiliary_state_dict"].values())
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -50,9 +45,9 @@ def test_every_network_has_branches_from_its_maps_in_their_order(name):
     assert points[-1] == list(maps)[-1]
 
 
-@pytest.mark.parametrize("size", [8, 64])
-@pytest.mark.parametrize("name", SHALLOW)
-def test_what_follows_a_map_leads_to_the_networks_logits(name, size):
+# A VGG pools once more where images are larger.
+@pytest.mark.parametrize(("name", "size"), [*((name, 8) for name in SHALLOW), ("vgg8", 64)])
+def test_the_continuation_of_a_map_gives_the_networks_logits(name, size):
     torch.manual_seed(0)
     network = models.build(name, 10)
     continuation = network.continuation()
@@ -64,7 +59,7 @@ def test_what_follows_a_map_leads_to_the_networks_logits(name, size):
 
 
 @pytest.mark.parametrize("name", SHALLOW)
-def test_a_branch_leaves_its_map_alone_and_keeps_the_last_ones_size(name):
+def test_a_branch_does_not_change_its_map_and_keeps_the_size_of_the_last_one(name):
     torch.manual_seed(0)
     network = models.build(name, 10)
     with torch.no_grad():

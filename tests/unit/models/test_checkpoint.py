@@ -146,7 +146,7 @@ def test_a_truncated_checkpoint_in_the_old_format_is_refused(path, weights, size
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_damaged_bytes_never_end_in_another_exception(path, weights):
+def test_damaged_bytes_raise_no_other_exception(path, weights):
     torch.save({"model": weights}, path, _use_new_zipfile_serialization=False)
     whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     random = np.random.default_rng(0)

@@ -247,7 +247,7 @@ def test_a_space_for_a_shorter_training_excludes_nothing_published():
     assert WARMUP.for_epochs(24).excludes_published() == ()
 
 
-def test_pinned_epochs_are_what_a_person_wrote():
+def test_pinned_epochs_are_what_the_user_wrote():
     short = WARMUP.for_epochs(24)
     pinned = short.narrow({"initial_epochs": "7"})
     assert pinned.published()["initial_epochs"] == 7
@@ -258,7 +258,7 @@ def test_pinned_epochs_are_what_a_person_wrote():
     assert (searched.low, searched.high, searched.published) == (0, 4, 1)
 
 
-def test_what_all_methods_have_in_common_is_fixed_until_a_person_searches_it():
+def test_common_hyperparameters_are_fixed_unless_the_user_searches_them():
     space = Space(method="m", params=common(ce_weight=0.5, kd_weight_grid=(0, 1)))
     assert space.published() == {"ce_weight": 0.5, "kd_weight": 0.0, "temperature": 4.0}
     assert [setting["kd_weight"] for setting in space.grid()] == [0.0, 1.0]
@@ -318,7 +318,7 @@ def test_a_pin_that_makes_another_one_apply_is_accepted():
     assert space.published()["shortcut"] == "linear"
 
 
-def test_the_table_says_it_in_words():
+def test_the_table_describes_ranges_and_conditions_in_words():
     rows = {row["name"]: row for row in ITRD.table()}
     assert rows["h"] == {
         "name": "h",
@@ -426,7 +426,7 @@ def test_a_file_may_bring_the_loss_of_its_method(tmp_path):
     space = load_space(str(path))
     assert space.loss is not None
     assert space.loss.__name__ == "Mine"
-    # However a person narrows it; and what is searched is not a matter of the class.
+    # However the user narrows it; what is searched does not depend on the class.
     assert space.narrow({"beta_corr": "0.5"}).loss is space.loss
     assert space.for_epochs(3).loss is space.loss
     path.write_text(GOOD)
