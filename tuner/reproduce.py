@@ -1,6 +1,5 @@
 """`python -m tuner.reproduce NAME`: a paper's table or figure, published beside measured."""
 
-import difflib
 import json
 import sys
 
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Printed
 
+from search_spaces.wording import suggestion
 from tuner.config.command import run_command
 from tuner.config.command_line import parser_for, read_request
 from tuner.config.options import ReproduceRequest
@@ -45,10 +45,9 @@ def _command(arguments: list[str] | None, prog: str) -> int:
         return _print_list()
     request = read_request(ReproduceRequest, given)
     if request.reproduction not in EXPERIMENTS:
-        close = difflib.get_close_matches(request.reproduction, EXPERIMENTS, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = suggestion(request.reproduction, EXPERIMENTS)
         raise RequestError(
-            f"unknown reproduction {request.reproduction!r}; {hint}known: {', '.join(EXPERIMENTS)}"
+            f"unknown reproduction {request.reproduction!r}{hint} known: {', '.join(EXPERIMENTS)}"
         )
     mode = "json" if as_json else "quiet" if quiet else "auto"
     return _reproduce(request, mode, dry_run=dry_run)

@@ -9,7 +9,7 @@ from typing import Any
 
 import models
 from search_spaces import Setting, SpaceError, load_space, plain
-from search_spaces.parameters import list_of, suggestion, text_of
+from search_spaces.wording import list_of, suggestion, text_of
 from tuner.config.options import OPERATIONAL, ReproduceRequest, RunRequest
 from tuner.config.presets import find_preset, preset_for, preset_pins
 from tuner.config.run_folder import default_tracking_uri

@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search_spaces.parameters import text_of
+from search_spaces.wording import error_text, text_of
 from tuner.results.record import Event, Record
 from tuner.results.trial import STORED_AS, Trial
 from tuner.storage.folder import Storage
-from tuner.text.errors import RequestError, said
+from tuner.text.errors import RequestError
 
 TABLES_PAUSE_SECONDS = 5.0
 
@@ -111,7 +111,7 @@ def read_tables(storage: Storage) -> Record:
             raise
         raise RequestError(
             f"{storage.path(TRIALS_FILE)} or {EPOCHS_FILE} is no table of a search "
-            f"({said(error)}); give the folder of a search, or resume the search"
+            f"({error_text(error)}); give the folder of a search, or resume the search"
         ) from error
 
 
