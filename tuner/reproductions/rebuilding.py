@@ -12,7 +12,7 @@ from tuner.reproductions.page import write_report
 from tuner.reproductions.planning import plan_reproduction
 from tuner.reproductions.results import results_of
 from tuner.reproductions.running import LEFT_OUT_FILE, without
-from tuner.results.record import Record
+from tuner.results.tables import read_record
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.text.errors import RequestError
 
@@ -31,7 +31,7 @@ def rebuild_report(name: str, runs: Storage) -> str:
     planned = plan_reproduction(EXPERIMENTS[request.reproduction], request)
     reproduction = without(planned, json.loads(storage.read(LEFT_OUT_FILE)))
     records = {
-        pair: Record.load(task.storage)
+        pair: read_record(task.storage)
         for pair, task in zip(reproduction.experiment.pairs, reproduction.tasks, strict=False)
         if task.storage.exists(SEARCH_FILE)
     }

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from tuner.results.header import Header
-from tuner.results.journal import JOURNAL_FILE, Event, Journal
+from tuner.results.journal import Event, Journal
 from tuner.results.trial import SEARCH, STORED_AS, Setting, Trial
 from tuner.storage.folder import Storage
 from tuner.storage.retrying import PatientStorage
@@ -57,10 +57,7 @@ class Record:
                 else:
                     record._apply(event)
             except (KeyError, TypeError, AttributeError) as error:
-                raise RequestError(
-                    f"{storage.path(JOURNAL_FILE)} line {number} is no event of a search; "
-                    "restore the file from a copy, or start a new search"
-                ) from error
+                raise record._journal.damaged(number, "is not an event of a search") from error
         return record
 
     def claim(self) -> None:
