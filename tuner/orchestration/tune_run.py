@@ -60,7 +60,7 @@ def tune_trials(
         storage_answers=task.storage.takes_files,
         tell=lambda trial_id, text: record.note(record_name(trial_id), text),
     )
-    interruption = Interruption(lambda: heartbeat.is_told_to_stop)
+    interruption = Interruption(lambda: heartbeat.stop_requested)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
     with interruption.listening(), restarting_lost_trials():
         _run(task, _job(task, record), planned, scheduler, interruption, watchdog)
