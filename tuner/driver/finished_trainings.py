@@ -10,7 +10,6 @@ from tuner.results.trial import FINAL, Trial
 from tuner.storage import checkpoint
 from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import COMPARISON_FILE, Storage, read_file
-from tuner.storage.retrying import PatientStorage
 from tuner.text.errors import RequestError
 
 
@@ -25,7 +24,7 @@ class FinishedTrainings:
         runs = task.all_runs
         if runs.exists(COMPARISON_FILE):  # one search of a comparison that is resumed alone
             runs = Storage(runs.parent_uri)
-        self._ledger = Ledger(PatientStorage(runs.uri))
+        self._ledger = Ledger(Storage(runs.uri, patience=record.storage.patience))
         # What a killed session did not get to write.
         for trial in record.trials_of(FINAL):
             if trial.is_full_length and not self._ledger.has(self._content(trial)):

@@ -113,7 +113,7 @@ def _job(task: Task, record: Record) -> Job:
         fingerprint=header.data,
         code=header.code,
         storage_uri=record.storage.uri,
-        patience_seconds=getattr(record.storage, "patience_seconds", 300.0),
+        patience_seconds=record.storage.patience,
         ranks_on_test=task.select_on == "test",
         perturbation_interval=None if task.population is None else perturbation_interval(epochs),
         num_threads=task.num_threads,
