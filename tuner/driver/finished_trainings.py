@@ -59,7 +59,7 @@ class FinishedTrainings:
         return trial
 
     def _add(self, trial: Trial) -> None:
-        self._ledger.add(trial, self._key(), self._content(trial), self._task.storage.uri)
+        self._ledger.add(trial, self._key(), self._task.storage.uri)
 
     def _content(self, training: FinalTraining | Trial) -> dict[str, Any]:
         return self._key().content(training.method, training.setting, training.seed)
