@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.errors import UnknownModel, said
+from models.errors import UnknownModel
+from search_spaces.wording import error_text
 
 Shape = tuple[int, ...]
 NUM_ROTATIONS = 4
@@ -102,7 +103,7 @@ def run_on_black(model: nn.Module, image_size: tuple[int, int], name: str = "") 
         height, width = image_size
         raise UnknownModel(
             f"{name or type(model).__name__} fails on an image of {height}x{width} pixels "
-            f"({said(error)}); choose another network, or resize the images"
+            f"({error_text(error)}); choose another network, or resize the images"
         ) from error
     finally:
         model.train(was_training)

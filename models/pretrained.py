@@ -9,7 +9,8 @@ from torch import hub, nn
 
 from models.checkpoint import CheckpointError, load_checkpoint
 from models.custom.name import TORCHVISION, is_own, parse
-from models.errors import UnknownModel, suggestion
+from models.errors import UnknownModel
+from search_spaces.wording import suggestion
 
 FORM = re.compile(r"[A-Z][A-Z0-9_]*_V\d+")  # how torchvision names them
 DIGEST = re.compile(r"-([0-9a-f]{8,})\.")  # in the name of a file: how its SHA-256 begins

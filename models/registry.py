@@ -3,7 +3,6 @@
 The table is here and not in `__init__.py` because `models.checkpoint` needs it too.
 """
 
-import difflib
 import re
 from collections.abc import Callable
 
@@ -31,6 +30,7 @@ from models.shufflenet_v1 import ShuffleV1
 from models.shufflenet_v2 import ShuffleV2
 from models.vgg import vgg8, vgg11, vgg13, vgg16, vgg19
 from models.wrn import wrn, wrn_16_1, wrn_16_2, wrn_40_1, wrn_40_2
+from search_spaces.wording import nearest
 
 MODELS: dict[str, Callable[[int], Network]] = {
     "resnet8": resnet8,
@@ -138,8 +138,8 @@ def _plain(name: str) -> str:
 def _unknown(name: str, matches: list[str]) -> str:
     by_plain_name = {_plain(known): known for known in MODELS} | ALIASES
     if not matches:
-        close = difflib.get_close_matches(_plain(name), by_plain_name, n=1)
-        matches = [by_plain_name[plain] for plain in close]
+        close = nearest(_plain(name), by_plain_name)
+        matches = [by_plain_name[close]] if close else []
     suggestion = f"did you mean {' or '.join(map(repr, matches))}? " if matches else ""
     return (
         f"unknown model {name!r}; {suggestion}known: {', '.join(MODELS)}, "

@@ -25,9 +25,9 @@ from search_spaces import (
     vid,
     wcord,
 )
-from search_spaces.parameters import suggestion
 from search_spaces.space import Choice, Epochs, Fixed, Float, Int, Setting, Space, SpaceError
 from search_spaces.space_file import read_space_file
+from search_spaces.wording import suggestion
 
 SPACES = {
     space.method: space

@@ -3,11 +3,12 @@
 Each checks its own declaration, so that a mistake in a space is refused when it is read.
 """
 
-import difflib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Protocol
+
+from search_spaces.wording import list_of, suggestion, text_of
 
 Value = float | int | bool | str | None
 Setting = dict[str, Value]
@@ -250,21 +251,6 @@ class Epochs(Fixed):
 
 
 Parameter = Float | Int | Choice | Fixed
-
-
-def text_of(value: Value) -> str:
-    """A value as a person writes it on the command line and in YAML."""
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
-
-
-def list_of(values: Iterable[Value]) -> str:
-    return ", ".join(map(text_of, values))
-
-
-def suggestion(word: str, known: Iterable[Value]) -> str:
-    """Joins a refusal to the list of what is known, with the known word most like `word`."""
-    close = difflib.get_close_matches(str(word), [text_of(value) for value in known], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ";"
 
 
 def _set(parameter: Parameter, **values: Any) -> None:

@@ -21,10 +21,8 @@ from search_spaces.parameters import (
     SpaceError,
     Trial,
     Value,
-    list_of,
-    suggestion,
-    text_of,
 )
+from search_spaces.wording import list_of, suggestion, text_of
 
 __all__ = ["Choice", "Epochs", "Fixed", "Float", "Int", "Setting", "Space", "SpaceError", "Value"]
 

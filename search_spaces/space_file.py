@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.space import Space, SpaceError
+from search_spaces.wording import error_text
 
 
 def read_space_file(path: Path) -> Space:
@@ -30,7 +31,8 @@ def read_space_file(path: Path) -> Space:
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]
         place = f"{path} line {lines[-1]}" if lines else str(path)
-        raise SpaceError(f"{place}: {_said(error)}; fix it and run again") from error
+        problem = str(error) if isinstance(error, SpaceError) else error_text(error)
+        raise SpaceError(f"{place}: {problem}; fix it and run again") from error
     space = names.get("SPACE")
     if not isinstance(space, Space):
         found = (
@@ -47,11 +49,3 @@ def read_space_file(path: Path) -> Space:
             " LOSS = MyLoss without parentheses"
         )
     return replace(space, loss=loss)
-
-
-def _said(error: BaseException) -> str:
-    """What an error says, as far as it can say it."""
-    try:
-        return str(error) if isinstance(error, SpaceError) else f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__

@@ -49,7 +49,7 @@ def _method(
     """The method and its setting: published values, changed by --set."""
     from losses import Plain
     from search_spaces import SPACES, load_space
-    from search_spaces.parameters import suggestion
+    from search_spaces.wording import suggestion
     from tuner.config.method import loss_class_of
 
     if request.method == "plain" and request.space is None:

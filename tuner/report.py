@@ -14,7 +14,6 @@ from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
     from tuner.reports.searches import Searched
-    from tuner.results.record import Record
     from tuner.storage.folder import Storage
 
 LONGEST_NAME = 100  # characters of a folder's name
@@ -60,10 +59,11 @@ def rebuild_report(runs: "Storage", name: str) -> str:
     if storage.exists(COMPARISON_FILE):
         return _rebuild_comparison(runs, name)
     from tuner.reports.search_page import write_search_report
-    from tuner.results.tables import write_tables
+    from tuner.results.tables import read_journal, write_tables
 
-    if _has_journal(storage):  # it may hold more than the tables of a search that was killed
-        write_tables(storage, _record_of(storage))
+    record = read_journal(storage)
+    if record is not None:  # it may hold more than the tables of a search that was killed
+        write_tables(storage, record)
     return write_search_report(storage)
 
 
@@ -73,6 +73,7 @@ def _rebuild_comparison(runs: "Storage", name: str) -> str:
     from tuner.config.yaml_file import parse_yaml
     from tuner.planning.comparison import spaces_of
     from tuner.reports.methods_page import write_methods_report
+    from tuner.results.tables import read_record
     from tuner.storage.folder import SEARCH_FILE
 
     storage = runs.sub(name)
@@ -80,7 +81,7 @@ def _rebuild_comparison(runs: "Storage", name: str) -> str:
     base = given | {"name": name, "runs_dir": runs.uri}
     request = read_request(SearchRequest, {}, base=base)
     records = {
-        space.method: _record_of(storage.sub(space.method))
+        space.method: read_record(storage.sub(space.method))
         for space in spaces_of(request.space).values()
         if storage.sub(space.method).exists(SEARCH_FILE)
     }
@@ -123,6 +124,7 @@ def _searches(runs: "Storage", name: str) -> list["Searched"]:
     from tuner.config.run_folder import is_reproduction
     from tuner.reports.request import read_request_of
     from tuner.reports.searches import Searched
+    from tuner.results.tables import read_record
     from tuner.terminal.progress import begun_searches
 
     outermost = name.partition("/")[0]
@@ -133,7 +135,7 @@ def _searches(runs: "Storage", name: str) -> list["Searched"]:
         )
     searches = []
     for storage in begun_searches(name, runs.uri):
-        record = _record_of(storage)
+        record = read_record(storage)
         searches.append(
             Searched(
                 storage.base.removeprefix(f"{runs.base}/"),
@@ -145,20 +147,6 @@ def _searches(runs: "Storage", name: str) -> list["Searched"]:
     if not searches:
         raise RequestError(f"no search of {name!r} has started; start it with --resume {name}")
     return searches
-
-
-def _record_of(storage: "Storage") -> "Record":
-    """From the journal, or from the tables where only they were kept."""
-    from tuner.results.record import Record
-    from tuner.results.tables import read_tables
-
-    return Record.load(storage) if _has_journal(storage) else read_tables(storage)
-
-
-def _has_journal(storage: "Storage") -> bool:
-    from tuner.results.journal import JOURNAL_FILE
-
-    return storage.exists(JOURNAL_FILE)
 
 
 if __name__ == "__main__":

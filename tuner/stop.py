@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tuner.config.command import run_command
 from tuner.config.command_line import parser_for, read_request
 from tuner.config.options import NamedRequest
+from tuner.text.console import print_to_stderr
 from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
@@ -29,49 +30,57 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
     request = read_request(NamedRequest, vars(parser.parse_args(arguments)))
 
     from tuner.config.run_folder import resume_command
-    from tuner.results.heartbeat import STOP_FILE, is_alive, read_driver
     from tuner.storage.folder import Storage
-    from tuner.terminal.progress import begun_searches
 
-    drivers = ((sub, read_driver(sub)) for sub in begun_searches(request.name, request.runs_dir))
-    running = ((sub, d) for sub, d in drivers if d is not None and is_alive(sub, d, tell=_tell))
-    found = next(running, None)
-    if found is None:
-        raise RequestError(f"{request.name} is not running; there is nothing to stop")
-    while True:
-        storage, driver = found
-        storage.write(STOP_FILE, b"")
-        _tell(f"asked {driver.host} (process {driver.pid}) to stop")
-        outcome = _wait_for_outcome(storage)
+    name = request.name
+    running = _running(name, request.runs_dir)
+    if running is None:
+        raise RequestError(f"{name} is not running; there is nothing to stop")
+    while running is not None:
+        storage, driver = running
+        outcome = _request_stop(storage, driver)
         if outcome == "interrupted":
-            command = resume_command(Storage(request.runs_dir).sub(request.name))
-            _tell(f"{request.name} has stopped; resume with `{command}`")
+            command = resume_command(Storage(request.runs_dir).sub(name))
+            print_to_stderr(f"{name} has stopped; resume with `{command}`")
             return 0
         if not outcome:
-            _tell(
-                f"{request.name} has not stopped after {PATIENCE_SECONDS:.0f} s; "
-                f"see tuner status {request.name}"
+            print_to_stderr(
+                f"{name} has not stopped after {PATIENCE_SECONDS:.0f} s; see tuner status {name}"
             )
             return 1
-        storage.delete(STOP_FILE)  # it ended before it noticed the request
         is_done = outcome == "done"
-        found = _next_search(request.name, request.runs_dir, driver) if is_done else None
-        if found is None:
-            how = "by itself" if is_done else "with an error"
-            _tell(f"{request.name} has ended {how} meanwhile; see tuner status {request.name}")
-            return 0
+        running = _next_search(name, request.runs_dir, driver) if is_done else None
+    how = "by itself" if is_done else "with an error"
+    print_to_stderr(f"{name} has ended {how} meanwhile; see tuner status {name}")
+    return 0
 
 
-def _wait_for_outcome(storage: "Storage") -> str:
-    """How a driver that was asked to stop ended; "" if it has not ended in time."""
-    from tuner.results.heartbeat import read_driver
+def _running(name: str, runs_dir: str) -> "tuple[Storage, DriverStatus] | None":
+    """The folder and driver of the search that is running, if one is."""
+    from tuner.results.heartbeat import is_alive, read_driver
+    from tuner.terminal.progress import begun_searches
 
+    for storage in begun_searches(name, runs_dir):
+        driver = read_driver(storage)
+        if driver is not None and is_alive(storage, driver, report=print_to_stderr):
+            return storage, driver
+    return None
+
+
+def _request_stop(storage: "Storage", driver: "DriverStatus") -> str:
+    """Asks a driver to stop and waits; returns its outcome, "" if it has not ended in time."""
+    from tuner.results.heartbeat import STOP_FILE, read_driver
+
+    storage.write(STOP_FILE, b"")
+    print_to_stderr(f"asked {driver.host} (process {driver.pid}) to stop")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         time.sleep(0.5)
-        driver = read_driver(storage)
-        if driver is not None and driver.outcome:
-            return driver.outcome
+        now = read_driver(storage)
+        if now is not None and now.outcome:
+            if now.outcome != "interrupted":
+                storage.delete(STOP_FILE)  # it ended before it noticed the request
+            return now.outcome
     return ""
 
 
@@ -85,7 +94,7 @@ def _next_search(
 
     if not Storage(runs_dir).sub(name).exists(COMPARISON_FILE):
         return None
-    _tell("waiting to see whether it continues with the next method")
+    print_to_stderr("waiting to see whether it continues with the next method")
     deadline = time.monotonic() + NEXT_SECONDS
     while time.monotonic() < deadline:
         time.sleep(0.5)
@@ -93,13 +102,9 @@ def _next_search(
             driver = read_driver(storage)
             if driver is None or driver.outcome:
                 continue
-            if (driver.machine, driver.pid, driver.start) == (last.machine, last.pid, last.start):
+            if (driver.host, driver.pid) == (last.host, last.pid):
                 return storage, driver
     return None
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

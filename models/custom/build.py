@@ -9,7 +9,8 @@ from torch import nn
 from models.custom.hooked_network import CustomNetwork
 from models.custom.name import TIMM, TORCHVISION, CustomName, parse, source_file
 from models.custom.source_file import load_file, run_theirs
-from models.errors import UnknownModel, suggestion
+from models.errors import UnknownModel
+from search_spaces.wording import suggestion
 
 
 def build_own(name: str, num_classes: int) -> CustomNetwork:

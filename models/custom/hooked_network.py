@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models.errors import UnknownModel, suggestion
+from models.errors import UnknownModel
 from models.network import Continuation, Network
 from models.outputs import Outputs, run_on_black
+from search_spaces.wording import suggestion
 
 PREFIX = "network."  # before the parameters' names, but not in the state dict
 

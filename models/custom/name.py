@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.custom.source_file import source_digest
-from models.errors import UnknownModel, suggestion
+from models.errors import UnknownModel
+from search_spaces.wording import suggestion
 
 TORCHVISION, TIMM = "torchvision", "timm"
 FORM = re.compile(r"(?P<source>.+\.py|[A-Za-z_][\w.]*):(?P<builder>[\w.-]+)(#(?P<layers>.*))?")

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from models.errors import UnknownModel, said
+from models.errors import UnknownModel
+from search_spaces.wording import error_text
 
 Result = TypeVar("Result")
 
@@ -56,7 +57,7 @@ def run_theirs(path: Path, call: Callable[[], Result], name: str = "") -> Result
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
         place = f"{path} line {lines[-1]}" if lines else str(path)
-        raise UnknownModel(f"{place}: {said(error)}; fix it and run again") from error
+        raise UnknownModel(f"{place}: {error_text(error)}; fix it and run again") from error
 
 
 def source_digest(path: Path) -> str:

@@ -15,7 +15,8 @@ import models
 from losses import LOSSES, LossError, Objective, build_objective
 from models.outputs import Shapes
 from search_spaces import SPACES, Choice, Epochs, Fixed, load_space
-from search_spaces.parameters import Value, list_of, text_of
+from search_spaces.parameters import Value
+from search_spaces.wording import list_of, text_of
 from tuner import search
 from tuner.config.command_line import parser_for, read_request
 from tuner.config.options import ReproduceRequest, SearchRequest

@@ -97,7 +97,7 @@ def test_a_bucket_that_is_not_there_is_refused(
 ) -> None:
     uri = bucket.uri().replace("//bucket", "//nowhere")
     assert _search(uri, data_dir) == 2
-    _is_one_sentence(capsys, "there is no such bucket: make it first")
+    _is_one_sentence(capsys, "there is no such bucket: create it first")
 
 
 def test_a_key_that_the_server_does_not_know_is_refused(
@@ -273,7 +273,7 @@ def test_a_key_in_the_address_is_refused_and_not_repeated(
 ) -> None:
     assert _search(uri, data_dir) == 2
     error = capsys.readouterr().err
-    assert "holds a key; leave it out and give AWS_ACCESS_KEY_ID" in error
+    assert "contains a credential; leave it out and set AWS_ACCESS_KEY_ID" in error
     assert not {"MARKER", "MAR/", "AKIAKEY"} & set(error.replace(":", " ").split())
     assert "AKIA" not in error
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import tuner.report
 import tuner.teach
 from tests.support.faults import (
     OPTIONS,
@@ -25,7 +26,7 @@ from tests.support.faults import (
     record_of,
     repeated_runs,
 )
-from tests.support.searching import Driver, Searches, local_ray
+from tests.support.searching import Driver, Searches, local_ray, same_results
 from tuner.results.record import Record
 from tuner.teacher_cache.store import cache_folder
 
@@ -116,7 +117,7 @@ def test_a_disk_that_is_full_is_waited_for_or_ends_the_search_which_then_resumes
         small = Searches(tmp_path / "disk" / "runs", searches.data_dir)
         watch = Watch(small, name)
         arguments = small.arguments(name, "--quiet", **OPTIONS, tracking_uri=searches.tracking_uri)
-        impatient = "import tuner.storage.retrying as p; p.PATIENCE_SECONDS = 3.0"
+        impatient = "import tuner.driver.run as run; run.PATIENCE_SECONDS = 3.0"
         driver = Driver(arguments, tmp_path)
         try:
             for trial in ("0000", "0002"):  # for a while: it waits
@@ -205,23 +206,22 @@ def test_damaged_pieces_of_the_cache_are_computed_again(
     told("cache piece damaged", name, len(damaged), Watch(searches, name))
 
 
-def test_damaged_results_are_made_again_from_what_is_whole(
+def test_damaged_tables_and_teachers_are_made_again_from_the_journal(
     searches: Searches, tmp_path: Path, told: Callable[..., None]
 ) -> None:
     name, draw = "results", random.Random(4)
     watch, arguments = Watch(searches, name), searches.arguments(name, "--quiet", **OPTIONS)
-    journals = ("journal.jsonl", "journal.copy")  # a bad sector is in one of them
-    others = ("trials.parquet", "epochs.parquet", "teacher.pt")
+    files = ("trials.parquet", "epochs.parquet", "teacher.pt")
     num_damaged, before = 0, None
     trials = ("0000", "0002", "0003", "0005", "0007", "tuned-1")
-    for number, trial in enumerate(trials):
+    for trial in trials:
         driver = Driver(arguments, tmp_path)
         try:
             driver.wait_until(is_in_epoch(searches, name, trial, 1))
         finally:
             kill(driver)
         before = record_of(searches, name)
-        for file in (journals[number % 2], *others):
+        for file in files:
             if (searches.folder(name) / file).exists():
                 damage(searches.folder(name) / file, draw)
                 num_damaged += 1
@@ -232,7 +232,46 @@ def test_damaged_results_are_made_again_from_what_is_whole(
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()
-    told("results file damaged (journal, tables, teacher)", name, num_damaged, watch, before)
+    told("results file damaged (tables, teacher)", name, num_damaged, watch, before)
+
+
+def test_a_damaged_journal_is_refused_and_resumes_before_its_damaged_line(
+    searches: Searches, tmp_path: Path, fault_row: FaultRow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, draw = "journal", random.Random(5)
+    watch, arguments = Watch(searches, name), searches.arguments(name, "--quiet", **OPTIONS)
+    path, before = searches.folder(name) / "journal.jsonl", None
+    trials = ("0002", "0005", "tuned-1")
+    for trial in trials:
+        driver = Driver(arguments, tmp_path)
+        try:
+            driver.wait_until(is_in_epoch(searches, name, trial, 1))
+        finally:
+            kill(driver)
+        lines = path.read_bytes().splitlines(keepends=True)
+        number = draw.randrange(len(lines) // 2, len(lines))
+        hurt = bytearray(lines[number - 1])
+        hurt[draw.randrange(len(hurt) - 1)] ^= 1 << draw.randrange(8)
+        path.write_bytes(b"".join([*lines[: number - 1], bytes(hurt), *lines[number:]]))
+        assert searches.resume(name) == 2
+        assert f"{path} line {number} is damaged; restore the file" in capsys.readouterr().err
+        assert tuner.report.main([name, "--runs-dir", str(searches.runs)]) == 0
+        assert f"line {number} is damaged; the report is built" in capsys.readouterr().err
+        path.write_bytes(b"".join(lines[: number - 1]))  # as the refusal proposes
+        before = record_of(searches, name)
+        arguments = [*searches.resume_arguments(name), "--quiet"]
+    driver = Driver(arguments, tmp_path)
+    try:
+        watch.until_it_goes_on(driver)
+        assert driver.wait() == 0, driver.err
+    finally:
+        driver.reap()
+    lost, repeated = lost_trials(before, searches.record(name)), repeated_runs(searches, name)
+    figures = {"injected": len(trials), "lost": lost, "repeated": repeated}
+    fault_row("journal damaged", **figures, recovery_seconds=watch.median)
+    assert (lost, repeated) == (0, 0)
+    # Not compared with MLflow's runs: epochs that are trained again stand there twice.
+    same_results(searches, STRAIGHT, name)
 
 
 # Imported by every Python process that finds it: the driver, its trials, Ray's own. The

@@ -52,7 +52,6 @@ def test_it_ends_well_and_leaves_its_files(searches: Searches, status: int) -> N
     assert {path.name for path in searches.folder(NAME).iterdir()} == {
         "search.yaml",
         "journal.jsonl",
-        "journal.copy",
         "driver.json",
         "trials.parquet",
         "epochs.parquet",

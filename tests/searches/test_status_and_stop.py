@@ -1,9 +1,13 @@
-"""`tuner status` and `tuner stop`: of a search that runs in another process, and of none."""
+"""`tuner status` and `tuner stop`, with and without a running search."""
 
 import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +20,9 @@ from tests.support.by_hand import make_header
 from tests.support.faults import is_in_epoch
 from tests.support.searching import Driver as Process
 from tests.support.searching import Searches
-from tuner.results import heartbeat as presence
-from tuner.results.heartbeat import DriverStatus
+from tuner.results import heartbeat
+from tuner.results.heartbeat import DriverStatus, is_alive, read_driver
+from tuner.results.journal import Journal
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FINAL, SEARCH, STOPPED
 from tuner.storage.folder import Storage
@@ -26,7 +31,7 @@ from tuner.terminal.progress import read_progress
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
-    """A search by hand that was killed: its request and its journal."""
+    """A search that was killed: its request and its journal."""
     runs = tmp_path / "runs"
     storage = Storage(str(runs / "mine"))
     storage.write("search.yaml", b"space: kd\ntrials: 5\nselect_on: val\n")
@@ -50,21 +55,28 @@ def begun(tmp_path: Path) -> Path:
 def leave_driver(
     storage: Storage, earlier: DriverStatus | None = None, **values: Any
 ) -> DriverStatus:
-    """A sign of life, by default of a process of this machine that runs."""
-    pid = os.getpid()
-    start = presence._start_of(pid)
-    host, machine = socket.gethostname(), presence._machine()
-    first = DriverStatus("s", host, machine, pid, start, beat=0, time=0.0, outcome="")
+    """A heartbeat, by default of this process."""
+    first = DriverStatus("s", socket.gethostname(), os.getpid(), beat=0, time=0.0, outcome="")
     driver = replace(earlier or first, **values)
     driver = replace(driver, beat=driver.beat + 1)
     storage.write("driver.json", json.dumps(asdict(driver)).encode())
     return driver
 
 
+@pytest.fixture
+def held(begun: Path) -> Iterator[Storage]:
+    """The same while a driver, this process, runs it and holds its journal."""
+    storage = Storage(str(begun / "mine"))
+    journal = Journal(storage)
+    journal.open()
+    yield storage
+    journal.close()
+
+
 def test_a_killed_search_is_described(begun, capsys):
     assert tuner.status.main(["mine", "--runs-dir", str(begun)]) == 0
     out = capsys.readouterr().out
-    assert "mine: not running" in out  # no driver has left a sign
+    assert "mine: not running" in out  # no driver has left a status
     assert "2 done, 1 stopped early; 5 planned" in out
     assert "val_accuracy 60.00 % in trial 0001: temperature 2" in out
     assert "trainings: 1 unfinished" in out
@@ -138,9 +150,9 @@ def test_a_search_that_is_not_there_is_refused(begun, command, capsys):
     ("text", "sentence"),
     [
         ("{", "search.yaml line 1: not valid YAML"),
-        ("space: kd\n", "search.yaml is damaged; restore it from a copy"),
-        ("trials: many\nselect_on: val\n", "search.yaml is damaged; restore it from a copy"),
-        ("trials: 5\nselect_on: [val]\n", "search.yaml is damaged; restore it from a copy"),
+        ("space: kd\n", "search.yaml is damaged; restore it from a backup"),
+        ("trials: many\nselect_on: val\n", "search.yaml is damaged; restore it from a backup"),
+        ("trials: 5\nselect_on: [val]\n", "search.yaml is damaged; restore it from a backup"),
     ],
 )
 def test_a_damaged_request_is_refused(begun, capsys, text, sentence):
@@ -149,11 +161,11 @@ def test_a_damaged_request_is_refused(begun, capsys, text, sentence):
     assert sentence in capsys.readouterr().err
 
 
-def test_a_search_that_ends_while_it_is_watched_is_told_as_ended(begun, capsys, monkeypatch):
+def test_a_search_that_ends_while_its_heartbeat_is_awaited_has_ended(begun, capsys, monkeypatch):
     storage = Storage(str(begun / "mine"))
-    driver = leave_driver(storage, machine="another")
+    driver = leave_driver(storage, host="another")
     monkeypatch.setattr(
-        presence.time, "sleep", lambda seconds: leave_driver(storage, driver, outcome="done")
+        heartbeat.time, "sleep", lambda seconds: leave_driver(storage, driver, outcome="done")
     )
     assert tuner.status.main(["mine", "--runs-dir", str(begun)]) == 0
     assert "mine: done, " in capsys.readouterr().out
@@ -174,11 +186,10 @@ def test_of_the_best_setting_only_what_differs_is_shown(begun, capsys):
         ("failed", "mine has ended with an error meanwhile; see tuner status mine"),
     ],
 )
-def test_how_a_search_that_was_to_stop_ended_is_told(begun, capsys, monkeypatch, outcome, sentence):
-    storage = Storage(str(begun / "mine"))
-    driver = leave_driver(storage)
+def test_it_reports_how_a_search_ended(begun, held, capsys, monkeypatch, outcome, sentence):
+    driver = leave_driver(held)
     monkeypatch.setattr(
-        tuner.stop.time, "sleep", lambda seconds: leave_driver(storage, driver, outcome=outcome)
+        tuner.stop.time, "sleep", lambda seconds: leave_driver(held, driver, outcome=outcome)
     )
     assert tuner.stop.main(["mine", "--runs-dir", str(begun)]) == 0
     assert sentence in capsys.readouterr().err
@@ -192,6 +203,8 @@ def test_of_a_comparison_the_next_method_is_stopped_if_one_ends_meanwhile(
         comparison.write(name, b"1")
     first, second = comparison.sub("kd"), comparison.sub("crd")
     driver = leave_driver(first)
+    journal = Journal(first)
+    journal.open()
 
     def go_on(seconds: float) -> None:
         if not second.exists():
@@ -203,6 +216,7 @@ def test_of_a_comparison_the_next_method_is_stopped_if_one_ends_meanwhile(
 
     monkeypatch.setattr(tuner.stop.time, "sleep", go_on)
     assert tuner.stop.main(["both", "--runs-dir", str(begun)]) == 0
+    journal.close()
     assert (
         "both has stopped; resume with `python -m tuner.search --resume both"
         in capsys.readouterr().err
@@ -211,7 +225,7 @@ def test_of_a_comparison_the_next_method_is_stopped_if_one_ends_meanwhile(
     assert second.exists("stop")
 
 
-def test_a_damaged_sign_of_life_is_none(begun, capsys):
+def test_a_damaged_status_is_none(begun, capsys):
     storage = Storage(str(begun / "mine"))
     driver = leave_driver(storage)
     storage.write("driver.json", json.dumps(asdict(driver) | {"time": "x"}).encode())
@@ -223,6 +237,27 @@ def test_what_does_not_run_cannot_be_stopped(begun, capsys):
     assert tuner.stop.main(["mine", "--runs-dir", str(begun)]) == 2
     assert "mine is not running; there is nothing to stop" in capsys.readouterr().err
     assert not (begun / "mine" / "stop").exists()
+
+
+def test_a_driver_that_was_killed_on_this_machine_is_known_at_once(begun, capsys):
+    storage = Storage(str(begun / "mine"))
+    code = (
+        "import sys, time; from tuner.results.heartbeat import Heartbeat;"
+        "from tuner.results.record import Record; from tuner.storage.folder import Storage;"
+        "storage = Storage(sys.argv[1]); record = Record.load(storage, lock=True);"
+        "Heartbeat(storage).__enter__(); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, storage.uri])
+    deadline = time.monotonic() + 30
+    while read_driver(storage) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert is_alive(storage, read_driver(storage))
+    process.kill()
+    process.wait()
+    begin = time.monotonic()
+    assert tuner.status.main(["mine", "--runs-dir", str(begun)]) == 0
+    assert f"killed on {socket.gethostname()} (process {process.pid})" in capsys.readouterr().out
+    assert time.monotonic() - begin < heartbeat.DEAD_AFTER_SECONDS / 4
 
 
 def test_a_running_search_is_seen_and_stopped_and_goes_on_later(

@@ -29,7 +29,7 @@ from ray.tune.search import SearchGenerator
 from ray.tune.search.optuna import OptunaSearch
 
 from search_spaces import SPACES, Float, Space
-from search_spaces.parameters import text_of
+from search_spaces.wording import text_of
 from tests.support.by_hand import make_header
 from tests.support.mirrors import hurry, mirror_of
 from tests.support.searching import Searches, TrialProcesses, local_ray, next_session, runs_of

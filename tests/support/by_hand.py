@@ -69,8 +69,7 @@ def new_record(folder: object) -> Record:
 
 def reloaded(record: Record) -> Record:
     """The record that the next session loads; a process that dies closes its files."""
-    if record._journal._files:
-        record._journal.close()
+    record.close()
     return Record.load(record._journal._storage)
 
 

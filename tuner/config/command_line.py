@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ByteSize, ValidationError
 from pydantic.fields import FieldInfo
 
-from search_spaces.parameters import suggestion, text_of
+from search_spaces.wording import suggestion, text_of
 from tuner import __version__
 from tuner.config.options import GROUPS
 from tuner.config.yaml_file import SHORT, check_text, read_yaml
@@ -101,7 +101,7 @@ def read_request(
         if name not in model.model_fields:
             raise RequestError(
                 f"{config or 'search.yaml'}: unknown option {SHORT.repr(name)}"
-                f"{suggestion(str(name)[:100], model.model_fields)} "
+                f"{suggestion(name, model.model_fields)} "
                 f"known: {', '.join(model.model_fields)}"
             )
     if isinstance(values.get("set"), dict):
@@ -216,8 +216,8 @@ def _sentence(model: type[BaseModel], error: ValidationError) -> str:
     value = SHORT.repr(first["input"])
     if first["type"] == "literal_error":
         known = get_args(_type_of(model.model_fields[option]))
-        word = str(first["input"])[:100]
-        return f"unknown {option} {value}{suggestion(word, known)} known: {', '.join(known)}"
+        hint = suggestion(first["input"], known)
+        return f"unknown {option} {value}{hint} known: {', '.join(known)}"
     remedy = _REMEDIES.get(first["type"])
     remedy = remedy.format(**first.get("ctx", {})) if remedy else first["msg"]
     return f"{option} is {value}; {remedy}"

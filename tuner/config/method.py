@@ -6,7 +6,7 @@ import models
 from losses import LOSSES, DistillationLoss
 from models.custom.source_file import source_digest
 from search_spaces import Space, load_space
-from search_spaces.parameters import suggestion
+from search_spaces.wording import suggestion
 from tuner.config.workload import Workload
 from tuner.text.errors import RequestError
 

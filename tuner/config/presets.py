@@ -6,7 +6,7 @@ A preset supplies every option that the user omits.
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.errors import suggestion
+from search_spaces.wording import suggestion
 from tuner.text.errors import RequestError
 
 LIGHT_NETWORKS = (

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from tuner.text.errors import RequestError, said
+from search_spaces.wording import error_text
+from tuner.text.errors import RequestError
 
 # Part of a value that starts with somebody's home folder.
 _HOME = re.compile(r"(?:^|[=:@,])(~[^/=:@,]*)")
@@ -50,7 +51,7 @@ def parse_yaml(path: str, text: str | bytes) -> dict[str, Any]:
     # the 31st of June), and for thousands of brackets.
     except Exception as error:
         raise RequestError(
-            f"{path}: not valid YAML ({said(error)}); correct it and run again"
+            f"{path}: not valid YAML ({error_text(error)}); correct it and run again"
         ) from error
     if content is None:
         return {}

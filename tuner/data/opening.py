@@ -1,13 +1,12 @@
-"""From a data set's spec to its Arrow file, which is built on first use and only once."""
+"""Opens a data set: its Arrow file is built on first use, by one process at a time."""
 
-import fcntl
 import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from tuner.data.arrow_file import FORMAT_VERSION, read_dataset, write_dataset
 from tuner.data.dataset import Dataset
@@ -22,9 +21,9 @@ def open_dataset(spec: str, data_dir: Path, *, image_size: int | None = None) ->
 
     The Arrow file is data_dir/arrow/NAME-KEY.arrow; its key changes with the source
     (folder; names, sizes and times of its files), the image size and the format. A
-    damaged file is rebuilt; of several processes that want it one builds it, the
-    others wait. image_size (pixels): each image's shorter side is resized to it, then
-    the centre is cropped, giving squares; ImageNet's are 224 without. Raises RequestError.
+    damaged file is rebuilt; while one process builds it, others wait. image_size
+    (pixels): each image's shorter side is resized to it, then the centre is cropped,
+    giving squares; by default 224 for ImageNet. Raises RequestError.
     """
     if image_size is not None and image_size < 1:
         raise RequestError(f"the image size is {image_size}; it must be at least 1 pixel")
@@ -39,7 +38,7 @@ def open_dataset(spec: str, data_dir: Path, *, image_size: int | None = None) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # One lock for all image sizes: they share a download.
-        with _locked(folder / f"{name}.lock"):
+        with FileLock(folder / f"{name}.lock"):
             return _read_or_build(path, source, image_size)
     except OSError as error:
         raise RequestError(
@@ -49,13 +48,13 @@ def open_dataset(spec: str, data_dir: Path, *, image_size: int | None = None) ->
 
 
 def _read_or_build(path: Path, source: Source, image_size: int | None) -> Dataset:
-    """Called under the lock, so another process may have built the file meanwhile."""
+    """Called under the lock: another process may have built the file meanwhile."""
     try:
         return read_dataset(path)
     except RequestError as error:
         if path.exists():
             logger.warning("%s; rebuilding it now", error)
-    logger.info("preparing %s, once: %s", source.spec, path)
+    logger.info("preparing %s once: %s", source.spec, path)
     write_dataset(path, source.load(image_size), spec=source.spec, name=source.name)
     return read_dataset(path)
 
@@ -63,11 +62,3 @@ def _read_or_build(path: Path, source: Source, image_size: int | None) -> Datase
 def _key(source: Source, image_size: int | None) -> str:
     content = json.dumps([source.spec, source.files(), image_size, FORMAT_VERSION])
     return hashlib.sha256(content.encode()).hexdigest()[:12]
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Waits for an exclusive lock; the system releases it when its process dies."""
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -10,7 +10,6 @@ from tuner.results.trial import FINAL, Trial
 from tuner.storage import checkpoint
 from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import COMPARISON_FILE, Storage, read_file
-from tuner.storage.retrying import PatientStorage
 from tuner.text.errors import RequestError
 
 
@@ -25,7 +24,7 @@ class FinishedTrainings:
         runs = task.all_runs
         if runs.exists(COMPARISON_FILE):  # one search of a comparison that is resumed alone
             runs = Storage(runs.parent_uri)
-        self._ledger = Ledger(PatientStorage(runs.uri))
+        self._ledger = Ledger(Storage(runs.uri, patience=record.storage.patience))
         # What a killed session did not get to write.
         for trial in record.trials_of(FINAL):
             if trial.is_full_length and not self._ledger.has(self._content(trial)):
@@ -60,7 +59,7 @@ class FinishedTrainings:
         return trial
 
     def _add(self, trial: Trial) -> None:
-        self._ledger.add(trial, self._key(), self._content(trial), self._task.storage.uri)
+        self._ledger.add(trial, self._key(), self._task.storage.uri)
 
     def _content(self, training: FinalTraining | Trial) -> dict[str, Any]:
         return self._key().content(training.method, training.setting, training.seed)

@@ -24,8 +24,8 @@ from tuner.results.heartbeat import Heartbeat, check_not_running
 from tuner.results.record import Record
 from tuner.results.tables import write_tables
 from tuner.results.trial import FINAL, Trial
-from tuner.storage.folder import SEARCH_FILE
-from tuner.storage.retrying import PatientStorage
+from tuner.storage.folder import SEARCH_FILE, Storage
+from tuner.storage.retrying import PATIENCE_SECONDS
 from tuner.teacher_cache.maintenance import empty_window
 from tuner.text.errors import RequestError
 from tuner.training.teachers import (
@@ -80,11 +80,12 @@ def run_task(
 
 def _record_of(task: Task, dataset: Dataset, *, resume: bool) -> Record:
     """An empty record that writes nothing yet, or that of the session before, locked."""
+    storage = Storage(task.storage.uri, patience=PATIENCE_SECONDS)
     if not resume:
         check_storage(task)
-        return Record(PatientStorage(task.storage.uri))
+        return Record(storage)
     check_not_running(task.storage)
-    record = Record.load(PatientStorage(task.storage.uri), lock=True)
+    record = Record.load(storage, lock=True)
     try:
         check_resumed(task, record, dataset)
     except RequestError:

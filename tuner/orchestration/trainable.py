@@ -27,7 +27,7 @@ from tuner.orchestration.messages import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE,
 from tuner.results.trial import FINAL, SEARCH, TEACHER
 from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import Storage
-from tuner.storage.retrying import LostStorageError, PatientStorage
+from tuner.storage.retrying import LostStorageError
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.training.building import build_training, teacher_workload
 from tuner.training.distillation import Distillation, DivergedError
@@ -54,7 +54,7 @@ class Job:
     fingerprint: str  # of the data when the search began
     code: tuple[str, ...]  # digests of custom networks and of a custom method, likewise
     storage_uri: str  # the search's folder
-    patience_seconds: float  # how long storage is retried
+    patience_seconds: float | None  # how long storage is retried
     ranks_on_test: bool
     perturbation_interval: int | None  # epochs; population-based training only
     num_threads: int
@@ -75,7 +75,7 @@ def train(config: dict[str, Any], job: Job) -> None:
         _limit_gpu_memory(config["gpus"])
     name = record_name(tune.get_context().get_trial_id())
     try:
-        storage = PatientStorage(job.storage_uri, job.patience_seconds)
+        storage = Storage(job.storage_uri, patience=job.patience_seconds)
         _train(config, job, storage, f"checkpoints/{name}.pt", device)
     except (DivergedError, LossError, UnreadableImageError) as error:
         tune.report({FAILURE: str(error)})
@@ -236,6 +236,6 @@ def _read_of_teacher(job: Job, read: Callable[[Storage], Result]) -> Result:
     A damaged file counts as lost storage: no trial can go on, and the driver has a copy.
     """
     try:
-        return read(PatientStorage(job.storage_uri, job.patience_seconds))
+        return read(Storage(job.storage_uri, patience=job.patience_seconds))
     except (FileNotFoundError, DamagedCheckpointError) as error:
         raise LostStorageError(f"{job.storage_uri}/{TEACHER_FILE} is damaged ({error})") from error

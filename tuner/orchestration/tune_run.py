@@ -60,7 +60,7 @@ def tune_trials(
         storage_answers=task.storage.takes_files,
         tell=lambda trial_id, text: record.note(record_name(trial_id), text),
     )
-    interruption = Interruption(lambda: heartbeat.is_told_to_stop)
+    interruption = Interruption(lambda: heartbeat.stop_requested)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
     with interruption.listening(), restarting_lost_trials():
         _run(task, _job(task, record), planned, scheduler, interruption, watchdog)
@@ -113,7 +113,7 @@ def _job(task: Task, record: Record) -> Job:
         fingerprint=header.data,
         code=header.code,
         storage_uri=record.storage.uri,
-        patience_seconds=getattr(record.storage, "patience_seconds", 300.0),
+        patience_seconds=record.storage.patience,
         ranks_on_test=task.select_on == "test",
         perturbation_interval=None if task.population is None else perturbation_interval(epochs),
         num_threads=task.num_threads,

@@ -5,12 +5,12 @@ import re
 
 from losses import COMMON, DistillationLoss
 from search_spaces import Space
-from search_spaces.parameters import list_of
+from search_spaces.wording import list_of
 from tuner.config.method import source_digests
 from tuner.config.options import SearchRequest
 from tuner.data import Dataset
 from tuner.planning.task import Task
-from tuner.results.journal import COPY_FILE, JOURNAL_FILE
+from tuner.results.journal import JOURNAL_FILE
 from tuner.results.ledger import FOLDER as LEDGER_FOLDER
 from tuner.results.record import Record
 from tuner.results.trial import DONE, TEACHER
@@ -37,7 +37,7 @@ def check_storage(task: Task) -> None:
         )
     names = {*task.storage.folders(), *task.storage.files("")}
     # A kill before the request was written leaves an empty journal.
-    if any(name not in (JOURNAL_FILE, COPY_FILE) and name[0] != "." for name in names):
+    if any(name != JOURNAL_FILE and name[0] != "." for name in names):
         raise RequestError(
             f"{task.storage.uri} holds files of something else; choose another --name"
         )

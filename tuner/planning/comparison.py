@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from search_spaces import SPACES, Space, SpaceError, load_space
-from search_spaces.parameters import list_of, suggestion
+from search_spaces.wording import list_of, suggestion
 from tuner.config.options import SearchRequest
 from tuner.config.run_folder import default_tracking_uri
 from tuner.planning.checks import check_name

@@ -20,7 +20,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
 from search_spaces import Setting, Space
-from search_spaces.parameters import text_of
+from search_spaces.wording import text_of
 from tuner.results.record import Record
 from tuner.results.trial import SEARCH
 

@@ -12,7 +12,6 @@ from tuner.reproductions.page import write_report
 from tuner.reproductions.planning import plan_reproduction
 from tuner.reproductions.results import results_of
 from tuner.reproductions.running import LEFT_OUT_FILE, without
-from tuner.results.record import Record
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.text.errors import RequestError
 
@@ -33,7 +32,7 @@ def rebuild_artefact(name: str, runs: Storage) -> str:
     planned = plan_reproduction(entry.experiment, request)
     reproduction = without(planned, json.loads(storage.read(LEFT_OUT_FILE)))
     records = {
-        pair: Record.load(task.storage)
+        pair: read_record(task.storage)
         for pair, task in reproduction.tasks_by_pair.items()
         if task.storage.exists(SEARCH_FILE)
     }

@@ -1,57 +1,55 @@
-"""A search's driver as others see it, from any machine that sees the storage.
+"""The driver's heartbeat: shows, on every machine that sees the storage, that a search runs.
 
-Every few seconds the driver writes `driver.json` into the search's folder, and looks whether
-somebody has put a file `stop` there.
+Every few seconds the driver writes `driver.json` into the search's folder and looks for a file
+`stop`, with which `tuner stop` ends the search.
 """
 
 import json
 import logging
 import os
 import socket
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from types import TracebackType
 
 from pydantic import TypeAdapter
 
+from tuner.results.journal import is_held
 from tuner.storage.folder import SEARCH_FILE, Storage
+from tuner.text.console import print_to_stderr
 from tuner.text.errors import RequestError
 
 DRIVER_FILE, STOP_FILE = "driver.json", "stop"
 BEAT_SECONDS = 5.0
-# A driver that was silent for so long is dead, or cut off from the storage.
+# A driver without a beat for so long is dead, or cut off from the storage.
 DEAD_AFTER_SECONDS = 4 * BEAT_SECONDS
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class DriverStatus:
-    """What a driver says of itself."""
+    """What a driver reports about itself."""
 
     session: str  # unique
     host: str
-    machine: str  # its boot, and what numbers its processes: two may have one name
     pid: int
-    start: str  # of the process, by its machine's count: process numbers are used again
-    beat: int  # grows with every sign of life
+    beat: int  # counts the heartbeats
     time: float  # of the last one, seconds since 1970 by the driver's clock
     outcome: str  # "" while it runs; then "done", "interrupted" or "failed"
 
 
-_DRIVER = TypeAdapter(DriverStatus)
+_DRIVER = TypeAdapter(DriverStatus)  # ignores what earlier versions wrote besides
 
 
 class Heartbeat:
-    """Makes a search's driver visible while it runs, and hears when it is told to stop.
+    """Reports a driver's status while a search runs, and watches for stop requests.
 
-    It stops too when another driver has taken its search over, as may happen where no lock can
-    be had (an object store) and this one was silent for long: cut off, or asleep.
+    It also stops when another driver has taken the search over. That can happen where there are
+    no locks (in an object store), after this driver was cut off or suspended.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -61,25 +59,23 @@ class Heartbeat:
         self._driver = DriverStatus(
             session=uuid.uuid4().hex,
             host=socket.gethostname(),
-            machine=_machine(),
             pid=os.getpid(),
-            start=_start_of(os.getpid()),
             beat=0,
             time=time.time(),
             outcome="",
         )
-        self.outcome = "done"  # in the end, unless it is told otherwise
+        self.outcome = "done"  # reported at the end, unless an error ends the search
         self.is_taken_over = self._has_begun = False
-        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     @property
-    def is_told_to_stop(self) -> bool:
-        """Whether somebody has said `tuner stop`, or has taken the search over."""
+    def stop_requested(self) -> bool:
+        """Whether `tuner stop` asks for it, or another driver has taken the search over."""
         return self._stop.is_set()
 
     def __enter__(self) -> "Heartbeat":
         with suppress(OSError, RequestError):
-            self._storage.delete(STOP_FILE)  # it was for an earlier session
+            self._storage.delete(STOP_FILE)  # meant for an earlier session
         self._thread.start()
         return self
 
@@ -103,10 +99,10 @@ class Heartbeat:
         self._driver = replace(
             self._driver, beat=self._driver.beat + 1, time=time.time(), outcome=outcome
         )
-        # Storage that is away hides the driver, and stops nothing.
+        # Without the storage nobody sees the driver; the search goes on.
         with suppress(OSError, RequestError):
             if not self._storage.exists(SEARCH_FILE):
-                return  # its mount point may be left, but not what was there
+                return  # unmounted, perhaps: nothing may be written to the mount point
             other = read_driver(self._storage)
             if self._has_begun and other is not None and other.session != self._driver.session:
                 self.is_taken_over = True
@@ -121,7 +117,7 @@ class Heartbeat:
 
 
 def read_driver(storage: Storage) -> DriverStatus | None:
-    """The last driver of a search, if one has begun it."""
+    """The status of a search's last driver; None if there is none, or its file is damaged."""
     try:
         return _DRIVER.validate_json(storage.read(DRIVER_FILE))
     except (FileNotFoundError, ValueError):
@@ -129,12 +125,12 @@ def read_driver(storage: Storage) -> DriverStatus | None:
 
 
 def check_not_running(storage: Storage) -> None:
-    """Raises RequestError while another driver runs the search.
+    """Raises RequestError while another driver runs a search in an object store.
 
-    A local journal is locked by its driver; an object store has no locks.
+    On local storage the journal's lock refuses a second driver.
     """
     driver = None if storage.is_local else read_driver(storage)
-    if driver is not None and is_alive(storage, driver, tell=_tell):
+    if driver is not None and is_alive(storage, driver, report=print_to_stderr):
         raise RequestError(
             f"{storage.uri} is running on {driver.host} (process {driver.pid}); "
             "wait for its end, or stop it with `tuner stop`"
@@ -145,17 +141,21 @@ def is_alive(
     storage: Storage,
     driver: DriverStatus | None,
     *,
-    tell: Callable[[str], None] = logger.info,
+    report: Callable[[str], None] = logger.info,
 ) -> bool:
-    """Whether a search's driver is running, by its signs of life.
+    """Whether a search's driver is running.
 
-    Clocks of two machines differ, so a driver elsewhere is watched for some seconds.
+    Local storage answers at once: a driver holds the lock of its journal. Otherwise (an object
+    store; a network folder, whose locks may not reach other machines) this waits for the next
+    heartbeat, as clocks of different machines differ; `report` is called with a line first.
     """
     if driver is None or driver.outcome:
         return False
-    if driver.machine == _machine():
-        return _start_of(driver.pid) == driver.start
-    tell(f"looking whether {driver.host} still runs it, for up to {DEAD_AFTER_SECONDS:.0f} s")
+    if storage.is_local and is_held(storage):
+        return True
+    if storage.is_local and driver.host == socket.gethostname():
+        return False
+    report(f"waiting up to {DEAD_AFTER_SECONDS:.0f} s for a heartbeat from {driver.host}")
     deadline = time.monotonic() + DEAD_AFTER_SECONDS
     while time.monotonic() < deadline:
         time.sleep(1.0)
@@ -163,25 +163,3 @@ def is_alive(
         if now is not None and (now.session, now.beat) != (driver.session, driver.beat):
             return not now.outcome
     return False
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _machine() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:  # another system than Linux
-        return socket.gethostname()
-
-
-def _start_of(pid: int) -> str:
-    """When a process of this machine began, in its own count; "" where there is none."""
-    try:
-        # Behind the name, which may hold anything, it is the 20th field; see proc(5).
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[19]
-    except OSError:
-        return ""

@@ -1,9 +1,7 @@
-"""The journal of a search: an event a line, kept twice.
+"""The journal of a search: `journal.jsonl`, one event per line, each line with its checksum.
 
-`journal.jsonl` is what a person reads; `journal.copy` has the same lines again, each with its
-checksum and number. What is damaged in one is read from the other, and mended when the
-search goes on. An object store replaces whole objects and keeps checksums of its own, so
-there one object is enough.
+A line is a JSON object whose last key, "crc", is the CRC-32 of the line without that key. Lines
+of earlier versions have none; they may only stand before the first line that has one.
 """
 
 import errno
@@ -20,105 +18,165 @@ from typing import Any, BinaryIO
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 
-JOURNAL_FILE, COPY_FILE = "journal.jsonl", "journal.copy"
+JOURNAL_FILE = "journal.jsonl"
 Event = dict[str, Any]
-# An object store is written whole each time; epochs may wait this long, ends may not.
+# Each write to an object store replaces the whole object: epochs may wait this long, ends may not.
 REMOTE_PAUSE_SECONDS = 5.0
+_END_BYTES = len(b', "crc": "00000000"}')
+
+
+class DamagedJournalError(RequestError):
+    """A journal with a line that is not what was written; `place` names the file and line."""
+
+    def __init__(self, place: str, number: int, problem: str) -> None:
+        self.place = f"{place} line {number}"
+        super().__init__(
+            f"{self.place} {problem}; restore the file from a backup, or delete this line and all"
+            " after it to resume from there (`tuner report` still reads the tables)"
+        )
 
 
 class Journal:
-    """Appends JSON lines: to a local file, or by replacing an object whose store cannot append."""
+    """Reads and appends the events of a search."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._writer = _FileWriter(storage) if storage.is_local else _ObjectWriter(storage)
+
+    def read(self) -> list[Event]:
+        """The events so far, without a torn last line. Raises DamagedJournalError."""
+        exists = self._storage.exists(JOURNAL_FILE)
+        # What follows the last newline is being written, or was when the process died.
+        lines = self._storage.read(JOURNAL_FILE).split(b"\n")[:-1] if exists else []
+        events, may_be_old = [], True
+        for number, line in enumerate(lines, start=1):
+            try:
+                event, may_be_old = _decoded(line, may_be_old=may_be_old)
+            except ValueError:
+                raise self.damaged(number, "is damaged") from None
+            events.append(event)
+        self._writer.append_to(lines)
+        return events
+
+    def damaged(self, number: int, problem: str) -> DamagedJournalError:
+        """The error for a line, counted from 1."""
+        return DamagedJournalError(self._storage.path(JOURNAL_FILE), number, problem)
+
+    def open(self) -> None:
+        """Takes the journal for this process. An object store has no locks.
+
+        Raises RequestError while another process holds it.
+        """
+        self._writer.open()
+
+    def append(self, event: Event, *, sync: bool) -> None:
+        """Writes a line; with `sync` it also survives a power cut.
+
+        Raises OSError, after which a local file lacks the line, so that it can be appended again;
+        an object store gets it with the lines that follow.
+        """
+        self._writer.append(_encoded(json.dumps(event).encode()), sync=sync)
+
+    def close(self) -> None:
+        """Releases the journal for a later session, also one of this process. Raises OSError."""
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Drops lines that wait for an object store: another process writes the journal now."""
+        self._writer.abandon()
+
+
+def is_held(storage: Storage) -> bool:
+    """Whether a process holds the journal of a local folder."""
+    with suppress(OSError), Path(storage.base, JOURNAL_FILE).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _encoded(text: bytes) -> bytes:
+    """A JSON object with its checksum as the last key."""
+    return b'%s, "crc": "%08x"}' % (text[:-1], zlib.crc32(text))
+
+
+def _decoded(line: bytes, *, may_be_old: bool) -> tuple[Event, bool]:
+    """An event, and whether its line is an earlier version's. Raises ValueError if damaged."""
+    text, end = line[:-_END_BYTES] + b"}", line[-_END_BYTES:]
+    if line == _encoded(text):
+        return json.loads(text), False
+    if not may_be_old or b'"crc"' in end:
+        raise ValueError("the checksum differs")
+    return json.loads(line), True
+
+
+class _FileWriter:
+    """Appends lines to a local file, under a lock."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._folder = Path(storage.base)
+        self._file: BinaryIO | None = None
+        self._size = 0  # of its whole lines
+
+    def append_to(self, lines: list[bytes]) -> None:
+        pass  # they are in the file
+
+    def open(self) -> None:
+        if self._file is not None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / JOURNAL_FILE
+        file = path.open("ab", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise RequestError(
+                f"{self._folder.name} is running in another process; "
+                "wait for its end, or stop it first"
+            ) from None
+        self._file, self._size = file, path.read_bytes().rfind(b"\n") + 1
+
+    def append(self, line: bytes, *, sync: bool) -> None:
+        self.open()
+        assert self._file is not None
+        line += b"\n"
+        # A torn line, or the rest of a failed attempt.
+        if os.fstat(self._file.fileno()).st_size != self._size:
+            self._file.truncate(self._size)
+        if self._file.write(line) != len(line):  # a nearly full disk takes a part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+        if sync:
+            os.fsync(self._file.fileno())
+        self._size += len(line)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def abandon(self) -> None:
+        pass
+
+
+class _ObjectWriter:
+    """Replaces an object by all lines so far, as an object store cannot append."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._lines: list[bytes] = []
-        self._was_read = False
-        self._written = 0.0
-        self._files: list[BinaryIO] = []  # the journal and its copy, while they are ours
-        self._sizes: list[int] = []  # of both, without what an attempt that failed has left
-        self._num_written = 0  # of an object's lines
+        self._num_written, self._written = 0, 0.0  # lines in the object; when
         self._timer: threading.Timer | None = None
         self._flushing = threading.Lock()
         self._has_failed = self._is_abandoned = False
 
-    def read(self) -> list[Event]:
-        """The events so far, without a torn last line. Raises RequestError for a lost one."""
-        self._lines = self._whole_lines()
-        events = []
-        for number, line in enumerate(self._lines, start=1):
-            try:
-                events.append(json.loads(line))
-            except ValueError:
-                raise RequestError(
-                    f"{self._storage.path(JOURNAL_FILE)} line {number}: is damaged; "
-                    "restore the file from a copy, or start a new search"
-                ) from None
-        self._was_read = True
-        self._num_written = len(self._lines)
-        self._mend()
-        return events
-
-    def _whole_lines(self) -> list[bytes]:
-        """The lines as they were written, from whichever file has them; a lost one is empty."""
-        # What follows the last newline is being written, or was when the process died.
-        own = self._content(JOURNAL_FILE).split(b"\n")[:-1]
-        copied = _checked(self._content(COPY_FILE) if self._storage.is_local else b"")
-        if not copied:
-            return [line + b"\n" for line in own]
-        last = max(copied)
-        lines = [copied.get(number) or _between(own, copied, number) for number in range(last + 1)]
-        lines += _behind(own, copied, last)
-        return [line + b"\n" for line in lines]
-
-    def _content(self, name: str) -> bytes:
-        return self._storage.read(name) if self._storage.exists(name) else b""
+    def append_to(self, lines: list[bytes]) -> None:
+        self._lines, self._num_written = lines, len(lines)
 
     def open(self) -> None:
-        """Takes the journal for this process, without a torn last line.
+        pass
 
-        Raises RequestError while another process writes it. (An object store has no locks.)
-        """
-        if not self._storage.is_local or self._files:
-            return
-        folder = Path(self._storage.base)
-        folder.mkdir(parents=True, exist_ok=True)
-        journal = (folder / JOURNAL_FILE).open("ab", buffering=0)
-        try:
-            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            journal.close()
-            raise RequestError(
-                f"{folder.name} is running in another process; wait for its end, or stop it first"
-            ) from None
-        self._files = [journal, (folder / COPY_FILE).open("ab", buffering=0)]
-        self._sizes = [os.fstat(file.fileno()).st_size for file in self._files]
-        self._mend()
-
-    def close(self) -> None:
-        """Leaves it to a later session, which may be one of this process. Raises OSError."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self._has_failed:  # it was waited for already
-            self._flush()
-        for file in reversed(self._files):  # the lock last
-            file.close()  # for good: opened again, it would be cut to what was read
-
-    def abandon(self) -> None:
-        """What waits for an object is not written any more."""
-        self._is_abandoned = True
-
-    def append(self, event: Event, *, sync: bool) -> None:
-        """Writes a line; `sync` also survives a power cut.
-
-        Raises OSError. Of a file the line is then not there, and may be appended again. To an
-        object it is written later, with what follows.
-        """
-        line = json.dumps(event).encode() + b"\n"
-        if self._storage.is_local:
-            self.open()
-            self._append_to_files(line, sync=sync)
-            self._lines.append(line)
-            return
+    def append(self, line: bytes, *, sync: bool) -> None:
         self._lines.append(line)
         if sync or time.monotonic() - self._written > REMOTE_PAUSE_SECONDS:
             self._flush()
@@ -127,105 +185,26 @@ class Journal:
             self._timer.daemon = True
             self._timer.start()
 
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._has_failed:  # that write was retried long enough
+            self._flush()
+
+    def abandon(self) -> None:
+        self._is_abandoned = True
+
     def _flush(self) -> None:
-        """Replaces the object, where lines wait for it."""
         with self._flushing:
             lines = self._lines.copy()
-            if self._storage.is_local or self._is_abandoned or len(lines) == self._num_written:
+            if self._is_abandoned or len(lines) == self._num_written:
                 return
             self._has_failed = True
-            self._storage.write(JOURNAL_FILE, b"".join(lines))
+            self._storage.write(JOURNAL_FILE, b"".join(line + b"\n" for line in lines))
             self._has_failed = False
             self._num_written, self._written = len(lines), time.monotonic()
 
     def _flush_later(self) -> None:
         self._timer = None
-        with suppress(OSError):  # the next line tries it again
+        with suppress(OSError):  # the next line tries again
             self._flush()
-
-    def _append_to_files(self, line: bytes, *, sync: bool) -> None:
-        texts = (line, self._copy_of(line))
-        for number, (file, size) in enumerate(zip(self._files, self._sizes, strict=True)):
-            # What an attempt before has left, if the disk did not even let it be cut off.
-            if os.fstat(file.fileno()).st_size != size:
-                file.truncate(size)
-            _write(file, texts[number])
-        if sync:  # of the copy a power cut may take the end, which the journal has
-            os.fsync(self._files[0].fileno())
-        self._sizes = [size + len(text) for size, text in zip(self._sizes, texts, strict=True)]
-
-    def _copy_of(self, line: bytes, number: int | None = None) -> bytes:
-        number = len(self._lines) if number is None else number
-        numbered = b"%d %s" % (number, line)
-        return b"%08x %s" % (zlib.crc32(numbered), numbered)
-
-    def _mend(self) -> None:
-        """Both files hold what was read, and nothing else, before a line is appended."""
-        if not (self._files and self._was_read):
-            return
-        journal, copy = self._files
-        copies = b"".join(self._copy_of(line, number) for number, line in enumerate(self._lines))
-        # The copy first: it may lack lines that only the journal has.
-        _make(copy, copies)
-        _make(journal, b"".join(self._lines))
-        self._sizes = [os.fstat(file.fileno()).st_size for file in self._files]
-
-
-def _make(file: BinaryIO, expected: bytes) -> None:
-    """Gives a file the content that it should have, touching no more of it than it must."""
-    content = Path(file.name).read_bytes()
-    if content == expected:
-        return
-    pairs = enumerate(zip(content, expected, strict=False))
-    size = next((place for place, (a, b) in pairs if a != b), min(len(content), len(expected)))
-    file.truncate(size)
-    _write(file, expected[size:])
-    os.fsync(file.fileno())
-
-
-def _write(file: BinaryIO, content: bytes) -> None:
-    if file.write(content) != len(content):  # of a disk that is nearly full it takes a part
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
-
-
-def _between(own: list[bytes], copied: dict[int, bytes], number: int) -> bytes:
-    """The journal's own line, if the next ones on both sides that the copy has are in step."""
-    before = max((other for other in copied if other < number), default=None)
-    after = min(other for other in copied if other > number)
-    in_step = all(
-        own[place : place + 1] == [copied[place]] for place in (before, after) if place is not None
-    )
-    return own[number] if in_step else b""
-
-
-def _behind(own: list[bytes], copied: dict[int, bytes], last: int) -> list[bytes]:
-    """The journal's lines that the copy may lack, as it is written second; a lost one is empty."""
-    if own[last : last + 1] == [copied[last]]:
-        return own[last + 1 :]
-    if own.count(copied[last]) == 1:  # lines before it are lost, or too many
-        return own[own.index(copied[last]) + 1 :]
-    # The journal is damaged just there: what follows is whole events, or what the damage left.
-    behind = own[last + 1 :]
-    are_events = [_is_event(line) for line in behind]
-    if all(are_events):
-        return behind
-    return [b""] if any(are_events) else []
-
-
-def _is_event(line: bytes) -> bool:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(event, dict) and "event" in event
-
-
-def _checked(content: bytes) -> dict[int, bytes]:
-    """The copy's lines whose checksums are right, by their numbers from 0."""
-    lines = {}
-    for text in content.split(b"\n")[:-1]:
-        checksum, _, numbered = text.partition(b" ")
-        if checksum == b"%08x" % zlib.crc32(numbered + b"\n"):
-            number, _, line = numbered.partition(b" ")
-            lines[int(number)] = line
-    return lines

@@ -1,8 +1,8 @@
-"""Finished trainings, found by what they are: none is made twice, whichever search made it.
+"""The ledger of finished trainings: no search repeats a training that another one has made.
 
-A file for each in a folder beside the searches, named after a hash of its content (teacher,
-student, data, method, setting, seed, schedule). All of them are one table with equal columns:
-`pyarrow.parquet.read_table("runs/ledger")`.
+A Parquet file per training in a folder beside the searches, named after the hash of all that
+its result depends on (teacher, student, data, method, setting, seed, schedule). The files have
+equal columns, so that `pyarrow.parquet.read_table("runs/ledger")` reads them all as one table.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage.folder import Storage
 
 FOLDER = "ledger"
-FORMAT = 1  # to be raised when the same content would give other results
+FORMAT = 1  # increase it when a change of code changes the results
 
 _METRICS = pa.map_(pa.string(), pa.float64())
 SCHEMA = pa.schema(
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         "val_accuracy": pa.float64(),  # percent, of the last epoch
         "test_accuracy": pa.float64(),
         "content": pa.string(),  # JSON: all that is hashed
-        "made_by": pa.string(),  # the folder of a search
+        "made_by": pa.string(),  # folder of the search
         "trial": pa.string(),  # its name there; weights in checkpoints/NAME.pt
         "started": pa.float64(),  # seconds since 1970
         "ended": pa.float64(),
@@ -49,18 +49,18 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class TrainingKey:
-    """What all trainings of a search have in common, as far as their results depend on it."""
+    """What the trainings of a search share and their results depend on."""
 
     workload: Workload
     data: str  # fingerprint
     teacher: str  # digest of its weights
-    precision: str  # of a student's step
-    code: tuple[str, ...]  # of a person's own networks and method
-    compiled: bool = False  # a student's step
-    cache_precision: str = "float16"  # of the teacher's outputs, where they are kept
+    precision: str  # of the student's step
+    code: tuple[str, ...]  # digests of custom networks and methods
+    compiled: bool = False  # the student's step
+    cache_precision: str = "float16"  # of the cached teacher outputs
 
     def content(self, method: str, setting: Setting, seed: int) -> dict[str, Any]:
-        """All that the result of a final training depends on, as JSON."""
+        """All that the result of a final training depends on, as JSON values."""
         workload, is_plain = self.workload, method == "plain"
         content = {
             "format": FORMAT,
@@ -75,7 +75,7 @@ class TrainingKey:
             "setting": {name: value for name, value in setting.items() if value is not None},
             "seed": seed,
         }
-        # Only where they are not the usual, so that older trainings are still found.
+        # Only where they differ from the default, so that older trainings are still found.
         if self.compiled:
             content["compiled"] = True
         if self.cache_precision != "float16" and not is_plain:
@@ -84,21 +84,18 @@ class TrainingKey:
 
 
 class Ledger:
-    """The finished trainings of all searches in a folder."""
+    """The finished trainings of all searches in a folder, `storage`."""
 
     def __init__(self, storage: Storage) -> None:
-        """`storage`: the folder of the searches."""
         self._storage = storage
 
     def has(self, content: dict[str, Any]) -> bool:
-        """Whether a training of this content is finished."""
+        """Whether there is a finished training of this content."""
         return self._storage.exists(_file(content))
 
-    def add(
-        self, trial: Trial, circumstances: TrainingKey, content: dict[str, Any], made_by: str
-    ) -> None:
-        """Keeps a final training that ran to its end."""
-        workload = circumstances.workload
+    def add(self, trial: Trial, key: TrainingKey, made_by: str) -> None:
+        """Adds a final training that ran to its end, in the search folder `made_by`."""
+        workload, content = key.workload, key.content(trial.method, trial.setting, trial.seed)
         row = {
             "run": run_hash(content),
             "teacher": "" if trial.method == "plain" else workload.teacher,
@@ -120,16 +117,16 @@ class Ledger:
         }
         file = io.BytesIO()
         table = pa.Table.from_pylist([row], SCHEMA)
-        # Or a bit that flips on a disk would be read as another accuracy.
+        # Without checksums a bit that flips on the disk could be read as another accuracy.
         pq.write_table(table, file, write_page_checksum=True)
         self._storage.write(_file(content), file.getvalue())
 
     def find(
         self, content: dict[str, Any], *, name: str, setting_label: str
     ) -> tuple[Trial, str] | None:
-        """The training of this content, under another name, and where its weights are.
+        """The training of this content, named `name`, and the path or URI of its weights.
 
-        None where there is none, or its file is damaged.
+        None if there is none, or its file is damaged.
         """
         try:
             data = self._storage.read(_file(content))
@@ -153,13 +150,13 @@ class Ledger:
                 initial_epochs=[dict(epoch) for epoch in row["initial_epochs"]],
             )
             return found, Storage(row["made_by"]).path(f"checkpoints/{row['trial']}.pt")
-        # OSError: pyarrow's word for a file that is damaged inside.
+        # pyarrow raises OSError for damaged pages.
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
             return None
 
 
 def run_hash(content: dict[str, Any]) -> str:
-    """What a training is known by: differs wherever its content does."""
+    """Identifies a training by its content: 24 hexadecimal digits."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 

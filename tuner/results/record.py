@@ -9,14 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from tuner.results.header import Header
-from tuner.results.journal import JOURNAL_FILE, Event, Journal
+from tuner.results.journal import Event, Journal
 from tuner.results.trial import SEARCH, STORED_AS, Setting, Trial
 from tuner.storage.folder import Storage
-from tuner.storage.retrying import PatientStorage
 from tuner.text.errors import RequestError, printable
 
 # Of a trial, when it begins.
@@ -57,10 +55,7 @@ class Record:
                 else:
                     record._apply(event)
             except (KeyError, TypeError, AttributeError) as error:
-                raise RequestError(
-                    f"{storage.path(JOURNAL_FILE)} line {number} is no event of a search; "
-                    "restore the file from a copy, or start a new search"
-                ) from error
+                raise record._journal.damaged(number, "is not an event of a search") from error
         return record
 
     def claim(self) -> None:
@@ -164,11 +159,8 @@ class Record:
         return trial
 
     def _append(self, event: Event) -> None:
-        append = partial(self._journal.append, event, sync=event["event"] in ("begin", "end"))
-        if isinstance(self.storage, PatientStorage):
-            self.storage.patiently(append)
-        else:
-            append()
+        sync = event["event"] in ("begin", "end")
+        self.storage.patiently(lambda: self._journal.append(event, sync=sync))
 
     def _apply(self, event: Event) -> Trial:
         self.events.append(event)

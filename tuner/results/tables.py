@@ -1,6 +1,6 @@
-"""The tables of a search: one row a trial, and one row per trial and epoch, as Parquet.
+"""The tables of a search as Parquet files: one row per trial, and one per trial and epoch.
 
-They can be read without this code, and hold all that the report needs.
+They hold all that the report needs, and stand in for a damaged journal.
 """
 
 import io
@@ -12,25 +12,27 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search_spaces.parameters import text_of
-from tuner.results.record import Event, Record
+from search_spaces.wording import error_text, text_of
+from tuner.results.journal import JOURNAL_FILE, DamagedJournalError, Event
+from tuner.results.record import Record
 from tuner.results.trial import STORED_AS, Trial
 from tuner.storage.folder import Storage
-from tuner.text.errors import RequestError, said
+from tuner.text.console import print_to_stderr
+from tuner.text.errors import RequestError
 
 TABLES_PAUSE_SECONDS = 5.0
 
 TRIALS_FILE, EPOCHS_FILE = "trials.parquet", "epochs.parquet"
-CONFIG = "config."  # in front of a hyperparameter's name
+CONFIG = "config."  # the prefix of a hyperparameter's column
 
 _TIME = pa.timestamp("us", tz="UTC")
-_BOOKKEEPING = ("epoch", "seconds")  # columns of their own, not metrics of the last epoch
+_NO_METRICS = ("epoch", "seconds")  # of an epoch; they have columns of their own
 
 
 def trials_table(record: Record) -> pa.Table:
-    """One row a trial, in the order they began; accuracies in percent, times in UTC.
+    """One row per trial, in the order they began; accuracies in percent, times in UTC.
 
-    A hyperparameter's column is null where a trial does not have it or it is None.
+    A hyperparameter's column is null where it does not apply to a trial.
     """
     trials = list(record.trials.values())
     columns: dict[str, pa.Array] = {
@@ -56,7 +58,7 @@ def trials_table(record: Record) -> pa.Table:
     )
     columns["best_epoch"] = pa.array([epoch and int(epoch["epoch"]) for epoch in best], pa.int64())
     for name in _names(epoch for trial in trials for epoch in trial.epochs):
-        if name not in _BOOKKEEPING:
+        if name not in _NO_METRICS:
             columns[f"last_{name}"] = pa.array([trial.last(name) for trial in trials], pa.float64())
     columns["seconds"] = pa.array([seconds_of(trial) for trial in trials], pa.float64())
     for name in ("started", "ended"):
@@ -65,9 +67,9 @@ def trials_table(record: Record) -> pa.Table:
 
 
 def epochs_table(record: Record) -> pa.Table:
-    """One row per trial and epoch, with every metric as a float (null where it has none).
+    """One row per trial and epoch, with every metric as a float, null where it is missing.
 
-    Epochs of an initial stage come before a trial's others; their "epoch" is null, and
+    Epochs of an initial stage precede the trial's others; their "epoch" is null, and
     "initial_epoch" counts them.
     """
     rows = [
@@ -88,7 +90,7 @@ def epochs_table(record: Record) -> pa.Table:
 
 
 def write_tables(storage: Storage, record: Record) -> None:
-    """Writes both tables into a search's folder, each whole."""
+    """Writes both tables into a search's folder."""
     for name, table in (
         (TRIALS_FILE, trials_table(record)),
         (EPOCHS_FILE, epochs_table(record)),
@@ -99,10 +101,10 @@ def write_tables(storage: Storage, record: Record) -> None:
 
 
 def read_tables(storage: Storage) -> Record:
-    """The record that both tables were made of, to look at.
+    """The record that the tables were written from, without header and notes.
 
     Hyperparameters that were None are left out of the settings. Raises RequestError where
-    a table is missing or damaged, or is not one of these.
+    a table is missing, damaged or not a search's.
     """
     try:
         return _record_of(storage)
@@ -110,9 +112,35 @@ def read_tables(storage: Storage) -> Record:
         if isinstance(error, RequestError):
             raise
         raise RequestError(
-            f"{storage.path(TRIALS_FILE)} or {EPOCHS_FILE} is no table of a search "
-            f"({said(error)}); give the folder of a search, or resume the search"
+            f"{storage.path(TRIALS_FILE)} or {EPOCHS_FILE} is not a table of a search "
+            f"({error_text(error)}); give the folder of a search, or resume the search"
         ) from error
+
+
+def read_journal(storage: Storage) -> Record | None:
+    """The record of the journal; None if it is missing or damaged.
+
+    Damage is reported on standard error.
+    """
+    if not storage.exists(JOURNAL_FILE):
+        return None
+    try:
+        return Record.load(storage)
+    except DamagedJournalError as error:
+        print_to_stderr(
+            f"tuner: {error.place} is damaged; the report is built from {TRIALS_FILE} and "
+            f"{EPOCHS_FILE}, which may lack the latest epochs"
+        )
+        return None
+
+
+def read_record(storage: Storage) -> Record:
+    """The record of the journal, or of the tables if the journal is missing or damaged.
+
+    Raises RequestError where neither can be read.
+    """
+    record = read_journal(storage)
+    return read_tables(storage) if record is None else record
 
 
 def _record_of(storage: Storage) -> Record:
@@ -138,7 +166,7 @@ def _record_of(storage: Storage) -> Record:
         )
     for row in _read(storage, EPOCHS_FILE).to_pylist():
         trial = record.trials.get(row["trial"])
-        if trial is None:  # the tables are written one after the other
+        if trial is None:  # a crash between the two tables
             continue
         epochs = trial.initial_epochs if row["epoch"] is None else trial.epochs
         epochs.append(
@@ -152,7 +180,7 @@ def _record_of(storage: Storage) -> Record:
 
 
 def seconds_of(trial: Trial) -> float:
-    """Time that a trial has trained for, all epochs together and its initial stage."""
+    """How long a trial has trained, its initial stage included."""
     initial = sum(epoch["initial_seconds"] for epoch in trial.initial_epochs)
     return initial + sum(epoch.get("seconds", 0.0) for epoch in trial.epochs)
 
@@ -168,12 +196,12 @@ def _read(storage: Storage, name: str) -> pa.Table:
 
 
 def _names(mappings: Iterable[dict[str, Any]]) -> list[str]:
-    """All keys, in the order they are first seen."""
+    """All keys, in order of first appearance."""
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
 def _setting_column(values: list[Any]) -> pa.Array:
-    """Values of one hyperparameter: whole numbers, switches, numbers, or else text."""
+    """Values of one hyperparameter as booleans, integers, floats or, if they are mixed, text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return pa.array(values, pa.bool_())
@@ -185,7 +213,7 @@ def _setting_column(values: list[Any]) -> pa.Array:
 
 
 def _best_epoch(trial: Trial) -> dict[str, float] | None:
-    """The epoch of highest validation accuracy, the earlier one of equals."""
+    """The first epoch of the highest validation accuracy."""
     epochs = [epoch for epoch in trial.epochs if "val_accuracy" in epoch]
     return max(epochs, key=lambda epoch: epoch["val_accuracy"], default=None)
 
@@ -195,9 +223,10 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 class TableWriter:
-    """Keeps the Parquet tables up to date, now and then; the journal has what they lack.
+    """Rewrites the tables from time to time when trials end; the journal is always ahead.
 
-    They are written whole, so a long search waits longer: at most a twentieth of its time.
+    Each time the whole tables are written. Longer searches wait longer, so that writing takes at
+    most a twentieth of the time.
     """
 
     def __init__(self, storage: Storage, record: Record) -> None:

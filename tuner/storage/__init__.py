@@ -1,1 +1,1 @@
-"""Folders and buckets, retries, checkpoints."""
+"""Folders and object stores, retries, checkpoints."""

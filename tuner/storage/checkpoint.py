@@ -1,7 +1,7 @@
-"""Checkpoints that tell whether they are whole: what `torch.save` writes, with a checksum of it.
+"""Checkpoints with a checksum: damage is detected when they are loaded.
 
-The checksum is the comment of the zip archive, so that the file is what it was for everybody
-else: `torch.load(..., weights_only=True)` reads it. `torch.load` itself checks nothing.
+`torch.load` checks nothing itself. The checksum is the comment of the zip archive that
+`torch.save` writes, so `torch.load(..., weights_only=True)` still reads the file.
 """
 
 import io
@@ -16,24 +16,23 @@ _COMMENT_BYTES = 8
 
 
 class DamagedCheckpointError(ValueError):
-    """A checkpoint that is not what was written."""
+    """A checkpoint whose bytes are not those that were written."""
 
 
 def dump(content: dict[str, Any]) -> bytes:
-    """The file of a checkpoint: state dicts and plain values."""
+    """The bytes of a checkpoint file; `content` holds state dicts and plain values."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    # The archive ends with the length of its comment, which is 0 so far.
+    # The archive ends with the length of its comment: 0, as torch writes none.
     archive = buffer.getvalue()[:-2] + struct.pack("<H", _COMMENT_BYTES)
     return archive + _checksum(archive)
 
 
 def load(content: bytes, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What was given to `dump`. Raises DamagedCheckpointError."""
+    """What was given to `dump`, its tensors on `device`. Raises DamagedCheckpointError."""
     if _checksum(content[:-_COMMENT_BYTES]) != content[-_COMMENT_BYTES:]:
         raise DamagedCheckpointError("the checksum differs")
     try:
-        # Arrived as bytes, so nothing on the device is shared with the file.
         loaded: dict[str, Any] = torch.load(
             io.BytesIO(content), map_location=device, weights_only=True
         )

@@ -1,56 +1,83 @@
-"""Files of a search, in a folder or in an object store: whole writes only, never half a file."""
+"""Files in a folder or an object store, written whole: a reader never sees half a file."""
 
 import copy
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from pyarrow import fs
 
 from tuner.storage.object_store import check_no_credentials, open_store, reason_of
+from tuner.storage.retrying import LostStorageError, retried
 from tuner.text.errors import RequestError
 
-SEARCH_FILE = "search.yaml"  # in a search's folder: the request that it began with
+SEARCH_FILE = "search.yaml"  # in a search's folder: the request it began with
 BEST_FILE = "best.yaml"  # likewise: the winning setting
-COMPARISON_FILE = "id"  # in a comparison's folder: what MLflow finds its run by
+COMPARISON_FILE = "id"  # in a comparison's folder: the key of its MLflow run
+
+Result = TypeVar("Result")
+Options = ParamSpec("Options")
 
 
 class StorageError(RequestError, OSError):
-    """A storage that cannot be looked into: refused at the beginning, a fault later on."""
+    """Storage that cannot be inspected: a refused request before a search, a fault during one."""
+
+
+def _patient(
+    operation: Callable[Concatenate["Storage", Options], Result],
+) -> Callable[Concatenate["Storage", Options], Result]:
+    """Makes an operation of a storage use its patience."""
+
+    @wraps(operation)
+    def patient(self: "Storage", *values: Options.args, **options: Options.kwargs) -> Result:
+        return self.patiently(lambda: operation(self, *values, **options))
+
+    return patient
 
 
 class Storage:
-    """One folder, named by a path or by any URI that pyarrow understands (file://, s3://, gs://).
+    """One folder, given as a path or any URI that pyarrow understands (file://, s3://, gs://).
 
-    Worker processes build their own from `uri`, which is absolute.
+    Other processes open the same folder with `uri`, which is absolute.
     """
 
-    def __init__(self, location: str) -> None:
-        """Raises RequestError for a location that pyarrow cannot read, or that holds a key."""
+    def __init__(self, location: str, *, patience: float | None = None) -> None:
+        """With `patience`, operations are retried for so many seconds, then LostStorageError.
+
+        Such a storage never creates its own folder again: it may be an unmounted disk. Raises
+        RequestError for a location that pyarrow cannot open, or that contains a credential.
+        """
         if "://" in location:
             check_no_credentials(location)
-            if "#" in location:  # pyarrow would leave out what is behind it
-                raise RequestError("the address of the runs holds a #; give one without it")
+            if "#" in location:  # pyarrow would drop what follows
+                raise RequestError("the URI contains a #; give one without it")
         else:
             location = str(Path(location).expanduser().absolute())
+        self.uri, self.patience, self.is_local = location, patience, False  # until it is open
         try:
-            self.filesystem, base = open_store(location)
-        except RequestError:
+            self.filesystem, base = self.patiently(lambda: open_store(location))
+        except (RequestError, LostStorageError):
             raise
         except (OSError, ValueError, ImportError) as error:
             raise RequestError(
                 f"cannot open {location!r} ({reason_of(error)}); "
                 "give a folder or a URI such as s3://bucket/runs"
             ) from error
-        self.base = base.rstrip("/")
-        self.uri = location
+        self.base = base.rstrip("/")  # the folder's path in the file system
         self.is_local = isinstance(self.filesystem, fs.LocalFileSystem)
 
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.base.rpartition("/")[2]
+
     def path(self, name: str) -> str:
-        """The path or URI of `name` as a person would type it."""
+        """The path or URI of `name`, as the user would type it."""
         if self.is_local:
             return f"{self.base}/{name}"
         folder, mark, query = self.uri.partition("?")
@@ -58,81 +85,97 @@ class Storage:
 
     def sub(self, name: str) -> "Storage":
         """The folder `name` inside this one."""
-        inner = copy.copy(self)  # with the connections that there are
+        inner = copy.copy(self)  # shares the open connections
         inner.base, inner.uri = f"{self.base}/{name}", self.path(name)
         return inner
 
     @property
     def parent_uri(self) -> str:
-        """The folder that this one lies in."""
+        """The path or URI of the parent folder."""
         if self.is_local:
             return self.base.rpartition("/")[0]
         folder, mark, query = self.uri.partition("?")
         return f"{folder.rstrip('/').rpartition('/')[0]}{mark}{query}"
 
+    @_patient
     def exists(self, name: str = "") -> bool:
-        """Whether `name` (a file or folder; by default this folder itself) is there."""
+        """Whether there is a file or folder `name`; by default this folder itself.
+
+        Raises StorageError.
+        """
         try:
-            kind = self.filesystem.get_file_info(f"{self.base}/{name}".rstrip("/")).type
+            kind = self._files.get_file_info(name).type
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"cannot look into {self.uri} ({reason_of(error)}); "
                 "check the name and the access to it"
             ) from error
+        if kind == fs.FileType.NotFound:
+            self._check_mounted()
         return bool(kind != fs.FileType.NotFound)
 
     def folders(self) -> list[str]:
-        """Names of the folders inside this one."""
+        """Names of the folders in this one, sorted."""
         return self._names("", fs.FileType.Directory)
 
     def files(self, folder: str) -> list[str]:
-        """Names of the files in a folder inside this one; none where it is not there."""
+        """Names of the files in the folder `folder` of this one, sorted; none if it is missing."""
         return self._names(folder, fs.FileType.File)
 
+    @_patient
     def _names(self, folder: str, kind: fs.FileType) -> list[str]:
-        place = f"{self.base}/{folder}".rstrip("/")
-        found = self.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True))
+        found = self._files.get_file_info(fs.FileSelector(folder, allow_not_found=True))
         return sorted(info.base_name for info in found if info.type == kind)
 
+    @_patient
     def read(self, name: str) -> bytes:
         """The content of a file. Raises FileNotFoundError."""
-        with self.filesystem.open_input_stream(f"{self.base}/{name}") as stream:
+        with self._files.open_input_stream(name) as stream:
             return bytes(stream.read())
 
+    @_patient
     def write(self, name: str, content: bytes, *, sync: bool = True) -> None:
-        """Replaces a file whole: a reader sees the old content or the new, whatever happens.
+        """Replaces a file whole: a reader sees the old content or the new.
 
-        `sync` also survives a power cut, at the price of waiting for the disk.
+        With `sync` the new content also survives a power cut, at the price of waiting for the disk.
         """
-        if not self.is_local:  # an object appears when its upload is complete
-            with self.filesystem.open_output_stream(f"{self.base}/{name}") as stream:
-                stream.write(content)
+        self._check_mounted()
+        if self.is_local:
+            _replace(Path(self.base, name), content, sync=sync)
             return
-        target = Path(self.base, name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with self._files.open_output_stream(name) as stream:
+            stream.write(content)  # an object appears when its upload is complete
 
+    @_patient
     def delete(self, name: str) -> None:
-        """Removes a file or a folder with all that is in it, if it is there."""
-        path = f"{self.base}/{name}".rstrip("/")
-        # Asked for first: a store that is away has to be told from a file that is not there.
-        is_folder = self.filesystem.get_file_info(path).type == fs.FileType.Directory
+        """Removes a file, or a folder with its content, if there is one."""
+        # Asked first: `delete_file` does not tell an unreachable store from a missing file.
+        is_folder = self._files.get_file_info(name).type == fs.FileType.Directory
         with suppress(FileNotFoundError):
-            (self.filesystem.delete_dir if is_folder else self.filesystem.delete_file)(path)
+            (self._files.delete_dir if is_folder else self._files.delete_file)(name)
+
+    def patiently(self, action: Callable[[], Result]) -> Result:
+        """The result of `action`; with patience, retried as the storage's own operations are."""
+        if self.patience is None:
+            return action()
+        return retried(action, place=self.uri, seconds=self.patience, is_final=self._is_answer)
+
+    @property
+    def _files(self) -> fs.FileSystem:
+        return fs.SubTreeFileSystem(f"{self.base}/", self.filesystem)
+
+    def _is_answer(self, error: OSError) -> bool:
+        """Whether the storage is available, and has no such file."""
+        return isinstance(error, FileNotFoundError) and (
+            not self.is_local or Path(self.base).is_dir()
+        )
+
+    def _check_mounted(self) -> None:
+        if self.patience is not None and self.is_local and not Path(self.base).is_dir():
+            raise FileNotFoundError(f"the folder {self.base} is gone")
 
     def takes_files(self) -> bool:
-        """Whether it answers, and has room for one."""
+        """Whether the folder can be reached and has room for a file."""
         try:
             if not self.exists():
                 return False
@@ -143,13 +186,13 @@ class Storage:
         return True
 
     def check_writable(self) -> None:
-        """Raises RequestError where nothing can be written; leaves no folder that was not there."""
+        """Raises RequestError where nothing can be written; leaves nothing behind."""
         with self.probe():
             pass
 
     @contextmanager
     def probe(self) -> Iterator[str]:
-        """Yields the name of a file that is there for the moment; leaves nothing behind.
+        """Yields the name of a file that exists meanwhile; leaves nothing behind.
 
         Raises RequestError where nothing can be written.
         """
@@ -163,7 +206,7 @@ class Storage:
         except StorageError:
             raise
         except OSError as error:
-            _remove(new)
+            _remove_empty(new)
             raise RequestError(
                 f"cannot write to {self.uri} ({reason_of(error)}); choose another with --runs-dir"
             ) from error
@@ -171,11 +214,11 @@ class Storage:
             yield name
         finally:
             self.delete(name)
-            _remove(new)
+            _remove_empty(new)
 
 
 def existing(runs: Storage, name: str) -> Storage:
-    """The folder of a search, or of a comparison. Raises RequestError where there is none."""
+    """The folder of a search or a comparison. Raises RequestError where there is none."""
     storage = runs.sub(name)
     if not storage.exists(SEARCH_FILE):
         raise RequestError(
@@ -184,17 +227,34 @@ def existing(runs: Storage, name: str) -> Storage:
     return storage
 
 
-def _remove(folders: list[Path]) -> None:
-    """Those that are empty, the innermost first; another process may have begun to use them."""
-    with suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
-
-
 def read_file(location: str) -> bytes:
-    """The content of one file, by its path or its URI. Raises OSError, and RequestError."""
+    """The content of one file, given as a path or URI. Raises OSError, and RequestError."""
     if "://" not in location:
         return Path(location).expanduser().read_bytes()
     place, mark, query = location.partition("?")
     folder, _, name = place.rpartition("/")
     return Storage(f"{folder}{mark}{query}").read(name)
+
+
+def _replace(target: Path, content: bytes, *, sync: bool) -> None:
+    """Writes a local file beside its target, then renames it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Removes folders, innermost first; another process may have begun to use them."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

@@ -1,4 +1,4 @@
-"""Opens S3 and other stores of objects so that one that is away is noticed within seconds."""
+"""Opens object stores (S3, GCS) with time limits, so that an unreachable one fails in seconds."""
 
 import os
 import re
@@ -9,14 +9,14 @@ from pyarrow import fs
 from tuner.text.errors import RequestError
 from tuner.text.secrets import SECRET_NAME, shown
 
-# Three attempts each; pyarrow's own for a URI would go on for minutes.
+# Three attempts each; what pyarrow opens from a URI retries for minutes.
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 10
 GCS_SECONDS = 30
 _S3_OPTIONS = ("endpoint_override", "region", "scheme", "tls_ca_file_path")
 _REASONS = {
     r"NETWORK_CONNECTION|UNAVAILABLE|resolve host": "it does not answer: check address and network",
-    r"NO_SUCH_BUCKET|bucket does not exist": "there is no such bucket: make it first",
+    r"NO_SUCH_BUCKET|bucket does not exist": "there is no such bucket: create it first",
     r"ACCESS_DENIED|HTTP status 403|INVALID_ACCESS_KEY_ID|INVALID_CLIENT_TOKEN_ID|EXPIRED_TOKEN"
     r"|SIGNATURE_DOES_NOT_MATCH|UNRECOGNIZED_CLIENT|MISSING_AUTHENTICATION": "access is denied: "
     "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
@@ -24,20 +24,20 @@ _REASONS = {
 
 
 def check_no_credentials(location: str) -> None:
-    """Raises RequestError for a URI with a key in it: it is written to files and printed."""
+    """Raises RequestError for a URI with a credential, as URIs are printed and written to files."""
     place = urlsplit(location)
-    # A secret may hold a slash, which ends what a URI calls its place: then a colon is left of it.
+    # A secret may hold a slash, which ends the URI's network location: a colon remains in front.
     is_key = ":" in place.netloc or (place.scheme == "s3" and "@" in place.netloc)
     options = parse_qsl(place.query, keep_blank_values=True)
     if is_key or any(SECRET_NAME.search(name) or "@" in name + value for name, value in options):
         raise RequestError(
-            "the address of the runs holds a key; leave it out and give AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or a profile with AWS_PROFILE"
+            "the URI contains a credential; leave it out and set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         )
 
 
 def open_store(location: str) -> tuple[fs.FileSystem, str]:
-    """The filesystem of a URI, and the path in it. Raises what pyarrow raises, and ValueError."""
+    """The file system of a URI, and the path in it. Raises what pyarrow raises, and ValueError."""
     place = urlsplit(location)
     if place.scheme == "s3":
         return _open_s3(place.netloc, dict(parse_qsl(place.query))), place.netloc + place.path
@@ -79,7 +79,7 @@ def _open_s3(bucket: str, options: dict[str, str]) -> fs.FileSystem:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a store cannot be used, in a few words where the store's own are many."""
+    """Why a store cannot be used, shortened where the store's own message is long."""
     text = str(error)
     found = (reason for pattern, reason in _REASONS.items() if re.search(pattern, text))
     return next(found, text)

@@ -1,4 +1,4 @@
-"""How far a search is, read from its folder: what `tuner status` says."""
+"""The progress of a search, read from its folder, for `tuner status`."""
 
 import time
 from dataclasses import dataclass
@@ -16,29 +16,29 @@ from tuner.text.formatting import count_text, duration_text, setting_text
 
 @dataclass(frozen=True)
 class Progress:
-    """A search as its journal and its driver tell."""
+    """The progress of a search, by its journal and its driver."""
 
     name: str
-    state: str  # a sentence
+    state: str  # what the driver does or how it ended, for the user
     is_running: bool
-    num_trials: int  # planned; of a plan without a search: trainings
-    is_search: bool  # whether settings are searched for, or all was decided on beforehand
+    num_trials: int  # planned; without a search, the number of trainings
+    is_search: bool  # False if the trainings were fixed beforehand
     metric: str
     record: Record
     best: Trial | None
 
     def lines(self) -> list[tuple[str, str]]:
-        """What a person reads, a title and a text each."""
-        trials, finals = self._told(SEARCH), self._told(FINAL)
+        """For the user: a title and a text per line."""
+        trials, finals = self._counts_text(SEARCH), self._counts_text(FINAL)
         if self.is_search:
             lines = [("trials", f"{trials or 'none has begun'}; {self.num_trials} planned")]
         else:
             lines = [("trainings", f"{finals or 'none has begun'}, of {self.num_trials}")]
         if self.best is not None:
             value = f"{self.best.last(self.metric):.2f} %"
-            setting = setting_text(self._what_differs(self.best))
-            told = f"{self.metric} {value} in trial {self.best.name}"
-            lines.append(("best", f"{told}: {setting}" if setting else told))
+            setting = setting_text(self._varied(self.best))
+            text = f"{self.metric} {value} in trial {self.best.name}"
+            lines.append(("best", f"{text}: {setting}" if setting else text))
         if finals and self.is_search:
             lines.append(("final", f"trainings: {finals}"))
         return [*lines, ("trained", self._time())]
@@ -60,8 +60,8 @@ class Progress:
             },
         }
 
-    def _what_differs(self, best: Trial) -> Setting:
-        """Of a setting, what is not the same in all trials."""
+    def _varied(self, best: Trial) -> Setting:
+        """The hyperparameters of a setting that differ between trials."""
         settings = [trial.setting for trial in self.record.trials_of(SEARCH)]
         return {
             name: value
@@ -74,15 +74,15 @@ class Progress:
         num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
         return f"{count_text(num_epochs, 'epoch')}, {duration_text(seconds)}"
 
-    def _told(self, kind: str) -> str:
-        counts = self._counts(kind)
-        names = {} if self.is_running else {RUNNING: "unfinished"}  # until it is resumed
+    def _counts_text(self, role: str) -> str:
+        counts = self._counts(role)
+        names = {} if self.is_running else {RUNNING: "unfinished"}
         return ", ".join(
             f"{count} {names.get(status, status)}" for status, count in counts.items() if count
         )
 
-    def _counts(self, kind: str) -> dict[str, int]:
-        trials = self.record.trials_of(kind)
+    def _counts(self, role: str) -> dict[str, int]:
+        trials = self.record.trials_of(role)
         return {
             status: sum(trial.status == status for trial in trials)
             for status in (RUNNING, DONE, STOPPED, FAILED)
@@ -90,9 +90,9 @@ class Progress:
 
 
 def begun_searches(name: str, runs_dir: str) -> list[Storage]:
-    """The folders of a search, or of those of a comparison's that have begun.
+    """The folder of a search, or those of a comparison's searches that have begun.
 
-    Raises RequestError where there is none.
+    Raises RequestError if nothing has this name.
     """
     storage = existing(Storage(runs_dir), name)
     if not storage.exists(COMPARISON_FILE):
@@ -101,13 +101,16 @@ def begun_searches(name: str, runs_dir: str) -> list[Storage]:
 
 
 def read_progress(storage: Storage) -> Progress:
-    """Reads a search's journal; the driver that writes it is not disturbed."""
+    """Reads the progress of a search, while its driver may be running.
+
+    Raises RequestError where the journal or search.yaml is damaged.
+    """
     is_running = is_alive(storage, read_driver(storage))
-    # Read after that: a driver elsewhere is watched for some seconds, and may end meanwhile.
+    # Read afterwards: the driver may have ended while its heartbeat was awaited.
     driver, record = read_driver(storage), Record.load(storage)
     num_trials, metric = _planned(storage, record)
     return Progress(
-        name=storage.base.rpartition("/")[2],
+        name=storage.name,
         state=_state(storage, record, driver, is_running=is_running),
         is_running=is_running,
         num_trials=num_trials,
@@ -119,30 +122,31 @@ def read_progress(storage: Storage) -> Progress:
 
 
 def _planned(storage: Storage, record: Record) -> tuple[int, str]:
-    """How many trials or fixed trainings were requested, and the metric that ranks them."""
+    """The planned number of trials or fixed trainings, and the metric that ranks them."""
     path = storage.path(SEARCH_FILE)
     request = parse_yaml(path, storage.read(SEARCH_FILE))
     if record.is_open and record.header.fixed_trainings is not None:
         return record.header.fixed_trainings, "val_accuracy"
     num_trials, select_on = request.get("trials"), request.get("select_on")
     if not isinstance(num_trials, int) or select_on not in ("val", "test"):
-        raise RequestError(f"{path} is damaged; restore it from a copy")
+        raise RequestError(f"{path} is damaged; restore it from a backup")
     return num_trials, f"{select_on}_accuracy"
 
 
 def _state(
     storage: Storage, record: Record, driver: DriverStatus | None, *, is_running: bool
 ) -> str:
+    """What the driver does or how it ended."""
     resume = f"`{resume_command(storage)}`"
     if driver is None:
-        return f"not running; resume with {resume}" if record.header else "has not begun"
+        return f"not running; resume with {resume}" if record.is_open else "has not begun"
     where = f"{driver.host} (process {driver.pid})"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(driver.time))
     if is_running:
-        return f"running on {where}, last sign of life {when}"
-    told = {
+        return f"running on {where}, last heartbeat {when}"
+    ended = {
         "done": f"done, {when}",
         "interrupted": f"interrupted, {when}; resume with {resume}",
         "failed": f"ended with an error, {when}; resume with {resume}",
     }
-    return told.get(driver.outcome, f"killed on {where}, about {when}; resume with {resume}")
+    return ended.get(driver.outcome, f"killed on {where}, about {when}; resume with {resume}")

@@ -1,1 +1,1 @@
-"""Errors, redaction of secrets, durations and numbers as text."""
+"""Error messages, redaction of secrets, numbers and durations as text."""

@@ -1,20 +1,20 @@
-"""How long what is left will take, from the pace so far, and in words."""
+"""Estimates the remaining time and formats it."""
 
 import time
 
 LINES = 10  # of progress, where there is no terminal
-QUIET_SECONDS = 5.0  # what takes less needs none
+QUIET_SECONDS = 5.0  # work that takes less reports no progress
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def seconds_left(seconds: float, done: float, left: float) -> float | None:
-    """For what is `left`, after `seconds` for what is `done`; None where nothing is."""
+    """Estimate for the `left` units of work, if `done` units took `seconds`; None for no units."""
     return max(0.0, left) * seconds / done if done > 0 else None
 
 
 def left_text(seconds: float | None) -> str:
-    """Such as "about 12 min left", no finer than a guess is; "" for None, and at the end."""
+    """Such as "about 12 min left", rounded as an estimate deserves; "" for None and for 0."""
     return f"about {_about(seconds)} left" if seconds else ""
 
 
@@ -33,20 +33,20 @@ def _about(seconds: float) -> str:
 
 
 class Milestones:
-    """Says when a line of progress is due: at each tenth, and not in the first seconds."""
+    """Decides when to print a line of progress: at each tenth, but not in the first seconds."""
 
     def __init__(self) -> None:
-        self._began, self._told = time.monotonic(), 0
+        self._began, self._reported = time.monotonic(), 0
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Seconds elapsed."""
         return time.monotonic() - self._began
 
     def is_due(self, done: int, total: int) -> bool:
-        """Whether to tell that so much of the total is done; once for each tenth."""
+        """Whether to report that `done` units of `total` are done; true once per tenth."""
         reached = LINES * done // max(1, total)
-        if self.seconds < QUIET_SECONDS or reached <= self._told:
+        if self.seconds < QUIET_SECONDS or reached <= self._reported:
             return False
-        self._told = reached
+        self._reported = reached
         return True

@@ -15,7 +15,8 @@ import torch
 import models
 from losses import LOSSES, Objective, TrainingData, build_objective
 from models import shapes_of
-from search_spaces.parameters import Setting, suggestion
+from search_spaces.parameters import Setting
+from search_spaces.wording import suggestion
 from tuner.config.workload import Workload
 from tuner.text.errors import RequestError
 from tuner.training.seeding import seeded

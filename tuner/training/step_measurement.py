@@ -20,11 +20,12 @@ from torch import nn
 from losses import LOSSES, LossError
 from models.errors import UnknownModel
 from search_spaces import Setting
+from search_spaces.wording import error_text
 from tuner.config.step_mode import FLOAT32, StepMode
 from tuner.config.workload import Workload
 from tuner.data import Splits
 from tuner.data.synthetic import noise_dataset
-from tuner.text.errors import RequestError, printable, said
+from tuner.text.errors import RequestError, printable
 from tuner.training.building import build_training
 from tuner.training.distillation import Distillation
 from tuner.training.epoch_totals import Step
@@ -88,13 +89,13 @@ def measure_step(
     try:
         return _measure(workload, method_name, setting, batch_size, num_steps, sizes)
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise TooLargeError(said(error)) from None
+        raise TooLargeError(printable(error_text(error))) from None
     except (RequestError, LossError, UnknownModel) as error:
         raise RequestError(printable(str(error))) from None
     except Exception as error:  # whatever a method's step raises
         # The CPU's allocator has no error class.
         kind = TooLargeError if "DefaultCPUAllocator" in str(error) else RequestError
-        raise kind(said(error)) from None
+        raise kind(printable(error_text(error))) from None
 
 
 def added_by(objective: nn.Module) -> Added:

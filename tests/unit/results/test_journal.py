@@ -1,6 +1,7 @@
-"""The journal's second copy: what is damaged in one file is read from the other, and mended."""
+"""The journal: a torn last line is dropped, a damaged line is refused, old journals are read."""
 
 import errno
+import json
 import os
 import random
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from tuner.results import journal as journal_module
-from tuner.results.journal import COPY_FILE, JOURNAL_FILE, Journal
+from tuner.results.journal import JOURNAL_FILE, DamagedJournalError, Journal, is_held
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
 
@@ -18,174 +19,189 @@ EVENTS = [{"event": "epoch", "trial": f"{n:04d}", "val_accuracy": n / 7} for n i
 @pytest.fixture
 def storage(tmp_path) -> Storage:
     storage = Storage(str(tmp_path / "mine"))
-    journal = Journal(storage)
-    for event in EVENTS:
-        journal.append(event, sync=False)
-    journal.close()
+    append(storage, EVENTS)
     return storage
 
 
-def reopened(storage: Storage) -> list:
-    """What a later session reads; it mends what it finds."""
+def append(storage: Storage, events: list) -> None:
     journal = Journal(storage)
     journal.open()
-    try:
-        return journal.read()
-    finally:
-        journal.close()
+    for event in events:
+        journal.append(event, sync=False)
+    journal.close()
 
 
-def both(storage: Storage) -> tuple[bytes, bytes]:
-    return storage.read(JOURNAL_FILE), storage.read(COPY_FILE)
+def lines_of(storage: Storage) -> list[bytes]:
+    return storage.read(JOURNAL_FILE).splitlines(keepends=True)
+
+
+def without_checksum(line: bytes) -> bytes:
+    """As earlier versions wrote it."""
+    event = json.loads(line)
+    del event["crc"]
+    return json.dumps(event).encode() + b"\n"
 
 
 def damaged(content: bytes, draw: random.Random) -> bytes:
-    """A flipped bit, a block of zeros, bytes that are gone or that are too many."""
-    place, kind = draw.randrange(len(content)), draw.randrange(4)
+    """A flipped bit, a block of zeros, bytes that are missing or too many; not in the last line."""
+    place, kind = draw.randrange(content.rindex(b"\n", 0, -1)), draw.randrange(4)
     if kind == 0:
-        return (
-            content[:place]
-            + bytes([content[place] ^ 1 << draw.randrange(8)])
-            + content[place + 1 :]
-        )
-    size = draw.randrange(1, 200)
+        flipped = bytes([content[place] ^ 1 << draw.randrange(8)])
+        return content[:place] + flipped + content[place + 1 :]
+    size = draw.randrange(1, 60)
     filling = (b"\0" * size, b"", b"\n{}\n" + content[place : place + size])[kind - 1]
     return content[:place] + filling + content[place + size :]
 
 
-@pytest.mark.parametrize("file", [JOURNAL_FILE, COPY_FILE])
-@pytest.mark.parametrize("seed", range(50))
-def test_what_is_damaged_in_one_file_is_read_from_the_other(storage, file, seed):
-    before = both(storage)
-    storage.write(file, damaged(storage.read(file), random.Random(seed)))
-    assert Journal(storage).read() == EVENTS  # to look at, without a lock
-    assert reopened(storage) == EVENTS
-    assert both(storage) == before
+def test_a_line_is_json_whose_last_key_is_its_checksum(storage):
+    line = lines_of(storage)[0]
+    event = json.loads(line)
+    assert list(event) == [*EVENTS[0], "crc"]
+    assert {name: event[name] for name in EVENTS[0]} == EVENTS[0] == Journal(storage).read()[0]
 
 
-@pytest.mark.parametrize("file", [JOURNAL_FILE, COPY_FILE])
-def test_a_lost_or_empty_copy_is_made_again(storage, file):
-    before = both(storage)
-    storage.write(file, b"")
-    assert reopened(storage) == EVENTS
-    assert both(storage) == before
+@pytest.mark.parametrize("seed", range(100))
+def test_damage_in_the_middle_is_refused_and_nothing_is_touched(storage, seed):
+    content = damaged(storage.read(JOURNAL_FILE), random.Random(seed))
+    storage.write(JOURNAL_FILE, content)
+    with pytest.raises(DamagedJournalError):
+        Journal(storage).read()
+    journal = Journal(storage)
+    journal.open()
+    with pytest.raises(DamagedJournalError):
+        journal.read()
+    journal.close()
+    assert storage.read(JOURNAL_FILE) == content
 
 
-def test_different_lines_of_both_may_be_damaged(storage):
-    before = both(storage)
-    for file, number in ((JOURNAL_FILE, 4), (COPY_FILE, 30)):
-        lines = storage.read(file).splitlines(keepends=True)
-        lines[number] = b"?" * (len(lines[number]) - 1) + b"\n"
-        storage.write(file, b"".join(lines))
-    assert reopened(storage) == EVENTS
-    assert both(storage) == before
+def test_a_refusal_names_the_line_and_the_remedies(storage):
+    lines = lines_of(storage)
+    lines[3] = lines[3].replace(b"0003", b"0004")
+    storage.write(JOURNAL_FILE, b"".join(lines))
+    with pytest.raises(RequestError) as raised:
+        Journal(storage).read()
+    assert str(raised.value) == (
+        f"{storage.path(JOURNAL_FILE)} line 4 is damaged; restore the file from a backup, or delete"
+        " this line and all after it to resume from there (`tuner report` still reads the tables)"
+    )
 
 
-def test_a_line_that_is_damaged_in_both_is_named_and_nothing_is_touched(storage):
-    for file in (JOURNAL_FILE, COPY_FILE):
-        lines = storage.read(file).splitlines(keepends=True)
-        lines[3] = b"{broken\n"
-        storage.write(file, b"".join(lines))
-    before = both(storage)
-    with pytest.raises(RequestError, match=r"journal\.jsonl line 4: is damaged; restore"):
-        reopened(storage)
-    assert both(storage) == before
+def test_a_journal_cut_before_its_damaged_line_goes_on_from_there(storage):
+    storage.write(JOURNAL_FILE, b"".join(lines_of(storage)[:3]))
+    append(storage, EVENTS[3:])
+    assert Journal(storage).read() == EVENTS
 
 
-def test_lines_that_the_copy_lacks_are_taken_from_the_journal(storage):
-    before = both(storage)
-    lines = storage.read(COPY_FILE).splitlines(keepends=True)
-    storage.write(COPY_FILE, b"".join(lines[:25]) + lines[25][:9])  # a power cut
-    assert reopened(storage) == EVENTS
-    assert both(storage) == before
+def test_a_torn_last_line_is_dropped_and_the_next_line_is_whole(storage):
+    content = storage.read(JOURNAL_FILE)
+    for size in (1, 5, 20):
+        storage.write(JOURNAL_FILE, content[:-size])
+        assert Journal(storage).read() == EVENTS[:-1]
+    append(storage, EVENTS[-1:])
+    assert storage.read(JOURNAL_FILE) == content
 
 
-def test_a_journal_without_a_copy_is_read_and_gets_one(storage):
-    before = both(storage)
-    storage.delete(COPY_FILE)
-    assert reopened(storage) == EVENTS
-    assert both(storage) == before
+def test_a_journal_without_checksums_is_read_and_continued_with_them(storage):
+    lines = lines_of(storage)
+    storage.write(JOURNAL_FILE, b"".join(map(without_checksum, lines)))
+    storage.write("journal.copy", b"of an earlier version")
+    assert Journal(storage).read() == EVENTS
+    append(storage, EVENTS[:2])
+    assert Journal(storage).read() == [*EVENTS, *EVENTS[:2]]
+    assert lines_of(storage)[-2:] == lines[:2]
 
 
-@pytest.mark.parametrize("step", ["journal", "copy", "fsync"])
+def test_after_a_checksum_no_line_may_be_without_one(storage):
+    lines = lines_of(storage)
+    for number in (1, 20, len(lines) - 1):
+        changed = [*lines[:number], without_checksum(lines[number]), *lines[number + 1 :]]
+        storage.write(JOURNAL_FILE, b"".join(changed))
+        with pytest.raises(RequestError, match=f"line {number + 1} is damaged"):
+            Journal(storage).read()
+
+
+def test_a_damaged_line_without_a_checksum_is_refused(storage):
+    lines = list(map(without_checksum, lines_of(storage)))
+    lines[3] = b"{broken\n"
+    storage.write(JOURNAL_FILE, b"".join(lines))
+    with pytest.raises(RequestError, match="line 4 is damaged"):
+        Journal(storage).read()
+
+
+@pytest.mark.parametrize("step", ["write", "fsync"])
 def test_a_line_that_could_not_be_written_is_not_there_and_may_be_written_again(
     storage, monkeypatch, step
 ):
     journal = Journal(storage)
     journal.open()
-    journal.read()
+    file = journal._writer._file
     with monkeypatch.context() as patch:
         if step == "fsync":
             patch.setattr(os, "fsync", _fail)
         else:
-            number = ("journal", "copy").index(step)
-            journal._files[number] = _Full(journal._files[number])
+            journal._writer._file = _Full(file)
         with pytest.raises(OSError, match="No space left"):
             journal.append({"event": "end"}, sync=True)
-    journal._files = [getattr(file, "file", file) for file in journal._files]
+    journal._writer._file = file
     journal.append({"event": "end"}, sync=True)
     journal.close()
     assert Journal(storage).read() == [*EVENTS, {"event": "end"}]
 
 
-def test_equal_lines_at_the_end_are_not_taken_for_each_other(storage):
-    note = {"event": "note", "text": "the same"}
+def test_a_local_journal_is_held_by_one_process(storage):
+    assert not is_held(storage)
     journal = Journal(storage)
     journal.open()
-    journal.read()
-    for event in (note, EVENTS[0], note, EVENTS[1]):
-        journal.append(event, sync=False)
+    assert is_held(storage)
+    with pytest.raises(RequestError, match="mine is running in another process"):
+        Journal(storage).open()
     journal.close()
-    lines = storage.read(COPY_FILE).splitlines(keepends=True)
-    storage.write(COPY_FILE, b"".join(lines[: len(EVENTS) + 1]))  # a power cut behind the note
-    assert reopened(storage) == [*EVENTS, note, EVENTS[0], note, EVENTS[1]]
+    assert not is_held(storage)
+    Journal(storage).open()
 
 
-def test_a_journal_damaged_where_its_copy_ends_loses_nothing_behind(storage):
-    lines = storage.read(COPY_FILE).splitlines(keepends=True)
-    storage.write(COPY_FILE, b"".join(lines[:30]))
-    own = storage.read(JOURNAL_FILE).splitlines(keepends=True)
-    own[29] = b"?" * (len(own[29]) - 1) + b"\n"
-    storage.write(JOURNAL_FILE, b"".join(own))
-    assert reopened(storage) == EVENTS
+def test_a_folder_without_a_journal_is_held_by_nobody(tmp_path):
+    assert not is_held(Storage(str(tmp_path)))
 
 
-def test_what_the_disk_did_not_let_be_cut_off_is_cut_off_later(storage, monkeypatch):
-    journal = Journal(storage)
-    journal.open()
-    journal.read()
-    journal._files[1] = _Full(journal._files[1])  # the journal has the line already
-    with pytest.raises(OSError, match="No space left"):
-        journal.append({"event": "end"}, sync=True)
-    journal._files[1] = journal._files[1].file
-    journal.append({"event": "end"}, sync=True)
-    journal.close()
-    assert reopened(storage) == [*EVENTS, {"event": "end"}]
-    assert storage.read(JOURNAL_FILE).count(b'"end"') == 1
+@pytest.fixture
+def store() -> Storage:
+    """An object store: it cannot append, and has no locks."""
+    storage = Storage("mock:///search")
+    storage.filesystem.create_dir("search")
+    return storage
 
 
-def test_what_waits_for_an_object_is_written_soon_and_at_the_end(monkeypatch):
+def test_what_waits_for_an_object_is_written_soon_and_at_the_end(store, monkeypatch):
     monkeypatch.setattr(journal_module, "REMOTE_PAUSE_SECONDS", 0.3)
-    storage = Storage("mock:///late")
-    storage.filesystem.create_dir("late")
-    journal = Journal(storage)
+    journal = Journal(store)
     journal.append(EVENTS[0], sync=True)
     journal.append(EVENTS[1], sync=False)
-    assert Journal(storage).read() == EVENTS[:1]
+    assert Journal(store).read() == EVENTS[:1]
     time.sleep(0.6)
-    assert Journal(storage).read() == EVENTS[:2]
+    assert Journal(store).read() == EVENTS[:2]
     journal.append(EVENTS[2], sync=True)
     journal.append(EVENTS[3], sync=False)
     journal.close()
-    assert Journal(storage).read() == EVENTS[:4]
+    assert Journal(store).read() == EVENTS[:4]
 
 
-def test_an_object_store_holds_one_object():
-    storage = Storage("mock:///search")
-    storage.filesystem.create_dir("search")
-    Journal(storage).append(EVENTS[0], sync=True)
-    assert Journal(storage).read() == EVENTS[:1]
-    assert not storage.exists(COPY_FILE)
+def test_an_object_is_continued_after_the_lines_that_were_read(store):
+    append(store, EVENTS[:2])
+    journal = Journal(store)
+    assert journal.read() == EVENTS[:2]
+    journal.append(EVENTS[2], sync=True)
+    assert Journal(store).read() == EVENTS[:3]
+
+
+def test_an_abandoned_journal_does_not_overwrite_another_processes_object(store):
+    journal = Journal(store)
+    journal.append(EVENTS[0], sync=True)
+    journal.append(EVENTS[1], sync=False)
+    store.write(JOURNAL_FILE, b"another's")
+    journal.abandon()
+    journal.close()
+    assert store.read(JOURNAL_FILE) == b"another's"
 
 
 class _Full:

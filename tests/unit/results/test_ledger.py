@@ -1,6 +1,7 @@
-"""Finished trainings are found by all that their results depend on, and by nothing else."""
+"""The ledger finds a training by all that its result depends on, and by nothing else."""
 
 import math
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -44,13 +45,13 @@ def trial(**fields: Any) -> Trial:
     return Trial(**(values | fields))
 
 
-def content(here: TrainingKey = HERE, **fields: Any) -> dict[str, Any]:
+def content(key: TrainingKey = HERE, **fields: Any) -> dict[str, Any]:
     values = {"method": "itrd", "setting": SETTING, "seed": 7} | fields
-    return here.content(**values)
+    return key.content(**values)
 
 
-def add(ledger: Ledger, made_by: str = "runs/one", here: TrainingKey = HERE) -> None:
-    ledger.add(trial(), here, content(here), made_by)
+def add(ledger: Ledger, made_by: str = "runs/one", key: TrainingKey = HERE) -> None:
+    ledger.add(trial(), key, made_by)
 
 
 def test_a_training_comes_back_bit_by_bit(ledger):
@@ -88,6 +89,8 @@ def test_another_training_is_not_found(ledger, other):
         {"teacher": "other"},
         {"precision": "bfloat16"},
         {"code": ("other",)},
+        {"compiled": True},
+        {"cache_precision": "float32"},
         *(
             {"workload": replace(WORKLOAD, **{name: value})}
             for name, value in {
@@ -110,7 +113,7 @@ def test_another_training_is_not_found(ledger, other):
     ],
     ids=str,
 )
-def test_a_training_in_other_circumstances_is_not_found(ledger, other):
+def test_a_training_under_other_conditions_is_not_found(ledger, other):
     add(ledger)
     assert ledger.has(content())
     assert not ledger.has(content(replace(HERE, **other)))
@@ -131,7 +134,7 @@ def test_the_order_of_hyperparameters_does_not_count(ledger):
 
 def test_a_plain_training_has_no_teacher(ledger):
     plain = {"method": "plain", "setting": {}}
-    other = replace(HERE, teacher="other", code=("other",))
+    other = replace(HERE, teacher="other", code=("other",), cache_precision="float32")
     assert content(**plain) == content(other, **plain)
     assert content(**plain) != content(replace(HERE, data="other"), **plain)
 
@@ -147,6 +150,23 @@ def test_a_damaged_file_is_no_training(ledger, tmp_path):
     assert ledger.find(content(), name="x", setting_label="x") is not None
 
 
+def test_a_file_with_one_wrong_bit_is_no_training_or_the_same_one(ledger, tmp_path):
+    epochs = [{"epoch": float(n), "test_accuracy": 50 + n / 7} for n in range(1, 21)]
+    ledger.add(trial(epochs=epochs), HERE, "runs/one")
+    (path,) = (tmp_path / "ledger").iterdir()
+    whole = path.read_bytes()
+    draw = random.Random(0)
+    num_refused = 0
+    for _ in range(400):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        found = ledger.find(content(), name="x", setting_label="x")
+        num_refused += found is None
+        assert found is None or found[0].epochs == epochs
+    assert num_refused > 100
+
+
 def test_a_file_of_another_table_is_no_training(ledger, tmp_path):
     add(ledger)
     (path,) = (tmp_path / "ledger").iterdir()
@@ -158,7 +178,7 @@ def test_a_file_of_another_table_is_no_training(ledger, tmp_path):
 def test_all_trainings_are_one_table(ledger, tmp_path):
     add(ledger)
     other = replace(HERE, precision="bfloat16")
-    add(ledger, here=other)
+    add(ledger, key=other)
     table = pq.read_table(tmp_path / "ledger")
     assert table.schema.equals(SCHEMA)
     assert sorted(table["run"].to_pylist()) == sorted(map(run_hash, (content(), content(other))))

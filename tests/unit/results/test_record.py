@@ -1,4 +1,4 @@
-"""The journal: what is written comes back, whatever moment the process died at."""
+"""The record: what is written comes back, whatever moment the process died at."""
 
 import json
 
@@ -108,21 +108,23 @@ def test_a_journal_cut_anywhere_keeps_every_whole_line(tmp_path):
     ends = [size for size in range(len(content) + 1) if content[:size].endswith(b"\n")]
     for size in sorted({max(0, end - before) for end in ends for before in (-1, 0, 1, 20)}):
         storage.write("journal.jsonl", content[:size], sync=False)
-        storage.delete("journal.copy")  # which is never longer
         loaded = Record.load(storage)
         num_whole = content[:size].count(b"\n")
         assert loaded.events == events[: max(0, num_whole - 1)]
         assert loaded.is_open == (num_whole > 0)
-        # Whoever writes on begins with a whole line.
-        Record.load(storage, lock=True).close()
-        assert storage.read("journal.jsonl") == content[: content.rfind(b"\n", 0, size) + 1]
+        # What is appended begins a line.
+        resumed = Record.load(storage, lock=True)
+        begin(resumed, "0003")
+        resumed.close()
+        whole = content[: content.rfind(b"\n", 0, size) + 1]
+        assert storage.read("journal.jsonl").startswith(whole)
+        assert Record.load(storage).events == resumed.events
 
 
 def test_a_line_after_a_torn_one_is_whole(storage):
     flush(fill(Record(storage)))
     content = storage.read("journal.jsonl")
     storage.write("journal.jsonl", content[:-7])
-    storage.delete("journal.copy")  # which is written after it
     loaded = Record.load(storage)
     assert "9999" not in loaded.trials
     begin(loaded, "0003")

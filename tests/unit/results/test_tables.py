@@ -5,7 +5,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tuner.results.record import Record
-from tuner.results.tables import epochs_table, read_tables, trials_table, write_tables
+from tuner.results.tables import (
+    epochs_table,
+    read_record,
+    read_tables,
+    trials_table,
+    write_tables,
+)
 from tuner.results.trial import DONE, FAILED, FINAL, SEARCH
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
@@ -129,3 +135,18 @@ def test_a_missing_or_damaged_table_is_named(tmp_path):
     storage.write("trials.parquet", b"PAR1 and no more")
     with pytest.raises(RequestError, match=r"trials\.parquet is damaged"):
         read_tables(storage)
+
+
+def test_the_tables_stand_in_for_a_damaged_journal(record, tmp_path, capsys):
+    storage = Storage(str(tmp_path))
+    write_tables(storage, record)
+    assert read_record(storage).trials == record.trials
+    assert capsys.readouterr().err == ""
+    journal = storage.read("journal.jsonl")
+    for damage in (journal.replace(b"0000", b"0009", 1), b'{"event": "epoch"}\n' + journal):
+        storage.write("journal.jsonl", damage)
+        assert list(read_record(storage).trials) == list(record.trials)
+        assert "journal.jsonl line 1 is damaged; the report is built" in capsys.readouterr().err
+    storage.delete("epochs.parquet")
+    with pytest.raises(RequestError, match=r"epochs\.parquet is missing"):
+        read_record(storage)

@@ -1,4 +1,4 @@
-"""The time that is left, in words, and when to say it."""
+"""The remaining time as text, and when to print it."""
 
 import time
 
@@ -23,17 +23,17 @@ from tuner.text.time_left import Milestones, left_text, seconds_left
         (50 * 3600.0, "about 2 d 2 h left"),
     ],
 )
-def test_a_guess_is_no_finer_than_it_can_be(seconds, text):
+def test_an_estimate_is_rounded(seconds, text):
     assert left_text(seconds) == text
 
 
-def test_what_is_left_takes_as_long_as_what_is_done_took():
+def test_the_rest_takes_as_long_per_unit_as_what_is_done():
     assert seconds_left(60.0, 3, 9) == 180.0
     assert seconds_left(60.0, 3, -1) == 0.0
     assert seconds_left(60.0, 0, 9) is None
 
 
-def test_each_tenth_is_told_once_but_not_in_the_first_seconds(monkeypatch):
+def test_each_tenth_is_due_once_but_not_in_the_first_seconds(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     milestones = Milestones()
