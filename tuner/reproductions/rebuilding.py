@@ -12,6 +12,7 @@ from tuner.reproductions.page import write_report
 from tuner.reproductions.planning import plan_reproduction
 from tuner.reproductions.results import results_of
 from tuner.reproductions.running import LEFT_OUT_FILE, without
+from tuner.results.tables import read_record
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.text.errors import RequestError
 

@@ -18,7 +18,7 @@ from tests.support.kuberay_schema import KINDS
 from tuner.config.command_line import parser_for
 from tuner.config.options import SearchRequest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 RAY_FILES = ("cluster.yaml", "deploy/aws.yaml")
 KUBERAY_FILES = {
     "RayJob": "deploy/kuberay-rayjob.yaml",
