@@ -83,18 +83,17 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
     if mode == "auto":
         console.print(f"[bold]{escape(reproduction.experiment.title)}[/]", soft_wrap=True)
         print_limits(reproduction, console)
+    command = resume_command(reproduction.storage, request)
     try:
         with machines_of(reproduction):
             results, mirror = run_reproduction(reproduction, left_out, mode=mode)
             report, document = write_report(results)
     except InterruptedRunError as interrupted:
-        command = resume_command(reproduction.storage, request)
         print_interrupted(interrupted.run, command)
         return 130
     except KeyboardInterrupt:
         message = "interrupted: nothing has started"
         if reproduction.storage.exists(SEARCH_FILE):
-            command = resume_command(reproduction.storage, request)
             message = f"interrupted: what is done is kept; resume with\n  {command}"
         print(message, file=sys.stderr)  # noqa: T201
         return 130
