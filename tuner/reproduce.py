@@ -76,29 +76,27 @@ def _reproduce(request: ReproduceRequest, mode: str, *, dry_run: bool) -> int:
         return 0
     if mode == "auto":
         print_heading(reproduction)
+    command = resume_command(reproduction.storage, request)
     try:
         with machines_for(reproduction) as call:
             results, mirror = run_reproduction(reproduction, left_out, call, mode=mode)
             report, document = write_report(results, entry.artefact(results))
     except InterruptedRunError as interrupted:
-        command = resume_command(reproduction.storage, request)
         print_interrupted(interrupted.run, command)
         return 130
     except KeyboardInterrupt:
-        return _interrupted(reproduction)
+        return _interrupted(reproduction, command)
     page = "" if mirror is None else publish_reproduction(results, mirror, document)
     _print_result(reproduction, document, report, mirror, page, mode)
     return 0
 
 
-def _interrupted(reproduction: "Reproduction") -> int:
-    """After Ctrl-C between the trainings, as while something is measured."""
-    from tuner.config.run_folder import resume_command
+def _interrupted(reproduction: "Reproduction", command: str) -> int:
+    """Handles Ctrl-C between the trainings, for example while something is measured."""
     from tuner.storage.folder import SEARCH_FILE
 
     text = "nothing has started"
     if reproduction.storage.exists(SEARCH_FILE):
-        command = resume_command(reproduction.storage, reproduction.request)
         text = f"everything finished is kept; resume with\n  {command}"
     print(f"interrupted: {text}", file=sys.stderr)  # noqa: T201
     return 130

@@ -8,7 +8,7 @@ import shlex
 
 import yaml
 
-from tuner.config.options import OPERATIONAL, RunRequest
+from tuner.config.options import OPERATIONAL, ReproduceRequest, RunRequest
 from tuner.config.yaml_file import parse_yaml
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.text.errors import RequestError
@@ -45,7 +45,7 @@ def resume_command(storage: Storage, request: RunRequest | None = None) -> str:
     if is_reproduction(parent):  # `storage` is one of its pairs, which all resume together
         storage = parent
     name = storage.base.rpartition("/")[2]
-    if is_reproduction(storage):
+    if isinstance(request, ReproduceRequest) or is_reproduction(storage):
         words = ["reproduce", "--config", storage.path(SEARCH_FILE), "--name", name]
     else:
         words = ["search", "--resume", name]

@@ -61,6 +61,8 @@ def test_the_command_that_resumes_is_the_runs_own(tmp_path: Path) -> None:
     config = ["--config", str(tmp_path / "paper" / SEARCH_FILE), "--name", "paper"]
     command = ["python", "-m", "tuner.reproduce", *config, *at_runs]
     assert shlex.split(resume_command(reproduction)) == command
+    not_started = Storage(str(tmp_path / "next"))
+    assert "tuner.reproduce" in resume_command(not_started, REPRODUCTION)
     pair = written(tmp_path / "paper" / "pair", SEARCH)
     assert shlex.split(resume_command(pair)) == command
 
