@@ -1,27 +1,20 @@
-"""Several methods compared: a search for each, with equal budgets, and one table at the end.
-
-The searches run one after the other, in a folder each inside the comparison's own, so that
-each of them is a search like any other: it can be looked at, reported and resumed alone.
-"""
+"""Compares methods: runs one search for each, with equal budgets, and prints one table."""
 
 import json
 import sys
-import uuid
 from dataclasses import asdict, replace
-from functools import partial
 
 from rich.console import Console
 from rich.markup import escape
 
 from tuner.config.run_folder import request_yaml, resume_command
 from tuner.driver.results import write_results
-from tuner.driver.watched_run import run_watched
+from tuner.driver.task_group import InterruptedRunError, check_begun, refusal, run_group
 from tuner.orchestration.cluster import ray_for
-from tuner.planning.checks import check_resumed
 from tuner.planning.comparison import ALL, Comparison
 from tuner.reports.methods import PLAIN, MethodRow, compare_methods, methods_verdict
 from tuner.results.record import Record
-from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE
+from tuner.storage.folder import SEARCH_FILE
 from tuner.terminal.dry_run import print_heading
 from tuner.terminal.outcome import print_interrupted, print_methods, print_mlflow
 from tuner.text.errors import RequestError
@@ -35,14 +28,11 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
 
     Raises RequestError before anything is written, where one of them cannot be run.
     """
-    comparison = fitting(comparison)
-    storage = comparison.storage
+    comparison = without_unfit(comparison)
+    storage, request = comparison.storage, comparison.request
     if resume:
-        # Every one before the first goes on: what is refused is refused at once.
-        dataset, _ = open_data(comparison.searches[0].workload)
-        for search in comparison.searches:
-            if search.storage.exists(SEARCH_FILE):
-                check_resumed(search, Record.load(search.storage), dataset)
+        # Before the first continues: a refusal of any comes at once.
+        check_begun(comparison.searches)
     else:
         if storage.exists(SEARCH_FILE):
             raise RequestError(
@@ -52,24 +42,20 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
         comparison.runs.check_writable()
     records: dict[str, Record] = {}
     with ray_for(comparison.searches[0]):
-        if not resume:
-            storage.write(COMPARISON_FILE, uuid.uuid4().hex.encode())
-            storage.write(SEARCH_FILE, request_yaml(comparison.request))
-        identity = (storage.read(COMPARISON_FILE).decode(), comparison.name)
-        for search in comparison.searches:
-            run, mirror = run_watched(
-                search,
-                resume=search.storage.exists(SEARCH_FILE),
+        try:
+            for run, mirror in run_group(
+                storage,
+                request_yaml(request),
+                comparison.searches,
                 mode=mode,
-                heading=partial(print_heading, search),
-                earlier=tuple(records.values()),
-                comparison=identity,
-            )
-            if run.interrupted:
-                print_interrupted(run, resume_command(storage, comparison.request))
-                return 130
-            write_results(run, mirror)
-            records[search.space.method] = run.record
+                heading=print_heading,
+                shares_plain=True,
+            ):
+                write_results(run, mirror)
+                records[run.task.space.method] = run.record
+        except InterruptedRunError as interrupted:
+            print_interrupted(interrupted.run, resume_command(storage, request))
+            return 130
     return _conclude(comparison, records, mirror, mode)
 
 
@@ -115,25 +101,24 @@ def _print(
     print_mlflow(mirror, page, command, console)
 
 
-def fitting(comparison: Comparison) -> Comparison:
-    """Without the methods that cannot join these networks, if it was all that were asked for.
+def without_unfit(comparison: Comparison) -> Comparison:
+    """The comparison without the methods that do not fit these networks.
 
-    Raises RequestError for one that was asked for by name.
+    Raises RequestError where one of them was requested by name, or none fits.
     """
     dataset, _ = open_data(comparison.searches[0].workload)
     kept = []
     for search in comparison.searches:
-        try:
-            search.needs(dataset)
-        except RequestError as error:
-            if comparison.request.space != ALL:
-                raise
-            print(f"left out: {error}", file=sys.stderr)  # noqa: T201
+        reason = refusal(search, dataset)
+        if reason and comparison.request.space != ALL:
+            raise RequestError(reason)
+        if reason:
+            print(f"left out: {reason}", file=sys.stderr)  # noqa: T201
         else:
             kept.append(search)
     if not kept:
         raise RequestError("no method fits these networks; choose others")
-    # A resumed comparison has the same methods, whatever later versions bring.
+    # A resumed comparison has the same methods, even if a later version has more.
     named = ",".join(search.request.space for search in kept)
     request = comparison.request.model_copy(update={"space": named})
     return replace(comparison, request=request, searches=tuple(kept))

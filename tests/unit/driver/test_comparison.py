@@ -5,14 +5,14 @@ import pytest
 from search_spaces import SpaceError
 from tuner.config.command_line import read_request
 from tuner.config.options import SearchRequest
-from tuner.driver.comparison import fitting
+from tuner.driver.comparison import without_unfit
 from tuner.planning.comparison import plan_comparison
 from tuner.text.errors import RequestError
 
 
 def test_all_leaves_out_what_does_not_fit(data_dir: str, capsys) -> None:
     request = SearchRequest(space="all", teacher="resnet8x4", student="resnet8", data_dir=data_dir)
-    found = fitting(plan_comparison(request))
+    found = without_unfit(plan_comparison(request))
     left_out = capsys.readouterr().err
     assert "left out: fsp: " in left_out
     assert "fsp" not in found.request.space.split(",")
@@ -22,8 +22,8 @@ def test_all_leaves_out_what_does_not_fit(data_dir: str, capsys) -> None:
 def test_pbt_refuses_what_changes_the_shapes_of_weights(data_dir: str) -> None:
     options = {"scheduler": "pbt", "trials": 4, "data_dir": data_dir}
     with pytest.raises(RequestError, match=r"rate changes their shapes in ft; pin it, as with"):
-        fitting(plan_comparison(SearchRequest(space="kd,ft", **options)))
-    fitting(plan_comparison(SearchRequest(space="kd,ft", set={"ft.rate": "0.5"}, **options)))
+        without_unfit(plan_comparison(SearchRequest(space="kd,ft", **options)))
+    without_unfit(plan_comparison(SearchRequest(space="kd,ft", set={"ft.rate": "0.5"}, **options)))
 
 
 @pytest.mark.parametrize(
