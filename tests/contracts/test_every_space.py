@@ -81,7 +81,7 @@ def test_every_suggestion_builds_the_loss(name):
     space = space_of(name)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     fixed = {parameter.name for parameter in space.params if isinstance(parameter, Fixed)}
-    for _ in range(50):
+    for _ in range(25):
         trial = study.ask()
         setting = space.suggest(trial)
         assert list(setting) == [parameter.name for parameter in space.params]

@@ -212,10 +212,6 @@ values = st.recursive(
 options = st.sampled_from([name for name in SearchRequest.model_fields if name != "data_dir"])
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes surrogates as YAML escapes, which a file can hold."""
-
-
 @st.composite
 def contents_of_yaml(draw: Any) -> dict[Any, Any]:
     """Options whose values are right, or of which at least one may be of any type."""
