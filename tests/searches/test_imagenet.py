@@ -102,7 +102,7 @@ def files_of(dataset: Dataset) -> ImageFiles:
 
 def views_of(dataset: Dataset, seed: int = 0, *, flip: bool = True) -> Views:
     rows = np.arange(dataset.num_train)
-    return Views(dataset, rows, seed, num_passes=100, padding=0, flip=flip)
+    return Views(dataset, rows, seed, num_augmented_epochs=100, padding=0, flip=flip)
 
 
 def epoch_of(views: Views, epoch: int = 1) -> torch.Tensor:
@@ -164,7 +164,7 @@ def test_a_folder_of_another_layout_is_refused(copy, tmp_path):
     )
     (copy / "val" / "n09999999").mkdir()
     shutil.copy(copy / "train" / CLASSES[0] / f"{CLASSES[0]}_3.JPEG", copy / "val" / "n09999999")
-    assert "'n09999999' is no class of" in refusal(copy, tmp_path)
+    assert "'n09999999' is not a class of" in refusal(copy, tmp_path)
     shutil.rmtree(copy / "val")
     assert "needs DIR/train/WNID/ and DIR/val/WNID/" in refusal(copy, tmp_path)
 
@@ -175,7 +175,7 @@ def test_empty_files_and_classes_are_refused(copy, tmp_path):
     assert refusal(copy, tmp_path) == f"{empty}: the file is empty; replace or remove it"
     shutil.rmtree(empty.parent)
     empty.parent.mkdir()
-    assert "no JPEG in this class" in refusal(copy, tmp_path)
+    assert "no JPEG files in this class" in refusal(copy, tmp_path)
 
 
 def test_padded_crops_are_refused(folder):
@@ -194,7 +194,7 @@ def test_padded_crops_are_refused(folder):
 @pytest.mark.parametrize("draw_seed", [None, 5])
 def test_the_number_of_threads_changes_no_bit(dataset, draw_seed):
     def draw(rows: np.ndarray) -> list[RandomCrop]:
-        return draw_crops(rows, seed=draw_seed, pass_number=1, flip=True)
+        return draw_crops(rows, seed=draw_seed, augmented_epoch=1, flip=True)
 
     batches = np.array_split(np.arange(54), 5)
     one, four = (
@@ -205,7 +205,7 @@ def test_the_number_of_threads_changes_no_bit(dataset, draw_seed):
     assert len(one) == 54
 
 
-def test_a_view_depends_on_seed_pass_and_row_alone(dataset):
+def test_a_view_depends_on_seed_augmented_epoch_and_row_alone(dataset):
     views = views_of(dataset)
     first = epoch_of(views)
     torch.testing.assert_close(first, epoch_of(views_of(dataset)), rtol=0, atol=0)
@@ -217,7 +217,7 @@ def test_a_view_depends_on_seed_pass_and_row_alone(dataset):
 
 
 def test_an_image_is_mirrored_half_of_the_time(dataset):
-    crops = draw_crops(np.arange(4000), seed=0, pass_number=1, flip=True)
+    crops = draw_crops(np.arange(4000), seed=0, augmented_epoch=1, flip=True)
     assert np.mean([crop.is_flipped for crop in crops]) == pytest.approx(0.5, abs=0.03)
     plain, mirrored = epoch_of(views_of(dataset, flip=False)), epoch_of(views_of(dataset))
     is_flipped = [crop.is_flipped for crop in crops[:42]]
@@ -229,7 +229,7 @@ def test_an_image_is_mirrored_half_of_the_time(dataset):
 
 def test_crops_lie_in_the_published_ranges():
     height, width = 375, 500
-    crops = draw_crops(np.arange(5000), seed=3, pass_number=2, flip=False)
+    crops = draw_crops(np.arange(5000), seed=3, augmented_epoch=2, flip=False)
     boxes = np.array([crop.box(height, width) for crop in crops])
     top, left, heights, widths = boxes.T
     assert min(top.min(), left.min()) >= 0
@@ -255,7 +255,7 @@ def test_crops_lie_in_the_published_ranges():
 
 @pytest.mark.parametrize("size", [(30, 1000), (1000, 30), (1, 1), (1, 90)])
 def test_a_narrow_image_is_cropped_inside(size):
-    for crop in draw_crops(np.arange(50), seed=0, pass_number=1, flip=True):
+    for crop in draw_crops(np.arange(50), seed=0, augmented_epoch=1, flip=True):
         top, left, height, width = crop.box(*size)
         assert 0 <= top < top + height <= size[0]
         assert 0 <= left < left + width <= size[1]
@@ -393,12 +393,12 @@ def test_methods_fit_torchvisions_networks(method):
 def test_the_planner_caches_logits_of_imagenet_and_no_maps():
     shapes = shapes_of(build_untrained("torchvision:resnet34", 1000), (224, 224))
     maps = ("logits", *(f"feature_maps.{name}" for name in shapes.feature_maps))
-    demand = TeacherLoad(
+    load = TeacherLoad(
         (("logits",), maps), 1_229_920, 100, 0, has_trials=True, batch_size=256, max_concurrent=1
     )
     gpu = Speeds(teacher_seconds=3e-4, disk_bytes=2e9, memory_bytes=1e10)
-    room = Capacity(budget=500 * 10**9, free_memory=10**11, window=10**10)
-    plan, (logits, live) = plan_outputs(demand, shapes, "float16", gpu, room)
+    capacity = Capacity(budget=500 * 10**9, free_memory=10**11, buffer=10**10)
+    plan, (logits, live) = plan_outputs(load, shapes, "float16", gpu, capacity)
     assert plan.cached == (CachedOutput("logits", 100, 100),)
     assert logits.startswith("logits: cached in float16, 246.0 GB in all")
     assert live.startswith("feature_maps.stage1, ")

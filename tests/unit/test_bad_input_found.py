@@ -229,7 +229,7 @@ def png() -> bytes:
 
 def test_labels_that_number_something_else_are_refused(refusal):
     data = parquet(png(), [0, 2**40])
-    assert "labels run from 0 to 1099511627776" in refusal(tuner.teach, "--data", data)
+    assert "labels range from 0 to 1099511627776" in refusal(tuner.teach, "--data", data)
 
 
 @pytest.mark.parametrize("names", ["3", '"ab"', "[1, 2]", "[]", '["a", null]', "[[1], [2]]"])
@@ -243,7 +243,7 @@ def test_class_names_that_are_none_are_numbers(capfd, names):
 def test_an_image_never_starts_another_program(refusal):
     """Pillow hands what calls itself EPS to Ghostscript."""
     data = parquet(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", [0, 1] * 20)
-    assert "its format is not known" in refusal(tuner.teach, "--data", data)
+    assert "unknown format" in refusal(tuner.teach, "--data", data)
 
 
 def test_images_that_no_memory_could_hold_are_refused():

@@ -1,4 +1,4 @@
-"""From a data set's spec to its Arrow file, which is built on first use and only once."""
+"""Opens a data set by its spec; its Arrow file is built on first use, and only once."""
 
 import fcntl
 import hashlib
@@ -21,10 +21,11 @@ def open_dataset(spec: str, data_dir: Path, *, image_size: int | None = None) ->
     """Opens `digits`, `cifar10`, `cifar100`, or a folder such as `parquet:DIR`.
 
     The Arrow file is data_dir/arrow/NAME-KEY.arrow; its key changes with the source
-    (folder; names, sizes and times of its files), the image size and the format. A
-    damaged file is rebuilt; of several processes that want it one builds it, the
-    others wait. image_size (pixels): each image's shorter side is resized to it, then
-    the centre is cropped, giving squares; ImageNet's are 224 without. Raises RequestError.
+    (folder; names, sizes and times of its files), the image size and the format. A damaged
+    file is rebuilt; if several processes need it, one builds it and the others wait.
+    `image_size` (pixels): each image's shorter side is resized to it, then the central square
+    is cropped; by default images keep their size, and ImageNet's get 224. Raises RequestError
+    if the data cannot be opened.
     """
     if image_size is not None and image_size < 1:
         raise RequestError(f"the image size is {image_size}; it must be at least 1 pixel")
@@ -44,12 +45,12 @@ def open_dataset(spec: str, data_dir: Path, *, image_size: int | None = None) ->
     except OSError as error:
         raise RequestError(
             f"{folder}: cannot be written ({error.strerror or error}); "
-            "choose another folder with --data-dir or make room in this one"
+            "choose another folder with --data-dir or free some space"
         ) from error
 
 
 def _read_or_build(path: Path, source: Source, image_size: int | None) -> Dataset:
-    """Called under the lock, so another process may have built the file meanwhile."""
+    """Called with the lock held; another process may have built the file meanwhile."""
     try:
         return read_dataset(path)
     except RequestError as error:

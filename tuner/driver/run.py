@@ -36,7 +36,7 @@ from tuner.results.tables import TableWriter, write_tables
 from tuner.results.trial import Trial
 from tuner.storage.folder import SEARCH_FILE
 from tuner.storage.retrying import PatientStorage
-from tuner.teacher_cache.maintenance import empty_window
+from tuner.teacher_cache.maintenance import empty_shared_buffer
 from tuner.training.precision import StepMode
 from tuner.training.teachers import (
     check_can_keep,
@@ -135,7 +135,7 @@ def run_search(
                 interrupted = tune(search, storage, record, plan, gpus, presence)
             presence.outcome = "interrupted" if interrupted else "done"
             if record.header["outputs"]["window_bytes"]:
-                on_every_machine(search, empty_window)
+                on_every_machine(search, empty_shared_buffer)
             write_tables(storage, record)
     return Run(search, record, interrupted)
 

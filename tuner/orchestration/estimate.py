@@ -150,9 +150,11 @@ def _teacher_batches(
     names = max(needs, key=len, default=())
     if not names:
         return 0, 0
-    roads = [outputs.road(names, number, final=False) for number in range(1, workload.passes + 1)]
-    num_live = roads.count("live")
-    num_shared = len(roads) - num_live
+    sources = [
+        outputs.source(names, number, final=False) for number in range(1, workload.passes + 1)
+    ]
+    num_live = sources.count("live")
+    num_shared = len(sources) - num_live
     # The final trainings see passes of their own, once for each seed.
     once = num_shared * (1 + search.request.seeds) * steps
     return once, num_live * steps * workload.epochs // workload.passes

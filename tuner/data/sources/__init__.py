@@ -1,9 +1,9 @@
-"""Where images come from, by spec: `digits`, `cifar10`, `cifar100`, `parquet:DIR`, ..."""
+"""Data sources by spec: `digits`, `cifar10`, `cifar100`, `parquet:DIR`, ..."""
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
+from search_spaces.parameters import suggestion
 from tuner.data.sources.cifar import Cifar
 from tuner.data.sources.digits import Digits
 from tuner.data.sources.image_folder import ImageFolder
@@ -25,7 +25,7 @@ FOLDER_SOURCES: dict[str, Callable[[Path], Source]] = {
 
 
 def find_source(spec: str, data_dir: Path) -> Source:
-    """Raises RequestError for an unknown spec or a folder that does not exist."""
+    """The source that a spec names. Raises RequestError if it is unknown, or its folder missing."""
     kind, colon, folder = spec.partition(":")
     if kind in FOLDER_SOURCES:
         if not folder:
@@ -43,14 +43,11 @@ def find_source(spec: str, data_dir: Path) -> Source:
 
 def _unknown(spec: str, kind: str) -> str:
     known = [*NAMED_SOURCES, *(f"{name}:DIR" for name in FOLDER_SOURCES)]
-    close = difflib.get_close_matches(kind, [*NAMED_SOURCES, *FOLDER_SOURCES], n=1)
     if spec and Path(spec).expanduser().is_dir():
-        hint = f"for a folder write imagefolder:{spec} or parquet:{spec}; "
-    elif close:
-        hint = f"did you mean '{close[0]}'? "
+        hint = f"; for a folder write imagefolder:{spec} or parquet:{spec};"
     else:
-        hint = ""
-    return f"unknown data '{spec}'; {hint}known: {', '.join(known)}"
+        hint = suggestion(kind, [*NAMED_SOURCES, *FOLDER_SOURCES])
+    return f"unknown data '{spec}'{hint} known: {', '.join(known)}"
 
 
 __all__ = ["FOLDER_SOURCES", "NAMED_SOURCES", "RawData", "Source", "find_source"]
