@@ -174,11 +174,11 @@ def checkpoints() -> dict[str, tuple[str, str]]:
     save("classes.pt", num_classes=100)
     Path("folder").mkdir()
     return {
-        "missing": ("none.pt", "there is no such file; check the path"),
-        "empty": ("empty.pt", "the file is empty or cut short"),
-        "cut": ("cut.pt", "the file is empty or cut short; copy or download it again"),
-        "no checkpoint": ("other.pt", "this is no PyTorch checkpoint"),
-        "code": ("pickled.pt", "needs pickled code"),
+        "missing": ("none.pt", "no such file; check the path"),
+        "empty": ("empty.pt", "empty or truncated"),
+        "cut": ("cut.pt", "empty or truncated; copy or download it again"),
+        "no checkpoint": ("other.pt", "not a PyTorch checkpoint"),
+        "code": ("pickled.pt", "contains pickled code"),
         "foreign": ("foreign.pt", "does not fit resnet20"),
         "architecture": ("resnet8.pt", "it fits resnet8; pass --teacher resnet8@"),
         "classes": ("classes.pt", "has 100 classes, the data has 10"),
