@@ -1,4 +1,4 @@
-"""A person's own search space, and its method where that is new, read from a Python file."""
+"""Reads the user's own search space, and its loss if the method is new, from a Python file."""
 
 import traceback
 from dataclasses import replace
@@ -10,7 +10,7 @@ from search_spaces.space import Space, SpaceError
 def read_space_file(path: Path) -> Space:
     """Runs the file and returns its SPACE, with the class LOSS if it defines one.
 
-    Raises SpaceError for whatever is wrong with it; what a loss must be is not known here.
+    Raises SpaceError if the file fails, or defines something else under these names.
     """
     try:
         source = path.read_bytes()
@@ -24,13 +24,13 @@ def read_space_file(path: Path) -> Space:
         raise SpaceError(f"{place}: {error.msg}; fix it and run again") from error
     except KeyboardInterrupt:
         raise
-    # Anything else can go wrong in a person's code, and all of it is theirs to mend.
+    # Anything can go wrong in the user's code, and all of it is theirs to fix.
     except BaseException as error:
         lines = [
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]
         place = f"{path} line {lines[-1]}" if lines else str(path)
-        raise SpaceError(f"{place}: {_said(error)}; fix it and run again") from error
+        raise SpaceError(f"{place}: {_error_text(error)}; fix it and run again") from error
     space = names.get("SPACE")
     if not isinstance(space, Space):
         found = (
@@ -49,8 +49,8 @@ def read_space_file(path: Path) -> Space:
     return replace(space, loss=loss)
 
 
-def _said(error: BaseException) -> str:
-    """What an error says, as far as it can say it."""
+def _error_text(error: BaseException) -> str:
+    """The type and message of an error, or only its type if it cannot be printed."""
     try:
         return str(error) if isinstance(error, SpaceError) else f"{type(error).__name__}: {error}"
     except Exception:

@@ -149,20 +149,20 @@ OTHERS = "Fixed('ce_weight', 1.0), Fixed('temperature', 4.0)"
 @pytest.mark.parametrize(
     ("space", "sentence"),
     [
-        ("['kd'], ()", "the method is ['kd']; give its name"),
-        ("'../x', ()", "the method is '../x'; give its name"),
-        ("'[red]', ()", "the method is '[red]'; give its name"),
-        ("'kd', (1,)", "kd: 1 is no hyperparameter; give Float, Int, Choice, Fixed or Epochs"),
+        ("['kd'], ()", "the method is ['kd']; give a name"),
+        ("'../x', ()", "the method is '../x'; give a name"),
+        ("'[red]', ()", "the method is '[red]'; give a name"),
+        ("'kd', (1,)", "kd: 1 is not a hyperparameter; give Float, Int, Choice, Fixed or Epochs"),
         ("'kd', (), source=1", "kd: the source is 1; give a text"),
-        ("'kd', (Fixed(1, 1),)", "1 is no hyperparameter's name"),
-        ("'kd', (Fixed('a b', 1),)", "'a b' is no hyperparameter's name"),
-        ("'kd', (Choice('x', ('\\x1b[31m',), published='\\x1b[31m'),)", "is no option; give"),
-        ("'kd', (Choice('x', ([1],), published=[1]),)", "[1] is no option; give"),
+        ("'kd', (Fixed(1, 1),)", "1 is not a hyperparameter's name"),
+        ("'kd', (Fixed('a b', 1),)", "'a b' is not a hyperparameter's name"),
+        ("'kd', (Choice('x', ('\\x1b[31m',), published='\\x1b[31m'),)", "is not an option; give"),
+        ("'kd', (Choice('x', ([1],), published=[1]),)", "[1] is not an option; give"),
         ("'kd', (Fixed('x', 1, kind=dict),)", "its kind is <class 'dict'>; give float, int"),
         ("'kd', (Epochs('x', 1.5),)", "1.5 of 240 epochs; give whole numbers"),
         ("'kd', (Epochs('x', 1, of=0),)", "1 of 0 epochs; give whole numbers"),
         ("'kd', (Int('x', 1, 10**30, grid=(1,), published=1),)", "is not a whole number"),
-        (f"'kd', (Fixed('kd_weight', 'x'), {OTHERS})", "KD cannot be made with kd_weight 'x'"),
+        (f"'kd', (Fixed('kd_weight', 'x'), {OTHERS})", "KD cannot be built with kd_weight 'x'"),
     ],
 )
 def test_a_space_whose_parts_are_of_another_type_is_refused(refusal, space, sentence):
@@ -205,7 +205,7 @@ def test_a_checkpoint_is_read_or_refused_without_a_warning(refusal):
 def test_weights_that_are_no_plain_numbers_are_refused(refusal, weight):
     weights = models.build("resnet8", 10).state_dict() | {"fc.weight": weight}
     torch.save(weights, "odd.pt")
-    assert "no plain tensors" in refusal(tuner.teach, "--teacher", "resnet8@odd.pt")
+    assert "not plain tensors" in refusal(tuner.teach, "--teacher", "resnet8@odd.pt")
 
 
 # Parquet

@@ -146,7 +146,7 @@ def test_a_search_that_cannot_be_carried_out_is_refused(refused, arguments, sent
         ("itdr", "", "unknown method 'itdr'; did you mean 'itrd'? known: "),
         ("itrd", "Float('alpha', 2, 1, grid=(1,), published=1),", "the range 2.0:1.0 is reversed"),
         ("itrd", "Float('alpha', 1, 1, grid=(1,), published=1),", "the range 1.0:1.0 is empty"),
-        ("itrd", "Choice('kernel', (), published=1),", "a choice of no options"),
+        ("itrd", "Choice('kernel', (), published=1),", "there are no options"),
         ("itrd", "Float('alpha', 1, 2),", "TypeError"),
         ("itrd", "Flaot('alpha'),", "name 'Flaot' is not defined"),
         ("itrd", "(", " line 3: "),
