@@ -68,7 +68,7 @@ def _shared(network: Any, dataset: Dataset) -> OutputsPlan:
         f"feature_maps.{name}"
         for name in network(torch.zeros(1, 3, *dataset.image_size)).feature_maps
     )
-    return OutputsPlan(shared=("logits", "embedding", *maps), window_bytes=WINDOW_BYTES)
+    return OutputsPlan(shared=("logits", "embedding", *maps), buffer_bytes=WINDOW_BYTES)
 
 
 def _train(

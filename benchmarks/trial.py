@@ -31,7 +31,7 @@ from tuner.data import Dataset, Splits
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.teacher_cache.named_outputs import of_images
 from tuner.teacher_cache.plan import CachedOutput
-from tuner.teacher_cache.stored_pass import StoredPass
+from tuner.teacher_cache.teacher_pass import StoredPass
 from tuner.training.building import build_training
 from tuner.training.epoch_totals import Step as TrainingStep
 from tuner.training.precision import StepTimer, choose_precision
@@ -142,7 +142,7 @@ def _fill(teacher: Teacher, case: Case) -> None:
     views = views_of(case.workload, case.dataset, case.splits, case.workload.seed)
     with teacher.open(case.needs, views, 1, case.workload.batch_size) as answers:
         if isinstance(answers, StoredPass):
-            for _ in answers.fill():
+            for _ in answers.precompute():
                 pass
 
 

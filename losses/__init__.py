@@ -1,4 +1,4 @@
-"""Distillation methods: one file each, found by name in `LOSSES`."""
+"""Distillation losses: one file per method, by name in `LOSSES`."""
 
 from losses.ab import AB
 from losses.at import AT

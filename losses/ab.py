@@ -1,13 +1,13 @@
-"""Activation boundaries (AB): the student's units should be active where the teacher's are.
+"""Activation boundaries (AB): matches which units are active in student and teacher.
 
 Source: "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden
-Neurons", arXiv:1811.03233, its piecewise differentiable loss; the levels' weights and the
-factor of 3/1000 are those of the authors' code.
-As in the CRD framework (arXiv:1910.10699) the loss is used in an initial stage only, and
-cross-entropy trains the student after it; with `weight` both are used together.
-Departures: the initial stage trains whatever its loss has a gradient for, with every batch
-norm in training mode; the framework leaves out WRN's last batch norm and keeps it in eval
-mode. The authors run the teacher in training mode and go on with KD (T = 3) alone.
+Neurons", arXiv:1811.03233, its piecewise differentiable loss; the stages' weights and the
+factor 3/1000 are those of the authors' code.
+As in the CRD framework (arXiv:1910.10699) the loss is used in an initial stage only, after
+which cross-entropy trains the student; with `weight` > 0 both are used together.
+Departures: the initial stage trains everything its loss has a gradient for, with all batch
+norms in training mode; the framework excludes WRN's last batch norm and keeps it in eval mode.
+The authors run the teacher in training mode and continue with KD (T = 3) alone.
 """
 
 import torch
@@ -34,7 +34,8 @@ class AB(DistillationLoss):
     """Hinge loss between each stage's map before its ReLU and the signs of the teacher's.
 
     Heads: a connector (convolution and batch norm) for each stage whose shapes differ.
-    Terms: "ab", in the training only if `weight` is not 0.
+    Terms: "ab"; after the initial stage only if `weight` is not 0. Raises LossError if the
+    networks' stages do not correspond.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class AB(DistillationLoss):
         require_not_negative("ab: initial_epochs", initial_epochs)
         if not weight and not initial_epochs:
             raise LossError(
-                "ab: weight and initial_epochs are both 0, so that nothing is distilled;"
+                "ab: weight and initial_epochs are both 0, so nothing is distilled;"
                 " give initial_epochs of 1 or more, or a weight above 0"
             )
         student_stages = pre_activation_stages("ab", "student", student)
@@ -77,7 +78,7 @@ class AB(DistillationLoss):
             self.initial_stage = InitialStage(initial_epochs, maps, trains_student=True)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns {"ab": scalar >= 0}, weighted, or nothing if the weight is 0."""
+        """Returns {"ab": scalar >= 0}, weighted, or {} if the weight is 0."""
         if not self.weight:
             return {}
         return {"ab": self.weight * self.boundary_loss(student, teacher)}
@@ -90,7 +91,7 @@ class AB(DistillationLoss):
         return {"ab": self.boundary_loss(student, teacher)}
 
     def boundary_loss(self, student: Outputs, teacher: Outputs) -> Tensor:
-        """Sum over the stages; the deepest counts 1, and each one before it half as much."""
+        """A scalar >= 0: the sum over the stages, each weighted half as much as the next deeper."""
         losses = []
         for connect, (s, t) in zip(self.connectors, self.pairs, strict=True):
             connected = connect(student.pre_activation_maps[s])
@@ -103,9 +104,9 @@ class AB(DistillationLoss):
 def hinge(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
     """3/1000 of the summed squared errors of maps [B, C, H, W], mean over the batch; >= 0.
 
-    A unit has an error unless it is on the teacher's side of 0 and `margin` away from it.
+    A unit has an error unless it is on the teacher's side of 0 by at least `margin`.
     """
-    # One side for both signs: the student's unit has to be below -margin.
+    # Mirrored, so that in both cases the student's unit should be below -margin.
     mirrored = torch.where(teacher > 0, -student, student)
     return SCALE / len(student) * F.relu(mirrored + margin).square().sum()
 

@@ -1,9 +1,9 @@
-"""Attention transfer (AT): where the networks are active should agree.
+"""Attention transfer (AT): matches where the networks are active.
 
 Source: "Paying More Attention to Attention", arXiv:1612.03928, section 3.1, F_sum^p and
 equation 2.
 Departure: the mean of the squared differences instead of their L2 norm, as in the authors'
-code and the CRD framework (arXiv:1910.10699), to which the published weight belongs.
+code and the CRD framework (arXiv:1910.10699), for which the weight was published.
 """
 
 import torch
@@ -20,8 +20,9 @@ from models.outputs import Outputs, Shapes, attention_map
 class AT(DistillationLoss):
     """Distances of the attention maps of each pair of stages. Heads: none. Terms: "at".
 
-    With p = 2 the teacher's `attention_maps` are enough, which are as large as one channel;
-    a map that is larger than the student's is pooled before the power and needed whole.
+    With p = 2 the teacher's `attention_maps` suffice, which have the size of one channel. A
+    map that is larger than the student's is pooled before the power, so all of it is needed.
+    Raises LossError if a network has no stages.
     """
 
     def __init__(self, student: Shapes, teacher: Shapes, *, weight: float, p: float) -> None:
@@ -31,7 +32,7 @@ class AT(DistillationLoss):
             raise LossError(f"at: p is {p}; give a number of 1 or more")
         self.weight = weight
         self.p = p
-        # With whether the teacher's map is needed whole.
+        # (student's map, teacher's map, whether all channels of the teacher's are needed)
         self.pairs = []
         for s, t in paired_stages("at", student, teacher):
             teacher_shape = teacher.feature_maps[t]
@@ -63,5 +64,5 @@ def attention(feature_map: Tensor, p: float) -> Tensor:
 
 
 def attention_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of maps [B, H, W] that are scaled to length 1; a scalar >= 0."""
+    """Mean squared difference of maps [B, H, W], each scaled to length 1; a scalar >= 0."""
     return F.mse_loss(F.normalize(student.flatten(1)), F.normalize(teacher.flatten(1)))

@@ -1,9 +1,9 @@
-"""Correlation congruence (CC): neighbours in the batch should err alike.
+"""Correlation congruence (CC): neighbouring images of a batch should have similar errors.
 
 Source: "Correlation Congruence for Knowledge Distillation", arXiv:1904.01802.
-Departure: the CRD framework's form, which it has from the paper's authors: products of the
-errors of consecutive images instead of kernel matrices of correlations. The published
-weight belongs to it, and it depends on the order of the batch.
+Departure: the CRD framework's form, obtained from the paper's authors: products of the errors
+of consecutive images instead of kernel matrices of correlations. The weight was published for
+this form, which depends on the order of the batch.
 """
 
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class CC(DistillationLoss):
 
 
 def congruence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean over consecutive rows of |error| . |next error|; a scalar >= 0. Rows are [B, width]."""
+    """Mean over consecutive rows [B, width] of |error| . |next error|; a scalar >= 0."""
     errors = student - teacher
     # |a||b| = |ab|: one absolute value after the product is enough.
     return (errors[:-1] * errors[1:]).abs().sum(dim=1).mean()

@@ -1,17 +1,17 @@
-"""Complementary relation contrastive distillation (CRCD).
+"""Complementary relation contrastive distillation (CRCD): contrasts relations, aligns gradients.
 
 Source: "Complementary Relation Contrastive Distillation", arXiv:2103.16367, and
 github.com/Lechatelia/CRCD, which calls itself unofficial and incomplete; its training
-script does not run. From there come the arithmetic of both terms and their setting.
+script does not run. The arithmetic of both terms and their settings come from there.
 
-What is assumed here, or departs:
-- The gradient term has a weight of its own; the script multiplies it by KD's term, as
+Assumptions and departures:
+- The gradient term has its own weight; the script multiplies it by KD's term, as
   10 * alpha * KD * gradient.
-- The script compares gradients of equal width only. Where the widths differ, a linear map
-  takes the student's gradient to the teacher's width.
-- In the last epochs (`finetune_fraction`) the script drops the relation term and KD's, but
-  not the gradient term; here both terms of this file go, and KD's, which belongs to the
-  `Objective`, stays.
+- The script compares gradients of equal width only. If the widths differ, a linear map takes
+  the student's gradient to the teacher's width.
+- In the last epochs (`finetune_fraction`) the script drops the relation term and KD's term but
+  not the gradient term; here both terms of this file are dropped, and KD's, which belongs to
+  the `Objective`, stays.
 """
 
 from typing import cast
@@ -27,18 +27,19 @@ from losses.parts.nce import NCE
 from losses.parts.negatives import Negatives
 from models.outputs import Outputs, Shapes
 
-SHIFT = 1e-6  # of the repository: added to every number of a difference
+SHIFT = 1e-6  # the repository adds it to every element of a difference
 
 
 class CRCD(DistillationLoss):
-    """CRD on relations, and the cosine between the networks' gradients of the cross-entropy.
+    """CRD on relations, and the cosine of the networks' gradients of the cross-entropy.
 
-    A relation is the direction from an anchor, a bank's row of an image of the batch, to
-    another row or to an embedding. The gradients are those for the embeddings.
+    A relation is the direction from an anchor, the bank's row of an image of the batch, to
+    another row or to an embedding. The gradients are with respect to the embeddings.
 
-    Heads: one linear map to unit rows of `width` for student and teacher each; one from the
-    student's to the teacher's width if these differ. Memory: two banks of [N, width].
-    Terms: "relation", "gradient"; one of weight 0 is neither built nor computed.
+    Heads: a linear map to unit rows of `width` for each network; one from the student's to the
+    teacher's width if these differ. Memory: two banks [N, width]. Terms: "relation",
+    "gradient"; a term of weight 0 is neither built nor computed. Raises LossError if a network
+    has no linear classifier.
     """
 
     def __init__(
@@ -62,13 +63,13 @@ class CRCD(DistillationLoss):
         require_positive("crcd: width", width)
         if not 0 <= finetune_fraction < 1:
             raise LossError(
-                f"crcd: finetune_fraction is {finetune_fraction}; give 0 or more, below 1"
+                f"crcd: finetune_fraction is {finetune_fraction}; give at least 0 and less than 1"
             )
         for whose, shapes in (("student", student), ("teacher", teacher)):
             if gradient_weight and not shapes.has_classifier:
                 raise LossError(
-                    f"crcd: the {whose} has no linear classifier, which the gradient term is"
-                    " computed from; set gradient_weight to 0"
+                    f"crcd: the {whose} has no linear classifier, which the gradient term"
+                    " needs; set gradient_weight to 0"
                 )
         self.relation_weight = relation_weight
         self.gradient_weight = gradient_weight
@@ -89,7 +90,7 @@ class CRCD(DistillationLoss):
         )
 
     def start(self, training: TrainingData) -> None:
-        """Makes the banks, of random unit rows, and counts the epochs that have the terms."""
+        """Creates the banks of random unit rows; determines the last epoch with the terms."""
         self.last_epoch = training.num_epochs - int(self.finetune_fraction * training.num_epochs)
         if self.relation_weight:
             device = self.student_head.weight.device
@@ -97,9 +98,9 @@ class CRCD(DistillationLoss):
             self.banks.start(len(training.rows), device, unit=True)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns {"relation": scalar >= 0, "gradient": scalar in 0 to 2}, weighted.
+        """Returns {"relation": scalar >= 0, "gradient": scalar in [0, 2]}, weighted.
 
-        Both are 0 in the last epochs. In training mode the banks take up the batch.
+        Both are 0 in the last epochs. In training mode the banks are updated with the batch.
         """
         finetuning = batch.epoch > self.last_epoch
         terms = {}
@@ -112,7 +113,7 @@ class CRCD(DistillationLoss):
         return terms
 
     def relation(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """The relation term, unweighted."""
+        """The relation term, unweighted; a scalar >= 0."""
         rows = self.negatives.rows_of(batch.indices)
         return self.contrast(
             self.student_head(student.embedding),
@@ -122,8 +123,10 @@ class CRCD(DistillationLoss):
         )
 
     def contrast(self, student: Tensor, teacher: Tensor, rows: Tensor, negatives: Tensor) -> Tensor:
-        """Both directions, of unit embeddings [B, width]; in the banks the images have the
-        rows [B], which are the anchors too, and their negatives [B, K].
+        """Both directions for unit embeddings [B, width]; a scalar >= 0.
+
+        `rows` [B] are the images' rows in the banks, which are also the anchors; `negatives`
+        are [B, K].
         """
         candidates = torch.cat((rows[:, None], negatives), dim=1)
         loss = student.new_zeros(())
@@ -134,12 +137,12 @@ class CRCD(DistillationLoss):
             cosines = relation_cosines(embedding, bank, candidates, rows)
             loss = loss + nce(cosines[:, 0], cosines[:, 1:], len(bank))
         if self.training:
-            self.banks.take_up(rows, student, teacher)
+            self.banks.update(rows, student, teacher)
         return loss
 
     def gradient(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """1 - cosine of the two gradients of the cross-entropy, mean over the batch."""
-        # Both networks have one: see __init__.
+        """1 - cosine of the two gradients of the cross-entropy, mean over the batch; a scalar."""
+        # Both networks have a classifier: see __init__.
         weight, wanted_weight = (
             cast("Tensor", student.classifier),
             cast("Tensor", teacher.classifier),
@@ -152,20 +155,21 @@ class CRCD(DistillationLoss):
 
 
 def relation_cosines(embedding: Tensor, bank: Tensor, rows: Tensor, anchors: Tensor) -> Tensor:
-    """Cosines [B, K, A] between two relations to each of A anchors, rows [A] of the bank.
+    """Cosines [B, K, A] between pairs of relations to A anchors, rows [A] of the bank [N, width].
 
-    One is of the embeddings, [B, width], the other of each one's own K rows [B, K] of the bank.
+    One relation of a pair leads to an embedding [B, width], the other to each of its K rows
+    [B, K] of the bank.
     """
     points = bank[anchors]
     is_itself = rows[:, :, None] == anchors
     if len(bank) > rows.numel():
-        # Only what is in use is centred and multiplied.
+        # Only the rows in use are centred and multiplied.
         bank = bank[rows.flatten()]
         rows = torch.arange(rows.numel(), device=rows.device).view_as(rows)
-    # Differences ignore where the origin is, and in the middle less is lost to cancellation.
+    # Differences do not depend on the origin; near the mean, cancellation loses less precision.
     centre = points.mean(dim=0)
     bank, embedding, points = bank - centre, embedding - centre, (points - centre) - SHIFT
-    # From inner products instead of differences, which would have `width` numbers each:
+    # Computed from inner products, because each difference would have `width` elements:
     # (c - p) . (e - p) = c . e - c . p + (p . p - e . p).
     bank_products = bank @ points.T  # [N, A]
     embedding_products = embedding @ points.T  # [B, A]
@@ -181,20 +185,20 @@ def relation_cosines(embedding: Tensor, bank: Tensor, rows: Tensor, anchors: Ten
 
 
 def inverse_lengths(rows: Tensor, products: Tensor, squares: Tensor) -> Tensor:
-    """1 / |r - p|, [N, A], of rows [N, width] and points, from r . p, [N, A], and p . p, [A].
+    """1 / |r - p| [N, A] for rows r [N, width] and points p, from r . p [N, A] and p . p [A].
 
-    At most that of a difference of equal rows, which consists of SHIFTs.
+    Bounded by the value for equal rows, whose difference consists of SHIFTs.
     """
     lengths = rows.square().sum(dim=1, keepdim=True) + squares - 2 * products
     return lengths.clamp_min(rows.shape[1] * SHIFT**2).rsqrt()
 
 
 def embedding_gradient(logits: Tensor, classifier: Tensor, labels: Tensor) -> Tensor:
-    """The direction [B, D] of the cross-entropy's gradient for the classifier's input.
+    """The direction [B, D] of the cross-entropy's gradient at the classifier's input.
 
-    Logits are [B, classes], the classifier's weight [classes, D]. The gradient is
-    (p - onehot) @ weight; the length 1 - p_label, left out here, would round to 0 for a
-    confident network, while what the other classes share of it stays exact.
+    Logits are [B, classes], labels [B], the classifier's weight [classes, D]. The gradient is
+    (p - onehot) @ weight. Its factor 1 - p_label is omitted: it would round to 0 for a
+    confident network, while the shares of the other classes in it stay exact.
     """
     label = labels[:, None]
     shares = logits.scatter(1, label, -torch.inf).softmax(dim=1)
@@ -202,5 +206,5 @@ def embedding_gradient(logits: Tensor, classifier: Tensor, labels: Tensor) -> Te
 
 
 def _nothing(student: Outputs) -> Tensor:
-    """0, for an epoch without the term: the names of terms stay the same."""
+    """0, for epochs without the term, so that the names of the terms do not change."""
     return student.logits.new_zeros(())

@@ -1,8 +1,8 @@
-"""Contrastive representation distillation (CRD).
+"""Contrastive representation distillation (CRD): contrasts embeddings across the networks.
 
-Source: "Contrastive Representation Distillation", arXiv:1910.10699, section 3, and
-its official code, github.com/HobbitLong/RepDistiller, which is followed in what the paper
-leaves open: the two banks, Z, and the loss in both directions.
+Source: "Contrastive Representation Distillation", arXiv:1910.10699, section 3, and its official
+code, github.com/HobbitLong/RepDistiller, which settles what the paper leaves open: the two
+banks, Z, and the loss in both directions.
 """
 
 from torch import Tensor
@@ -18,8 +18,8 @@ from models.outputs import Outputs, Shapes
 class CRD(DistillationLoss):
     """Tells an image's embedding by the other network from those of other images.
 
-    Heads: one linear map to unit rows of `width` for student and teacher each. Memory: two
-    banks of [N, width]. Terms: "crd".
+    Heads: a linear map to unit rows of `width` for each network. Memory: two banks [N, width].
+    Terms: "crd".
     """
 
     needs = ("embedding",)
@@ -49,13 +49,13 @@ class CRD(DistillationLoss):
         self.teacher_nce = NCE(nce_temperature)
 
     def start(self, training: TrainingData) -> None:
-        """Makes the banks; their rows begin random and only about as long as 1."""
+        """Creates the banks of random rows, whose lengths are only about 1."""
         device = self.student_head.weight.device
         self.negatives.start(training, device)
         self.banks.start(len(training.rows), device, unit=False)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns {"crd": scalar >= 0}, weighted. In training mode the banks take up the batch."""
+        """Returns {"crd": scalar >= 0}, weighted; updates the banks in training mode."""
         rows = self.negatives.rows_of(batch.indices)
         loss = self.contrast(
             self.student_head(student.embedding),
@@ -66,24 +66,25 @@ class CRD(DistillationLoss):
         return {"crd": self.weight * loss}
 
     def contrast(self, student: Tensor, teacher: Tensor, rows: Tensor, negatives: Tensor) -> Tensor:
-        """Both directions, of unit embeddings [B, width]; in the banks the images have the
-        rows [B] and their negatives [B, K].
+        """Both directions for unit embeddings [B, width]; a scalar >= 0.
+
+        `rows` [B] are the images' rows in the banks, `negatives` [B, K] those of others.
         """
         loss = contrast_with_bank(student, self.banks.teacher, rows, negatives, self.student_nce)
         loss = loss + contrast_with_bank(
             teacher, self.banks.student, rows, negatives, self.teacher_nce
         )
         if self.training:
-            self.banks.take_up(rows, student, teacher)
+            self.banks.update(rows, student, teacher)
         return loss
 
 
 def contrast_with_bank(
     embedding: Tensor, bank: Tensor, rows: Tensor, negatives: Tensor, nce: NCE
 ) -> Tensor:
-    """One direction: embeddings [B, width] against their rows [B] and negatives [B, K] of a bank.
+    """One direction: embeddings [B, width] against rows [B] and negatives [B, K] of a bank.
 
-    Returns a scalar that no longer depends on the bank.
+    The bank is [N, width]. Returns a scalar >= 0 whose backward does not read the bank.
     """
 
     def loss(embedding: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""DIST: predictions that correlate with the teacher's, over classes and over images.
+"""DIST: correlates predictions with the teacher's, over classes and over images.
 
 Source: "Knowledge Distillation from A Stronger Teacher", arXiv:2205.10536; the authors' code,
-github.com/hunto/image_classification_sota, lib/models/losses/dist_kd.py, whose 1e-8 beside
-the product of norms is kept: it leaves out classes that no image of the batch is near to.
-T**2 is the code's since it has a temperature; the paper's listing has neither.
-Departure: a row or column that is constant, as far as rounding can tell, has correlation 0
-and no gradient, which would be divided by that 1e-8.
+github.com/hunto/image_classification_sota, lib/models/losses/dist_kd.py. Its 1e-8 added to the
+product of norms is kept: it suppresses classes that no image of the batch is likely to have.
+The temperature and T**2 are the code's; the paper's listing has neither.
+Departure: a row or column that is constant up to rounding has correlation 0 and no gradient,
+which would be divided by that 1e-8.
 """
 
 import torch
@@ -20,10 +20,10 @@ EPSILON = 1e-8
 
 
 class DIST(DistillationLoss):
-    """Distances 1 - r of softened predictions, r Pearson's correlation.
+    """Distances 1 - r of softened predictions, where r is Pearson's correlation.
 
-    "inter": of each image's classes; "intra": of each class's images. Heads: none. Terms:
-    these. A term of weight 0 is not computed.
+    Heads: none. Terms: "inter" (over the classes of each image), "intra" (over the images of
+    each class). A term of weight 0 is not computed.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class DIST(DistillationLoss):
 
 
 def correlation(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
-    """Pearson's correlation of two matrices [B, classes] along a dimension, within +-1."""
+    """Pearson's correlation of matrices [B, classes] along `dim`: [B] or [classes], in [-1, 1]."""
     own, wanted = _centred(student, dim), _centred(teacher, dim)
     norms = torch.linalg.vector_norm(own, dim=dim) * torch.linalg.vector_norm(wanted, dim=dim)
     return (own * wanted).sum(dim=dim) / (norms + EPSILON)
 
 
 def _centred(values: Tensor, dim: int) -> Tensor:
-    """The deviations from the mean along a dimension, or all 0 if they are rounding errors."""
+    """Deviations from the mean along a dimension, or 0 if they are only rounding errors."""
     centred = values - values.mean(dim=dim, keepdim=True)
     rounding = 4 * torch.finfo(values.dtype).eps * values.detach().abs().amax(dim, keepdim=True)
     # False for NaN: a diverged network must not look like a constant one.

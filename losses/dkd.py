@@ -1,11 +1,11 @@
-"""Decoupled knowledge distillation (DKD): the label's probability, and the other classes'.
+"""Decoupled knowledge distillation (DKD): matches target and non-target classes separately.
 
 Source: "Decoupled Knowledge Distillation", arXiv:2203.08679; the authors' code,
-github.com/megvii-research/mdistiller, whose weights ramp over the first epochs, which the
-paper does not mention.
-Departure: the code takes the logarithm of probabilities that may have become 0, and hides
-the label behind an offset of -1000; here both divergences are computed from log-odds and
-from the other classes' logits. The values are equal wherever the code's are finite.
+github.com/megvii-research/mdistiller, which ramps the weights up over the first epochs; the
+paper does not mention that.
+Departure: the code takes logarithms of probabilities that may be 0, and masks the label with
+an offset of -1000; here both divergences are computed from log-odds and from the other
+classes' logits. The values are equal wherever the code's are finite.
 """
 
 import torch
@@ -47,7 +47,7 @@ class DKD(DistillationLoss):
         self.needs = ("logits",) if alpha or beta else ()
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns {"tckd": scalar >= 0, "nckd": scalar >= 0}, weighted."""
+        """Returns {"tckd": scalar >= 0, "nckd": scalar >= 0}, weighted and ramped up."""
         scale = ramp(batch.epoch, self.warmup_epochs)
         terms: dict[str, Tensor] = {}
         if not self.needs:
@@ -64,7 +64,10 @@ class DKD(DistillationLoss):
 
 
 def split(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The label's logit [B, 1] and the other classes' [B, classes - 1], in their order."""
+    """Splits logits [B, classes] into the labels', [B, 1], and the others', [B, classes - 1].
+
+    Labels are [B]; the other classes keep their order.
+    """
     others = torch.arange(logits.shape[1] - 1, device=logits.device)
     others = others + (others >= labels[:, None])
     return logits.gather(1, labels[:, None]), logits.gather(1, others)
@@ -77,13 +80,16 @@ def target_divergence(
     teacher_others: Tensor,
     temperature: float,
 ) -> Tensor:
-    """T**2 * KL(teacher || student) between "the label" and "another class"; a scalar >= 0."""
+    """T**2 * KL(teacher || student) of the label against all other classes; a scalar >= 0.
+
+    Logits as `split` returns them: [B, 1] of the labels, [B, classes - 1] of the others.
+    """
     own = _two_classes(student, student_others, temperature)
     wanted = _two_classes(teacher, teacher_others, temperature)
     return temperature**2 * kd_divergence(own, wanted, 1.0)
 
 
 def _two_classes(label: Tensor, others: Tensor, temperature: float) -> Tensor:
-    """Logits [B, 2] whose softmax is (p, 1 - p), p the label's softened probability."""
+    """Logits [B, 2] whose softmax is (p, 1 - p), where p is the label's softened probability."""
     rest = (others / temperature).logsumexp(dim=1, keepdim=True)
     return torch.cat((label / temperature, rest), dim=1)

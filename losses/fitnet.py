@@ -1,10 +1,9 @@
-"""FitNets: the student's map of one layer, regressed, resembles the teacher's.
+"""FitNets: regresses the teacher's feature map of one layer from the student's.
 
 Source: "FitNets: Hints for Thin Deep Nets", arXiv:1412.6550, equation 3.
-Departure: the CRD framework's form (arXiv:1910.10699), to which the published weight
-belongs: the hint is a term beside the cross-entropy instead of a stage of its own before
-it, its squared error a mean instead of half a sum, and the regressor has a batch norm and
-ends in a ReLU.
+Departure: the CRD framework's form (arXiv:1910.10699), for which the weight was published: the
+hint is a term added to the cross-entropy instead of a separate stage before it, its squared
+error is a mean instead of half a sum, and the regressor has a batch norm and ends in a ReLU.
 """
 
 import torch.nn.functional as F
@@ -18,7 +17,10 @@ from models.outputs import Outputs, Shapes
 
 
 class FitNet(DistillationLoss):
-    """Mean squared error of a regressed map. Heads: one regressor. Terms: "fitnet"."""
+    """Mean squared error of a regressed map. Heads: one regressor. Terms: "fitnet".
+
+    Raises LossError if no regressor can map the student's layer to the teacher's.
+    """
 
     def __init__(self, student: Shapes, teacher: Shapes, *, weight: float, layer: str) -> None:
         super().__init__()
@@ -40,7 +42,7 @@ class FitNet(DistillationLoss):
 
 
 def _fitting_layers(student: Shapes, teacher: Shapes) -> list[str]:
-    """The maps that both networks have and that a regressor can join."""
+    """The maps that both networks have and that a regressor can connect."""
     return [
         name
         for name, shape in student.feature_maps.items()

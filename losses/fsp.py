@@ -1,11 +1,11 @@
-"""Flow of the solution procedure (FSP): how one map follows from the map before it.
+"""Flow of the solution procedure (FSP): matches how each map follows from the previous one.
 
 Source: "A Gift from Knowledge Distillation: Fast Optimization, Network Minimization and
-Transfer Learning", CVPR 2017, equations 1 and 2; as in the paper the student's stages first
-learn from it alone.
-Departure: the CRD framework's form (arXiv:1910.10699): larger maps are pooled by averages
-instead of maxima, and the squared error is a mean. As published the loss is not used after
-the initial stage; `weight` also keeps it beside the cross-entropy.
+Transfer Learning", CVPR 2017, equations 1 and 2; as in the paper, the student's stages first
+learn from this loss alone.
+Departure: the CRD framework's form (arXiv:1910.10699): larger maps are average-pooled instead of
+max-pooled, and the squared error is a mean. As published the loss is not used after the initial
+stage; `weight` > 0 also adds it to the cross-entropy.
 """
 
 from itertools import pairwise
@@ -22,10 +22,10 @@ from models.outputs import Outputs, Shapes
 
 
 class FSP(DistillationLoss):
-    """Products of the channels of consecutive maps, the stem's first.
+    """Products of the channels of consecutive maps, starting with the stem's.
 
-    Heads: none. Terms: "fsp", unweighted in the initial stage; none after it if the weight
-    is 0.
+    Heads: none. Terms: "fsp", unweighted in the initial stage; after it only if `weight` is
+    not 0. Raises LossError if the networks' maps differ in shape.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class FSP(DistillationLoss):
         if not initial_epochs and not weight:
             raise LossError(
                 "fsp: initial_epochs and weight are both 0, so nothing is distilled;"
-                " give one of them a number above 0"
+                " set one of them above 0"
             )
         student_maps, teacher_maps = student.feature_maps, teacher.feature_maps
         if list(student_maps.values()) != list(teacher_maps.values()) or len(student_maps) < 2:
             raise LossError(
-                "fsp: both networks must have the same two or more maps in number, channels and"
-                f" size (student: {described(student_maps)}; teacher: {described(teacher_maps)});"
+                "fsp: the networks must have two or more maps of the same channels and sizes"
+                f" (student: {described(student_maps)}; teacher: {described(teacher_maps)});"
                 " choose two depths of one family and width, such as wrn_40_2 and wrn_16_2,"
                 " resnet56 and resnet20, or vgg13 and vgg8"
             )
@@ -55,18 +55,18 @@ class FSP(DistillationLoss):
             self.initial_stage = InitialStage(initial_epochs, maps, trains_student=True)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns {"fsp": scalar >= 0}, weighted, or nothing if the weight is 0."""
+        """Returns {"fsp": scalar >= 0}, weighted, or {} if the weight is 0."""
         return {"fsp": self.weight * self.flow_distance(student, teacher)} if self.weight else {}
 
     def initial_forward(
         self, student: Outputs | None, teacher: Outputs, batch: Batch
     ) -> dict[str, Tensor]:
-        """Returns {"fsp": scalar >= 0}, whose gradient reaches the student's stem and stages."""
+        """Returns {"fsp": scalar >= 0}, which trains the student's stem and stages."""
         assert student is not None
         return {"fsp": self.flow_distance(student, teacher)}
 
     def flow_distance(self, student: Outputs, teacher: Outputs) -> Tensor:
-        """Mean squared differences of the flow matrices, summed over consecutive maps."""
+        """A scalar >= 0: mean squared differences of the flow matrices, summed over the maps."""
         student_flows = flow_matrices([student.feature_maps[name] for name in self.student_maps])
         teacher_flows = flow_matrices([teacher.feature_maps[name] for name in self.teacher_maps])
         distances = list(map(F.mse_loss, student_flows, teacher_flows))
@@ -74,7 +74,7 @@ class FSP(DistillationLoss):
 
 
 def flow_matrices(maps: list[Tensor]) -> list[Tensor]:
-    """The flow matrix of each map and the next one."""
+    """The flow matrix [B, C, D] of each map [B, C, H, W] and the next one [B, D, H', W']."""
     return [flow_matrix(first, second) for first, second in pairwise(maps)]
 
 

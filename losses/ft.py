@@ -1,11 +1,11 @@
-"""Factor transfer (FT): the student's translated map resembles the teacher's paraphrased one.
+"""Factor transfer (FT): matches the student's translated map to the teacher's paraphrased one.
 
 Source: "Paraphrasing Complex Network: Network Compression via Factor Transfer",
 arXiv:1802.04977; form "full" and its weight of 500 are the authors' code,
 github.com/Jangho-Kim/Factor-Transfer-pytorch.
-Departures, those of the CRD framework (arXiv:1910.10699), to which the published weight
-belongs: form "attention" compares channel means of the factors' powers; the translator has
-batch norms; the paraphraser learns by the mean squared error (the authors' code: L1).
+Departures, those of the CRD framework (arXiv:1910.10699), for which the weight was published:
+form "attention" compares channel means of the factors' powers; the translator has batch norms;
+the paraphraser minimises the mean squared error (the authors' code: L1).
 """
 
 import torch
@@ -31,9 +31,10 @@ SLOPE = 0.1  # of the leaky ReLUs
 class FT(DistillationLoss):
     """Distance of the factors of both networks' deepest maps.
 
-    Heads: the paraphraser, which learns to encode the teacher's map in the initial stage and
-    is frozen then, and the translator of the student's map. Terms: "ft"; in the initial
-    stage "reconstruction". Factors have `rate` times the teacher's channels.
+    Heads: the paraphraser, which learns to encode the teacher's map in the initial stage and is
+    then frozen, and the translator of the student's map. Terms: "ft"; in the initial stage
+    "reconstruction". Factors have `rate` times the teacher's channels. Raises LossError if a
+    network has no stages, or `rate` leaves no channel.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class FT(DistillationLoss):
         channels = int(rate * teacher_channels)
         if channels < 1:
             raise LossError(
-                f"ft: rate is {rate}, which leaves factors no channel of the teacher's"
+                f"ft: rate is {rate}, which leaves no channel of the teacher's"
                 f" {teacher_channels}; give {1 / teacher_channels:.3g} or more"
             )
         self.weight = weight
@@ -111,13 +112,13 @@ class Paraphraser(nn.Module):
         )
 
     def forward(self, feature_map: Tensor) -> Tensor:
-        """The reconstructed map."""
+        """The reconstruction [B, C, H, W] of a map [B, C, H, W]."""
         reconstruction: Tensor = self.decoder(self.encoder(feature_map))
         return reconstruction
 
 
 def translator(student_channels: int, channels: int) -> nn.Sequential:
-    """From a student's map [B, C, H, W] to its factor [B, channels, H, W]."""
+    """Maps a student's map [B, C, H, W] to its factor [B, channels, H, W]."""
     return nn.Sequential(
         *_layer(nn.Conv2d(student_channels, student_channels, 3, padding=1), batch_norm=True),
         *_layer(nn.Conv2d(student_channels, channels, 3, padding=1), batch_norm=True),
@@ -128,8 +129,8 @@ def translator(student_channels: int, channels: int) -> nn.Sequential:
 def factor_distance(student: Tensor, teacher: Tensor, *, p1: int | None, p2: int) -> Tensor:
     """Mean of |difference|**p2 of two factors [B, C, H, W] scaled to length 1; a scalar >= 0.
 
-    The larger one is pooled first. With `p1` the means over the channels of their powers are
-    compared, else they are compared whole.
+    The larger factor is pooled first. With `p1` the channel means of their p1-th powers are
+    compared instead of the factors themselves.
     """
     student, teacher = (_unit_rows(factor, p1) for factor in pool_to_match(student, teacher))
     return (student - teacher).abs().pow(p2).mean()

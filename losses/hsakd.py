@@ -1,11 +1,11 @@
-"""Hierarchical self-supervised augmented knowledge distillation (HSAKD).
+"""Hierarchical self-supervised augmented knowledge distillation (HSAKD), with rotated images.
 
 Source: "Hierarchical Self-supervised Augmented Knowledge Distillation", IJCAI 2021,
-arXiv:2107.13715; the authors' code, github.com/winycg/HSAKD, for a teacher that is trained
-already: its branches learn on its frozen maps ("HSAKD" there; "HSAKD*", where the teacher
-learns with them, would be another teacher).
-The code pairs branches by position, as far as the student has some, and fails if the
-teacher has fewer; here those without a partner are left out on either side.
+arXiv:2107.13715; the authors' code, github.com/winycg/HSAKD, for a given teacher, whose branches
+learn on its frozen maps ("HSAKD" there; in "HSAKD*" the teacher learns together with them, which
+gives another teacher).
+Departure: the code pairs the student's branches with the teacher's by position and fails if the
+teacher has fewer; here branches without a partner are omitted on either side.
 """
 
 from typing import Self
@@ -30,13 +30,14 @@ from models.outputs import NUM_ROTATIONS, Outputs, Shapes
 
 
 class HSAKD(DistillationLoss):
-    """Matches what both networks' stages tell of class and rotation together, and their logits.
+    """Matches joint predictions of class and rotation at each stage, and the logits.
 
-    Heads: for each pair of stages an auxiliary classifier of 4 * classes, both networks' own
-    kind (`models.auxiliary`). The teacher's learn in the initial stage and are frozen then:
-    without gradient, and with the batch norms' running statistics. Terms: "branches" (the
-    sum over the pairs), "logits"; both are KD's divergence in all four rotations. A term of
-    weight 0 is neither built nor computed.
+    Heads: for each pair of stages one auxiliary classifier per network, with 4 * classes
+    outputs (`models.auxiliary`). The teacher's classifiers learn in the initial stage and are
+    then frozen: no gradient, and batch norms with running statistics. Terms: "branches" (the sum
+    over the pairs), "logits"; both are KD's divergence over all four rotations. A term of
+    weight 0 is neither built nor computed. Raises LossError for images that are not square and
+    for custom networks.
     """
 
     rotates = True
@@ -56,7 +57,7 @@ class HSAKD(DistillationLoss):
         _, height, width = student.image
         if height != width:
             raise LossError(
-                "hsakd rotates the images by 90 degrees and so needs square ones, but these are"
+                "hsakd rotates images by 90 degrees and needs square ones, but these are"
                 f" {height}x{width} (height x width); give square images or choose another method"
             )
         require_not_negative("hsakd: branch_weight", branch_weight)
@@ -67,9 +68,9 @@ class HSAKD(DistillationLoss):
         self.logit_weight = logit_weight
         self.temperature = hsakd_temperature
 
-        self.pairs: tuple[tuple[str, str], ...] = ()  # the student's map, the teacher's
+        self.pairs: tuple[tuple[str, str], ...] = ()  # (student's map, teacher's map)
         if branch_weight:
-            # With branches that have learnt nothing there is nothing to match.
+            # Untrained branches would have nothing to teach.
             require_positive("hsakd: initial_epochs", initial_epochs)
             require_positive("hsakd: initial_lr", initial_lr)
             points = _points_of("student", student), _points_of("teacher", teacher)
@@ -94,13 +95,16 @@ class HSAKD(DistillationLoss):
             )
 
     def train(self, mode: bool = True) -> Self:
-        """As ever, but for the teacher's branches: they train in `initial_forward` only."""
+        """Sets the mode; the teacher's branches are in training mode in `initial_forward` only."""
         super().train(mode)
         self.teacher_branches.eval()
         return self
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns the scalars "branches" and "logits", weighted; outputs are of [4B, ...]."""
+        """Returns {"branches": scalar >= 0, "logits": scalar >= 0}, weighted.
+
+        Both networks' outputs are [4B, ...].
+        """
         terms = {}
         if self.pairs:
             answers = self.student_answers(student)
@@ -119,7 +123,10 @@ class HSAKD(DistillationLoss):
     def initial_forward(
         self, student: Outputs | None, teacher: Outputs, batch: Batch
     ) -> dict[str, Tensor]:
-        """Returns "branches": the teacher's branches' cross-entropies with the joint labels."""
+        """Returns {"branches": scalar >= 0}: the teacher's branches' cross-entropies, summed.
+
+        Their labels are the joint ones of class and rotation; outputs are [4B, ...].
+        """
         self.teacher_branches.train(self.training)
         answers = self.teacher_answers(teacher)
         self.teacher_branches.eval()
@@ -144,7 +151,7 @@ def joint_labels(labels: Tensor) -> Tensor:
 
 
 def decay_epochs(num_epochs: int) -> tuple[int, ...]:
-    """After 30, 60 and 90 of 100 epochs, as the code has it; of others in proportion."""
+    """Epochs after which the rate drops: 30, 60 and 90 of 100 as in the code, or in proportion."""
     drops = (num_epochs * tenths // 10 for tenths in (3, 6, 9))
     return tuple(dict.fromkeys(epoch for epoch in drops if epoch > 0))
 
@@ -154,6 +161,6 @@ def _points_of(whose: str, shapes: Shapes) -> tuple[str, ...]:
         return branch_points(shapes.name)
     except UnknownModel:
         raise LossError(
-            f"hsakd repeats the {whose}'s later stages and so needs a network of models/, but"
-            f" the {whose} is {shapes.name or 'without a name'}; choose one of those"
+            f"hsakd repeats the {whose}'s later stages and needs a built-in network, but"
+            f" the {whose} is {shapes.name or 'unnamed'}; choose a network of models/"
         ) from None

@@ -1,16 +1,14 @@
-"""Information theoretic representation distillation (ITRD).
+"""Information theoretic representation distillation (ITRD): correlation and mutual information.
 
-Source: "Information Theoretic Representation Distillation", BMVC 2022, and its
-supplement; the authors' code, github.com/roymiles/ITRD.
-Where the two disagree, the code is followed: the published kernel is the inner
-product of unit rows (degree 1; the supplement says degree 2), and the deviation is
-unbiased while the correlation is divided by n, so a perfect match gives (n - 1) / n.
-The code embeds the student for the correlation always, and for the mutual information
-only if the widths differ; so does this file. log2 of both potentials and the RBF
-kernel are in the supplement only (Tables 1 and 2).
-Departure: the code has no guard, and one constant unit makes its loss NaN. Form
-"stable" equals it wherever its value means something (see `ITRD`); "official" is the
-code's arithmetic.
+Source: "Information Theoretic Representation Distillation", BMVC 2022, and its supplement; the
+authors' code, github.com/roymiles/ITRD.
+Where the two disagree, this file follows the code: the published kernel is the inner product of
+unit rows (degree 1; the supplement says degree 2), and the deviation is unbiased while the
+correlation is divided by n, so a perfect match gives (n - 1) / n. The code always embeds the
+student for the correlation, but for the mutual information only if the widths differ; so does
+this file. log2 of both potentials and the RBF kernel are in the supplement only (Tables 1 and 2).
+Departure: the code has no guards, and one constant unit makes its loss NaN. Form "stable" equals
+it wherever its value is meaningful (see `ITRD`); "official" is the code's arithmetic.
 """
 
 import torch
@@ -26,17 +24,17 @@ FORMS = ("stable", "official")
 
 
 class ITRD(DistillationLoss):
-    """Correlates each unit with the teacher's, and shares the batch's pairwise similarities.
+    """Correlates each unit with the teacher's, and matches the batch's pairwise similarities.
 
     Heads: one linear map from the student's width to the teacher's, shared by both terms.
     Terms: "corr", "mi". A term of weight 0 is neither built nor computed.
 
-    Form "stable" gives meaning where form "official" is NaN or explodes:
+    Form "stable" is defined where form "official" is NaN or explodes:
     - a unit that is constant in the batch, in either network, has correlation 0 and no
-      gradient; constant means that its deviation is no larger than rounding errors;
+      gradient; constant means that its deviation does not exceed rounding errors;
     - in a batch of one every unit is constant, and "mi" is 0;
-    - an embedding of zeros stays a row of zeros and gets no gradient through "mi";
-    - if every image has such a row in one of the networks, "mi" is 0;
+    - an embedding of zeros remains a row of zeros and gets no gradient through "mi";
+    - if all rows of one network are zeros, "mi" is 0;
     - correlation errors too small to be squared in float32 keep their value.
     """
 
@@ -104,7 +102,7 @@ class ITRD(DistillationLoss):
         return terms
 
     def gram(self, rows: Tensor) -> Tensor:
-        """Kernel [n, n] between the rows of an embedding [n, d]."""
+        """The kernel matrix [n, n] of the rows of an embedding [n, d]."""
         if self.normalise:
             rows = unit_rows(rows, stable=self.stable)
         if self.kernel == "polynomial":
@@ -123,15 +121,15 @@ def unit_correlation(student: Tensor, teacher: Tensor, *, stable: bool) -> Tenso
 
 
 def correlation_loss(correlation: Tensor, alpha: float, *, stable: bool) -> Tensor:
-    """log2 sum_k |c_k - 1|**(2 alpha), a scalar; equation 6 of the paper."""
+    """log2 sum_k |c_k - 1|**(2 alpha) of correlations [d]; a scalar, equation 6 of the paper."""
     errors = (correlation - 1.0).abs()
     if not stable:
         return errors.pow(2.0).pow(alpha).sum().log2()
-    # Scaled by the largest error: 1/64 to the power of 20 leaves little of float32.
+    # Scaled by the largest error: powers such as (1/64)**20 would underflow in float32.
     largest = errors.detach().amax()
     largest = largest.masked_fill(largest == 0, 1.0)
     total = (errors / largest).pow(2.0 * alpha).sum()
-    # Zero only if rounding made every correlation 1: nothing is left to learn then.
+    # Zero only if rounding made every correlation 1, so that nothing is left to learn.
     total = total.masked_fill(total == 0, 1.0)
     return total.log2() + 2.0 * alpha * largest.log2()
 
@@ -139,10 +137,10 @@ def correlation_loss(correlation: Tensor, alpha: float, *, stable: bool) -> Tens
 def mutual_information_loss(
     student_gram: Tensor, teacher_gram: Tensor, *, log2: bool, stable: bool
 ) -> Tensor:
-    """||K_s / tr K_s||**2 - ||K_st / tr K_st||**2 with K_st = K_s * K_t; a scalar.
+    """||K_s / tr K_s||**2 - ||K_st / tr K_st||**2 with K_st = K_s * K_t, all [n, n]; a scalar.
 
-    With `log2` it is the difference of the norms' logarithms, the mutual information
-    of order 2 in bits without the teacher's own entropy, which is constant.
+    With `log2` it is the difference of the norms' logarithms: the negative mutual information
+    of order 2 in bits, up to the teacher's entropy, which is constant.
     """
     joint_gram = student_gram * teacher_gram
     student_potential = _information_potential(student_gram, stable)
@@ -157,9 +155,9 @@ def mutual_information_loss(
 
 
 def unit_rows(rows: Tensor, *, stable: bool) -> Tensor:
-    """Rows [n, d] divided by their length; a row of zeros stays one."""
+    """Rows [n, d] divided by their length; a row of zeros stays as it is."""
     if stable:
-        # Changes no value but stops the gradient, which would be divided by 1e-12.
+        # Changes no value but blocks the gradient, which would be divided by 1e-12.
         rows = rows.masked_fill((rows == 0).all(dim=1, keepdim=True), 0.0)
     return F.normalize(rows, dim=1)
 
@@ -171,7 +169,7 @@ def polynomial_kernel(rows: Tensor, degree: int, offset: float) -> Tensor:
 
 def rbf_kernel(rows: Tensor, sigma: float) -> Tensor:
     """exp(-||x - y||**2 / (2 sigma**2)), [n, n], between rows [n, d]."""
-    # Distances ignore the mean, and without it less is lost to cancellation.
+    # Distances do not depend on the mean; without it, cancellation loses less precision.
     rows = rows - rows.mean(dim=0)
     products = rows @ rows.T
     squares = products.diagonal()
@@ -185,7 +183,7 @@ def silverman_width(h: float, n: int, d: int) -> float:
 
 
 def _standardised(embedding: Tensor, stable: bool) -> Tensor:
-    """Units of an embedding [n, d] with mean 0 and unbiased deviation 1, or all 0 if constant."""
+    """Units of an embedding [n, d] with mean 0 and unbiased deviation 1; constant units are 0."""
     centred = embedding - embedding.mean(dim=0)
     if not stable:
         return centred / embedding.std(dim=0)
@@ -193,7 +191,7 @@ def _standardised(embedding: Tensor, stable: bool) -> Tensor:
     rounding = 4 * torch.finfo(embedding.dtype).eps * embedding.detach().abs().amax(dim=0)
     # False for NaN: a diverged network must not look like a constant one.
     constant = deviation.detach() <= rounding
-    # Both sides of the division are masked: masking its result lets 0/0 into the gradient.
+    # Both operands are masked: masking the quotient would let 0/0 into the gradient.
     return centred.masked_fill(constant, 0.0) / deviation.masked_fill(constant, 1.0)
 
 
@@ -203,5 +201,5 @@ def _information_potential(gram: Tensor, stable: bool) -> Tensor:
     if not stable:
         return (gram / trace).square().sum()
     potential = (gram / trace.masked_fill(trace == 0, 1.0)).square().sum()
-    # 1 so that log2 stays finite; the caller drops the value.
+    # 1 keeps log2 finite; the caller discards the value.
     return potential.masked_fill(trace == 0, 1.0)

@@ -1,4 +1,4 @@
-"""Knowledge distillation (KD): divergence of softened predictions.
+"""Knowledge distillation (KD): the divergence of softened predictions.
 
 Source: "Distilling the Knowledge in a Neural Network", arXiv:1503.02531, section 2.
 """
@@ -12,20 +12,20 @@ from models.outputs import Outputs, Shapes
 
 
 class KD(DistillationLoss):
-    """KD alone: its term is the one that the `Objective` has for every method. Heads: none."""
+    """KD alone: its term is the one that the `Objective` adds to every method. Heads: none."""
 
     def __init__(self, student: Shapes, teacher: Shapes) -> None:
         super().__init__()
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns no terms of its own."""
+        """Returns {}: KD's scalar term is the `Objective`'s."""
         return {}
 
 
 def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """T**2 * KL(teacher || student) of the softened classes, in nats; a scalar >= 0.
+    """T**2 * KL(teacher || student) of the softened predictions, in nats; a scalar >= 0.
 
-    Both logits are [B, classes]; the mean is over the batch.
+    Logits are [B, classes]; the mean is over the batch.
     """
     student = F.log_softmax(student_logits / temperature, dim=1)
     teacher = F.log_softmax(teacher_logits / temperature, dim=1)

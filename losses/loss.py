@@ -1,4 +1,4 @@
-"""What every distillation loss promises to the loop that calls it."""
+"""The interface of distillation losses."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from models.outputs import Outputs
 
 
 class LossError(ValueError):
-    """A loss that cannot be built from these networks or values; one sentence with the remedy."""
+    """A loss cannot be built for these networks or values; one sentence with the remedy."""
 
 
 class InitialStage(NamedTuple):
@@ -25,41 +25,41 @@ class InitialStage(NamedTuple):
 
 
 class DistillationLoss(nn.Module):
-    """Scores how far a student is from its teacher.
+    """Measures how far a student is from its teacher.
 
-    Built as `LOSSES[name](student_shapes, teacher_shapes, **setting)`, of the setting what is
-    the method's own; a hyperparameter that does not apply (its condition is off) is None.
-    Trainable heads are parameters, memory is in the state dict. What is minimised besides
-    these terms, cross-entropy and KD's divergence, is the `Objective`'s.
+    Built as `LOSSES[name](student_shapes, teacher_shapes, **setting)` with the method's own
+    hyperparameters; one that does not apply (its condition does not hold) is None. Trainable
+    heads are parameters, memory is part of the state dict. The `Objective` adds cross-entropy
+    and KD's divergence.
     """
 
     # The teacher's outputs that forward reads: "logits", "embedding", "classifier", or
-    # "feature_maps.<name>", "pre_activation_maps.<name>", "attention_maps.<name>". Others may
-    # be missing, so that no cache has to hold them.
+    # "feature_maps.<name>", "pre_activation_maps.<name>", "attention_maps.<name>". Others are
+    # missing, so that they need not be cached.
     needs: tuple[str, ...] = ()
-    # Whether both networks see each image in four rotations: outputs of [4B, ...], rows 4b to
-    # 4b+3 by 0, 90, 180 and 270 degrees. Needs are then written "rotations.<name>".
+    # Whether both networks see each image in four rotations: outputs are [4B, ...], where rows
+    # 4b to 4b+3 are rotated by 0, 90, 180 and 270 degrees; needs are "rotations.<name>".
     rotates: bool = False
     initial_stage: InitialStage | None = None
 
     def start(self, training: TrainingData) -> None:
-        """Called once before anything is trained or loaded: a memory of the images is made here.
+        """Called once before training or loading; creates memories of the training images.
 
-        Random numbers come from torch's global generator, which is seeded for it.
+        Random numbers come from torch's global generator, which is seeded before.
         """
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Returns the scalar terms by name, already weighted.
 
         Call it outside autocast and with both outputs in float32: correlations and
-        similarities lose their meaning in half precision. The teacher needs no gradient.
+        similarities are meaningless in half precision. The teacher needs no gradient.
         """
         raise NotImplementedError
 
     def initial_forward(
         self, student: Outputs | None, teacher: Outputs, batch: Batch
     ) -> dict[str, Tensor]:
-        """As `forward`, for the initial stage, which has no cross-entropy.
+        """Returns the scalar terms of the initial stage, which has no cross-entropy.
 
         The student is None unless the stage trains it.
         """

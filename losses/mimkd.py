@@ -1,15 +1,14 @@
-"""Mutual information maximisation (MIMKD): global, local and feature-wise.
+"""Mutual information maximisation (MIMKD): global, local and feature-wise bounds.
 
 Source: "Estimating and Maximizing Mutual Information for Knowledge Distillation", arXiv:2110.15946,
-appendix A.1 to A.8. There is no public code; what the appendix leaves open:
-- the sum over pairs of maps is a sum or a mean (`feature_reduction`);
-- the negative of image i is the student's answer to another image of the batch, the
-  same one in all terms, found by shifting the batch cyclically by 1 to B - 1 places;
-- A.7 keeps 4096 negatives for the global term, A.1 has one: `num_negatives`.
-Equation 7's alpha and 1 - alpha are `ce_weight` and `kd_weight` here, as everywhere.
-Departure: `num_locations` draws that many locations of each map in each step, the
-same ones in all images and in all maps of one size; the published method uses all
-of them (None).
+appendix A.1 to A.8. There is no public code. Where the appendix leaves choices open:
+- the terms of all pairs of maps are summed or averaged (`feature_reduction`);
+- the negative of image i is the student's output for another image of the batch, the same one in
+  all terms, found by shifting the batch cyclically by 1 to B - 1 places;
+- A.7 stores 4096 negatives for the global term, A.1 uses one: `num_negatives`.
+Equation 7's alpha and 1 - alpha are `ce_weight` and `kd_weight`, as in all methods.
+Departure: `num_locations` draws that many locations of each map in each step, the same ones for
+all images and all maps of one size; the published method uses all locations (None).
 """
 
 import torch
@@ -35,9 +34,10 @@ FEATURE_REDUCTIONS = ("sum", "mean")
 class MIMKD(DistillationLoss):
     """Maximises bounds on the mutual information of the teacher's and student's representations.
 
-    Heads: one critic for the embeddings ("mi_global"), one for the teacher's embedding and
-    the student's last map ("mi_local"), one for each pair of maps ("mi_feature"). Terms:
-    these. A term of weight 0 is neither built nor computed.
+    Heads: one critic for the embeddings, one for the teacher's embedding and the student's last
+    map, and one for each pair of maps. Terms: "mi_global", "mi_local", "mi_feature"; a term of
+    weight 0 is neither built nor computed. Raises LossError if the networks have no maps of
+    equal size.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class MIMKD(DistillationLoss):
         self.needs = tuple(needs)
 
     def build_critic(self, teacher_channels: int, student_channels: int) -> Critic:
+        """A critic of the chosen kind."""
         if self.critic == "convolve":
             return Convolve(teacher_channels, student_channels, width=self.width)
         assert self.shortcut is not None
@@ -116,13 +117,13 @@ class MIMKD(DistillationLoss):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Returns the scalars "mi_global", "mi_local", "mi_feature", weighted, all >= 0.
 
-        Raises ValueError for a batch of one. In training mode the memory of negatives,
-        if there is one, takes up the batch.
+        Raises ValueError for a batch of one. In training mode the batch is added to the memory
+        of negatives, if there is one.
         """
         num_images = len(student.embedding)
         if num_images < 2:
             raise ValueError("mimkd: a batch of 1 has no negatives; use batch_size >= 2")
-        # Without waiting for the device, which a copy from the host otherwise does.
+        # Asynchronous: a blocking copy would wait for the device.
         negatives = shifted(num_images, batch.seed).to(student.embedding.device, non_blocking=True)
 
         terms = {}
@@ -157,12 +158,15 @@ class MIMKD(DistillationLoss):
         return terms
 
     def global_bound(self, student: Tensor, teacher: Tensor, negatives: Tensor) -> Tensor:
-        """Bound between embeddings [B, D_s] and [B, D_t]; mismatched pairs from the memory."""
+        """The bound for embeddings [B, D_s] and [B, D_t]; mismatched pairs come from the memory.
+
+        `negatives` [B] replace them while the memory is empty. Returns a scalar < 0.
+        """
         if self.memory is None:
             return in_batch_bound(self.global_critic, teacher, student, negatives)
         stored = self.memory.stored()
         if self.training:
-            self.memory.take_up(student)
+            self.memory.store(student)
         if len(stored) == 0:
             return in_batch_bound(self.global_critic, teacher, student, negatives)
         critic = self.global_critic
@@ -172,52 +176,57 @@ class MIMKD(DistillationLoss):
         return jsd_bound(matching, mismatched)
 
     def draw_locations(self, feature_map: Tensor, seed: int) -> Tensor | None:
-        """Which of a map's H * W locations this step uses, [P]; None for all of them."""
+        """The locations [P] of a map [B, C, H, W] that this step uses; None for all H * W."""
         positions = feature_map.shape[2] * feature_map.shape[3]
         if self.num_locations is None or self.num_locations >= positions:
             return None
-        # Seeded afresh for each map: a draw must not depend on which other terms are on,
-        # or two trials that differ in one weight could not be compared image by image.
+        # Seeded for each map, so that a draw does not depend on which other terms are computed
+        # and trials that differ in one weight remain comparable image by image.
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randperm(positions, generator=generator)[: self.num_locations]
         return drawn.to(feature_map.device, non_blocking=True)
 
 
 class Memory(nn.Module):
-    """The last `size` student embeddings, without gradient: first in, first out."""
+    """The last `size` student embeddings [size, width], without gradient: first in, first out."""
 
     embeddings: Tensor
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
         self.register_buffer("embeddings", torch.zeros(size, width))
-        # On the host: slicing by a number on the device would make every step wait for it.
-        self.num_taken_up = 0
+        # On the host: slicing by a number on the device would make every step wait.
+        self.num_stored = 0
 
     def stored(self) -> Tensor:
-        """The valid part, [0 to size, width]; a copy, since `take_up` writes in place."""
-        return self.embeddings[: self.num_taken_up].clone()
+        """A copy of the valid rows, [0 to size, width], since `store` writes in place."""
+        return self.embeddings[: self.num_stored].clone()
 
     @torch.no_grad()
-    def take_up(self, embeddings: Tensor) -> None:
-        """Stores [B, width] over the oldest ones."""
+    def store(self, embeddings: Tensor) -> None:
+        """Overwrites the oldest rows with embeddings [B, width]."""
         size = len(self.embeddings)
         newest = embeddings[-size:]
-        # The skipped head of a batch larger than the memory would have been overwritten.
-        first = self.num_taken_up + len(embeddings) - len(newest)
+        # Of a batch larger than the memory only the last rows remain.
+        first = self.num_stored + len(embeddings) - len(newest)
         places = torch.arange(first, first + len(newest), device=embeddings.device) % size
         self.embeddings.index_copy_(0, places, newest.to(self.embeddings.dtype))
-        self.num_taken_up += len(embeddings)
+        self.num_stored += len(embeddings)
 
     def get_extra_state(self) -> Tensor:
-        return torch.tensor(self.num_taken_up)
+        """The number of embeddings stored so far, [], for the state dict."""
+        return torch.tensor(self.num_stored)
 
     def set_extra_state(self, state: Tensor) -> None:
-        self.num_taken_up = int(state)
+        """Restores what `get_extra_state` returned, []."""
+        self.num_stored = int(state)
 
 
 def in_batch_bound(critic: Critic, teacher: Tensor, student: Tensor, negatives: Tensor) -> Tensor:
-    """Bound between rows [B, ..., C_t] and [B, ..., C_s]; image i mismatches `negatives[i]`."""
+    """The bound for the teacher's rows [B, ..., C_t] and the student's [B, ..., C_s]; a scalar < 0.
+
+    Image i is mismatched with image `negatives[i]`; `negatives` are [B].
+    """
     student_part = critic.student_part(student)
     # One gather stacks matching and mismatched pairs, [2, B, ..., width].
     matches = torch.arange(len(negatives), device=negatives.device)
@@ -230,8 +239,8 @@ def in_batch_bound(critic: Critic, teacher: Tensor, student: Tensor, negatives: 
 def same_sized_pairs(student: Shapes, teacher: Shapes) -> tuple[tuple[str, str], ...]:
     """Pairs (student's map, teacher's map) of equal height and width, shallow to deep (A.3).
 
-    Among the maps of one size, the k-th of the student goes with the k-th of the teacher,
-    as far as both have one.
+    Among the maps of one size, the student's k-th is paired with the teacher's k-th, if both
+    exist.
     """
     teachers: dict[tuple[int, ...], list[str]] = {}
     for name, (_, *size) in teacher.feature_maps.items():
@@ -252,19 +261,19 @@ def last_map_name(shapes: Shapes) -> str:
 
 
 def shifted(num_images: int, seed: int) -> Tensor:
-    """For each image the index [B] of another one: a cyclic shift by 1 to B - 1 places."""
+    """For each image the index of another one, int64 [B]: a cyclic shift by 1 to B - 1 places."""
     generator = torch.Generator().manual_seed(seed)
     shift = torch.randint(1, num_images, (1,), generator=generator)
     return (torch.arange(num_images) + shift) % num_images
 
 
 def rows_of(feature_map: Tensor, locations: Tensor | None) -> Tensor:
-    """A map [B, C, H, W] as rows [B, P, C], at all locations or at the given ones."""
+    """A map [B, C, H, W] as rows [B, P, C], at the given locations [P] or at all."""
     rows = feature_map.flatten(2).transpose(1, 2)
     return rows if locations is None else rows.index_select(1, locations)
 
 
 def reduce(bounds: list[Tensor], reduction: str) -> Tensor:
-    """Sum or mean of the bounds of all pairs."""
+    """The sum or mean of bounds, [] each; a scalar."""
     stacked = torch.stack(bounds)
     return stacked.sum() if reduction == "sum" else stacked.mean()

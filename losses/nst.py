@@ -1,4 +1,4 @@
-"""Neuron selectivity transfer (NST): what the channels respond to, as a distribution.
+"""Neuron selectivity transfer (NST): matches the distribution of the channels' responses.
 
 Source: "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer",
 arXiv:1707.01219, section 4, with the polynomial kernel of degree 2 and offset 0.
@@ -16,7 +16,10 @@ from models.outputs import Outputs, Shapes
 
 
 class NST(DistillationLoss):
-    """Squared maximum mean discrepancy of the channels' maps. Heads: none. Terms: "nst"."""
+    """Squared maximum mean discrepancy of the channels' maps. Heads: none. Terms: "nst".
+
+    Raises LossError if a network has no stages.
+    """
 
     def __init__(self, student: Shapes, teacher: Shapes, *, weight: float) -> None:
         super().__init__()
@@ -35,21 +38,21 @@ class NST(DistillationLoss):
 
 
 def channel_discrepancy(student: Tensor, teacher: Tensor) -> Tensor:
-    """E k(t, t') + E k(s, s') - 2 E k(s, t), k(x, y) = (x . y)**2, of maps [B, C, H, W].
+    """E k(t, t') + E k(s, s') - 2 E k(s, t), k(x, y) = (x . y)**2, of maps [B, C, H, W]; a scalar.
 
-    The expectations are over all pairs of channels of an image, each channel scaled to
-    length 1; the mean is over the batch. The channels may differ in number.
+    Expectations are over all pairs of channels of an image, each channel scaled to length 1;
+    the mean is over the batch. The numbers of channels may differ.
     """
     student, teacher = student.flatten(2), teacher.flatten(2)
     num_student, num_teacher, num_locations = student.shape[1], teacher.shape[1], student.shape[2]
-    # sum_cd (x_c . y_d)**2 = <X^T X, Y^T Y>, so the discrepancy is one squared distance of
-    # [H*W, H*W] matrices: much less to compute where the deep maps are small and wide.
+    # sum_cd (x_c . y_d)**2 = <X^T X, Y^T Y>, so the discrepancy is the squared distance of
+    # [H*W, H*W] matrices, which is much cheaper for small maps with many channels.
     by_location = num_locations * (num_student + num_teacher)
     by_channel = num_student**2 + num_teacher**2 + num_student * num_teacher
     if by_location < by_channel:
         difference = _second_moment(student) - _second_moment(teacher)
         return difference.square().sum(dim=(1, 2)).mean()
-    # The products are scaled, not the maps, which are larger.
+    # The products are scaled instead of the maps, which are larger.
     student_products, teacher_products = student @ student.mT, teacher @ teacher.mT
     student_scale, teacher_scale = _scale(student_products), _scale(teacher_products)
     return (
@@ -66,11 +69,11 @@ def _second_moment(maps: Tensor) -> Tensor:
 
 
 def _scale(products: Tensor) -> Tensor:
-    """One over the length of each channel, [B, C], of its products [B, C, C] with all others."""
-    # As F.normalize: a length is at least 1e-12.
+    """1 / length of each channel, [B, C], from the products [B, C, C] of all channels."""
+    # As in F.normalize, lengths are at least 1e-12.
     return products.diagonal(dim1=1, dim2=2).clamp_min(1e-24).rsqrt()
 
 
 def _mean_kernel(products: Tensor, scale: Tensor, other_scale: Tensor) -> Tensor:
-    """Mean over the images and pairs of channels, whose products are [B, C, D]; a scalar."""
+    """Mean of the kernel over images and pairs of channels, from their products [B, C, D]."""
     return (products * scale[:, :, None] * other_scale[:, None, :]).square().mean()

@@ -1,9 +1,9 @@
-"""What a student minimises: cross-entropy, KD's divergence, and the terms of its method.
+"""The training objective: cross-entropy, KD's divergence, and the terms of the method.
 
     ce_weight * CE + kd_weight * KD_T + sum of the method's terms
 
-Source: the CRD framework (arXiv:1910.10699), whose gamma, alpha and beta these are; any
-method combines with KD's term, as CRD+KD does.
+Source: the CRD framework (arXiv:1910.10699), which calls the weights gamma, alpha and beta; every
+method can be combined with KD's term, as in CRD+KD.
 """
 
 from typing import Any
@@ -17,12 +17,12 @@ from losses.loss import DistillationLoss, LossError, require_not_negative, requi
 from losses.parts.logits import require_same_classes
 from models.outputs import NUM_ROTATIONS, Outputs, Shapes
 
-# Hyperparameters of every method, beside its own.
+# Hyperparameters that every method has besides its own.
 COMMON = ("ce_weight", "kd_weight", "temperature")
 
 
 class Objective(nn.Module):
-    """A method's loss with what every method has in common. Terms: "ce", "kd", the method's."""
+    """A method's loss plus cross-entropy and KD. Terms: "ce", "kd", and the method's."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Objective(nn.Module):
         kd_weight: float = 0.0,
         temperature: float = 4.0,
     ) -> None:
-        """The defaults are those of plain training."""
+        """The defaults mean plain training. Raises LossError for weights below 0."""
         super().__init__()
         require_not_negative("ce_weight", ce_weight)
         require_not_negative("kd_weight", kd_weight)
@@ -49,8 +49,9 @@ class Objective(nn.Module):
         self.loss.start(training)
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> dict[str, Tensor]:
-        """Returns the weighted terms; their sum is minimised. The teacher may be None if the
-        method is "plain".
+        """Returns the weighted scalar terms by name, whose sum is minimised.
+
+        The teacher may be None if the method is "plain".
         """
         student_logits = self._upright(student.logits)
         terms = {"ce": self.ce_weight * F.cross_entropy(student_logits, batch.labels)}
@@ -70,9 +71,9 @@ class Objective(nn.Module):
 def build_objective(
     method: type[DistillationLoss], student: Shapes, teacher: Shapes, setting: dict[str, Any]
 ) -> Objective:
-    """The objective of a setting, which holds the method's hyperparameters and the common ones.
+    """The objective for a setting, which holds the method's own and the common hyperparameters.
 
-    Raises LossError where the method does not fit the networks or the values.
+    Raises LossError if the method does not fit the networks or the values.
     """
     common = {name: setting[name] for name in COMMON if name in setting}
     own = {name: value for name, value in setting.items() if name not in COMMON}
@@ -80,11 +81,11 @@ def build_objective(
         objective = Objective(method(student, teacher, **own), **common)
     except LossError:
         raise
-    # A value of another type, or what is wrong with a person's own method.
+    # A value of the wrong type, or a mistake in the user's own method.
     except Exception as error:
         chosen = ", ".join(f"{name} {value!r}" for name, value in setting.items())
         raise LossError(
-            f"{method.__name__} cannot be made with {chosen or 'no hyperparameters'} "
+            f"{method.__name__} cannot be built with {chosen or 'no hyperparameters'} "
             f"({type(error).__name__}: {error}); correct the values, or the method if it is yours"
         ) from error
     if objective.kd_weight:

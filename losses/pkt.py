@@ -1,12 +1,12 @@
-"""Probabilistic knowledge transfer (PKT): equal probabilities of being neighbours.
+"""Probabilistic knowledge transfer (PKT): matches the probabilities of being neighbours.
 
 Source: "Learning Deep Representations with Probabilistic Knowledge Transfer",
 arXiv:1803.10837, with its cosine kernel.
-The form is the CRD framework's: the mean over all B * B pairs instead of their sum, which the
-published weight belongs to, each image a neighbour of itself, and 1e-7 beside each
-probability and each length.
-Departure: an embedding of zeros, which has no direction, gets no gradient (the framework's
-is NaN).
+The form is the CRD framework's, for which the weight was published: the mean over all B * B
+pairs instead of their sum, each image a neighbour of itself, and 1e-7 added to each probability
+and each length.
+Departure: an embedding of zeros, which has no direction, gets no gradient (the framework's is
+NaN).
 """
 
 import torch
@@ -20,7 +20,7 @@ EPSILON = 1e-7
 
 
 class PKT(DistillationLoss):
-    """Divergence of the batch's neighbour probabilities. Heads: none. Terms: "pkt"."""
+    """Divergence of the neighbour probabilities within the batch. Heads: none. Terms: "pkt"."""
 
     needs = ("embedding",)
 
@@ -38,12 +38,12 @@ class PKT(DistillationLoss):
 
 
 def neighbour_probabilities(embedding: Tensor) -> Tensor:
-    """Cosine similarities from 0 to 1 of the rows [B, D], each row's divided by their sum; [B, B].
+    """Cosine similarities, scaled to [0, 1], of rows [B, D]; [B, B] with rows that sum to 1.
 
-    Row i holds the probabilities that each image is the neighbour of image i.
+    Row i holds the probabilities of the images to be the neighbour of image i.
     """
     is_zero = (embedding == 0).all(dim=1, keepdim=True)
-    # Changes no value but stops the gradient, which would be divided by EPSILON.
+    # Changes no value but blocks the gradient, which would be divided by EPSILON.
     embedding = embedding.masked_fill(is_zero, 0.0)
     unit = embedding / (torch.linalg.vector_norm(embedding, dim=1, keepdim=True) + EPSILON)
     similarity = (unit @ unit.T + 1.0) / 2.0

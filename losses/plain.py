@@ -1,4 +1,4 @@
-"""No distillation: a network alone with its cross-entropy, the baseline of every method."""
+"""No distillation: cross-entropy alone, the baseline of all methods."""
 
 from torch import Tensor
 
@@ -14,5 +14,5 @@ class Plain(DistillationLoss):
         super().__init__()
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns no terms."""
+        """Returns {}: there are no scalar terms besides the cross-entropy."""
         return {}

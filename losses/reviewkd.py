@@ -1,13 +1,12 @@
-"""Knowledge review (ReviewKD): deeper stages of the student help to predict the teacher's.
+"""Knowledge review (ReviewKD): predicts the teacher's maps with help from deeper student stages.
 
 Source: "Distilling Knowledge via Knowledge Review", arXiv:2104.09044; the authors' code,
-github.com/dvlab-research/ReviewKD, and its copy in mdistiller. As there, the student's maps
-are taken after the activation and the teacher's before it.
-Departures: the code is told the maps of each pair of networks by a table and has none for
-networks with different numbers of stages; here stages are paired from the deepest up, and
-the shallowest ones of the longer network have no partner. The authors' script runs the
-teacher with batch statistics; here it is in eval mode. The ramp counts epochs from 1, as
-mdistiller does; the authors count from 0.
+github.com/dvlab-research/ReviewKD, and its copy in mdistiller. As there, the student's maps are
+taken after the activation and the teacher's before it.
+Departures: the code has a table of maps per pair of networks, without entries for networks with
+different numbers of stages; here stages are paired from the deepest up, and the shallowest ones
+of the longer network are left out. The authors' script runs the teacher with batch statistics;
+here it is in eval mode. The ramp counts epochs from 1, as in mdistiller; the authors count from 0.
 """
 
 import torch
@@ -28,8 +27,8 @@ PYRAMID = (4, 2, 1)
 class ReviewKD(DistillationLoss):
     """Hierarchical context loss between fused maps of the student and the teacher's maps.
 
-    Levels, deepest first: the embeddings as maps of 1x1, then the stages. Heads: one
-    `Fusion` per level. Terms: "reviewkd".
+    Levels, deepest first: the embeddings as 1x1 maps, then the stages. Heads: one `Fusion` per
+    level. Terms: "reviewkd". Raises LossError if a network has fewer than 2 stages.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class ReviewKD(DistillationLoss):
         teacher_stages = pre_activation_stages("reviewkd", "teacher", teacher)
         if min(len(student_stages), len(teacher_stages)) < 2:
             raise LossError(
-                "reviewkd: both networks must have 2 stages or more (student:"
+                "reviewkd: both networks must have at least 2 stages (student:"
                 f" {described(student.feature_maps)}; teacher: {described(teacher.feature_maps)});"
                 " choose deeper ones"
             )
@@ -62,7 +61,7 @@ class ReviewKD(DistillationLoss):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Returns {"reviewkd": scalar >= 0}, weighted.
 
-        Raises ValueError for a batch of one in training: a map of 1x1 has no variance then.
+        Raises ValueError for a batch of one in training mode, where a 1x1 map has no variance.
         """
         if self.training and len(student.embedding) < 2:
             raise ValueError("reviewkd: a batch of 1 has no batch statistics; use batch_size >= 2")
@@ -81,10 +80,9 @@ class ReviewKD(DistillationLoss):
 
 
 class Fusion(nn.Module):
-    """Attention based fusion (ABF) of a student's map with what was fused at the deeper levels.
+    """Attention based fusion (ABF) of a student's map with the fused map of the deeper levels.
 
-    Two attention maps, one for each of them, say how much they count at a location; nothing
-    is fused at the deepest level.
+    Two attention maps weight the two at each location. At the deepest level nothing is fused.
     """
 
     def __init__(
@@ -99,15 +97,15 @@ class Fusion(nn.Module):
     def forward(
         self, student_map: Tensor, deeper: Tensor | None, teacher_size: Size
     ) -> tuple[Tensor, Tensor]:
-        """The prediction of the teacher's map, and the fused map [B, width, *teacher_size].
+        """The predicted teacher's map [B, C_t, *teacher_size], and the fused map [B, width, ...].
 
-        `deeper` is the fused map of the level below.
+        `student_map` is [B, C_s, H, W], `deeper` the fused map of the next deeper level.
         """
         fused: Tensor = self.entry(student_map)
         if self.attention is not None:
             assert deeper is not None
             size = _size(fused)
-            # The deeper map's part of the convolution commutes with its resizing.
+            # The convolution of the deeper map commutes with its resizing.
             weight, deeper_weight = self.attention.weight.split(self.width, dim=1)
             scores = F.conv2d(fused, weight, self.attention.bias)
             scores = scores + _resized(F.conv2d(deeper, deeper_weight), size)
@@ -118,14 +116,14 @@ class Fusion(nn.Module):
 
 
 def hierarchical_context_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
-    """Mean squared error (HCL) of two maps [B, C, H, W] and of their averages over regions.
+    """Mean squared error (HCL) of two maps [B, C, H, W] and of their averages; a scalar >= 0.
 
-    The maps count 1, their averages in 4x4, 2x2 and 1x1 regions 1/2, 1/4 and 1/8, as far as
-    the map is larger; the result is the mean by these weights.
+    The weighted mean over the maps themselves (weight 1) and their averages over 4x4, 2x2 and
+    1x1 regions (1/2, 1/4 and 1/8) as far as the map is larger.
     """
     error = student_map - teacher_map
     size = _size(error)
-    # Averages of equal regions can be averaged again, which reads the large map only once.
+    # Averages over equal regions can be averaged again, so the large map is read only once.
     equal_regions = all(length % PYRAMID[0] == 0 for length in size)
     total, weight, weights = error.square().mean(), 1.0, 1.0
     pooled = error

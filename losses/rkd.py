@@ -1,11 +1,11 @@
-"""Relational knowledge distillation (RKD): equal distances and angles between images.
+"""Relational knowledge distillation (RKD): matches distances and angles between images.
 
-Source: "Relational Knowledge Distillation", arXiv:1904.05068, section 3.2; the authors'
-code, github.com/lenscloth/RKD. As there, means are over all pairs and all triples of the
-batch, also those that name an image twice.
-Departure: images in one place, as far as rounding can tell, have no direction to each other
-and no gradient through it (the code's is as large as 1e12). The code normalises all
-differences and multiplies them; the law of cosines has the same angles from distances.
+Source: "Relational Knowledge Distillation", arXiv:1904.05068, section 3.2; the authors' code,
+github.com/lenscloth/RKD. As there, means are over all pairs and all triples of the batch,
+including those that contain an image twice.
+Departure: images that coincide up to rounding have no direction to each other and no gradient
+through it (the code's is as large as 1e12). The code normalises and multiplies all differences;
+here the law of cosines gives the same angles from distances.
 """
 
 import torch
@@ -16,8 +16,8 @@ from losses.batch import Batch
 from losses.loss import DistillationLoss, require_not_negative
 from models.outputs import Outputs, Shapes
 
-# Images nearer than this, or than this fraction of their distances to the batch's mean, are
-# in one place; among the relative distances theirs counts as this.
+# Images closer than this, or than this fraction of their distances to the batch's mean, coincide;
+# in relative distances theirs counts as this.
 SMALLEST_DISTANCE = 1e-6
 
 
@@ -58,8 +58,8 @@ class RKD(DistillationLoss):
 
 
 def distances(embedding: Tensor) -> Tensor:
-    """Euclidean distances [B, B] between rows [B, D]; 0 without a gradient for the same place."""
-    # Distances ignore the mean. In float64, as subtracting products would lose small ones.
+    """Euclidean distances [B, B] between rows [B, D]; 0 without a gradient if they coincide."""
+    # Distances do not depend on the mean; float64, or the subtraction would lose small ones.
     rows = embedding.double()
     rows = rows - rows.mean(dim=0)
     products = rows @ rows.T
@@ -73,18 +73,18 @@ def distances(embedding: Tensor) -> Tensor:
 
 
 def relative(distances: Tensor) -> Tensor:
-    """Distances [B, B] divided by their mean over all pairs of two images."""
+    """Distances [B, B] divided by their mean over all pairs of different images."""
     num_images = len(distances)
     is_self = torch.eye(num_images, dtype=torch.bool, device=distances.device)
-    # Not 0 between two images, so that the mean is never 0.
+    # Never 0 between different images, so that the mean is not 0.
     positive = distances.clamp_min(SMALLEST_DISTANCE).masked_fill(is_self, 0.0)
     return positive / (positive.sum() / (num_images * (num_images - 1)))
 
 
 def cosines(distances: Tensor) -> Tensor:
-    """Cosine [B, B, B] of the angle at image i between the directions to j and to k.
+    """Cosines [B, B, B] of the angle at image i between the directions to j and k.
 
-    0 where i is in one place with j or k. Distances are [B, B].
+    Computed from distances [B, B]; 0 if i coincides with j or k.
     """
     is_same_place = distances == 0
     inverse = (1.0 / distances.masked_fill(is_same_place, 1.0)).masked_fill(is_same_place, 0.0)

@@ -1,4 +1,4 @@
-"""Similarity preserving (SP): images alike to the teacher should be alike to the student.
+"""Similarity preserving (SP): matches which images of a batch are similar.
 
 Source: "Similarity-Preserving Knowledge Distillation", arXiv:1907.09682, section 3.1,
 on the last map, as in the CRD framework (arXiv:1910.10699).
@@ -15,7 +15,10 @@ from models.outputs import Outputs, Shapes
 
 
 class SP(DistillationLoss):
-    """Differences of the batch's similarities in the last map. Heads: none. Terms: "sp"."""
+    """Differences of the batch's similarities in the last map. Heads: none. Terms: "sp".
+
+    Raises LossError if a network has no stages.
+    """
 
     def __init__(self, student: Shapes, teacher: Shapes, *, weight: float) -> None:
         super().__init__()
@@ -33,17 +36,17 @@ class SP(DistillationLoss):
 
 
 def similarity_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """||G_s - G_t||_F^2 / B^2 of maps [B, C, H, W] of any two shapes; a scalar >= 0."""
+    """||G_s - G_t||_F^2 / B^2 of maps [B, C, H, W], whose C, H and W may differ; a scalar >= 0."""
     return F.mse_loss(similarities(student), similarities(teacher))
 
 
 def similarities(feature_map: Tensor) -> Tensor:
-    """G: the inner products [B, B] of the images' maps, in rows of length 1."""
-    # In the order that the map has in memory, whichever that is: products do not depend on it.
+    """G: the inner products [B, B] of the images' maps [B, C, H, W], rows scaled to length 1."""
+    # In the map's order in memory, as the products do not depend on the order.
     is_channels_last = feature_map.is_contiguous(memory_format=torch.channels_last)
     rows = (feature_map.permute(0, 2, 3, 1) if is_channels_last else feature_map).flatten(1)
     products = rows @ rows.T
-    # An image whose map is all zeros has a row of zeros. Masked, that row has no gradient; it
-    # would be divided by 1e-12, to which its length is clamped.
+    # A map of zeros gives a row of zeros. Masking blocks its gradient, which would be divided by
+    # 1e-12, the smallest length in F.normalize.
     products = products.masked_fill((products.diagonal() == 0)[:, None], 0.0)
     return F.normalize(products, dim=1)

@@ -1,9 +1,9 @@
-"""Variational information distillation (VID): the teacher's maps, predicted from the student's.
+"""Variational information distillation (VID): predicts the teacher's maps from the student's.
 
 Source: "Variational Information Distillation for Knowledge Transfer", arXiv:1904.05835,
 section 2.1, between the maps of each pair of stages.
-Departure: the CRD framework's form (arXiv:1910.10699), to which the published weight
-belongs: three 1x1 convolutions without batch norm, and a mean over all elements.
+Departure: the CRD framework's form (arXiv:1910.10699), for which the weight was published: three
+1x1 convolutions without batch norm, and a mean over all elements.
 """
 
 import math
@@ -24,7 +24,8 @@ EPSILON = 1e-5  # the smallest variance
 class VID(DistillationLoss):
     """Negative log-likelihood of the teacher's maps given the student's.
 
-    Heads: for each pair of stages a `GaussianPrediction`. Terms: "vid".
+    Heads: one `GaussianPrediction` per pair of stages. Terms: "vid". Raises LossError if a
+    network has no stages.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class VID(DistillationLoss):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Returns {"vid": scalar}, weighted and summed over the pairs of stages.
 
-        It is negative where the predicted variances are small and right.
+        Negative if the predicted variances are small and correct.
         """
         losses = [
             prediction(*pool_to_match(student.feature_maps[s], teacher.feature_maps[t]))
@@ -59,7 +60,7 @@ class VID(DistillationLoss):
 
 
 class GaussianPrediction(nn.Module):
-    """A teacher's map as a Gaussian: its mean from the student's map, a variance per channel."""
+    """Predicts a teacher's map: a Gaussian with mean from the student's, a variance per channel."""
 
     def __init__(
         self, student_channels: int, teacher_channels: int, initial_variance: float
@@ -72,18 +73,18 @@ class GaussianPrediction(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False),
         )
-        # The inverse of softplus, in a form that does not overflow.
+        # The inverse of softplus in a form that does not overflow.
         variance = initial_variance - EPSILON
         scale = variance + math.log(-math.expm1(-variance))
         self.log_scale = nn.Parameter(torch.full((teacher_channels,), scale))
 
     def variance(self) -> Tensor:
-        """Of each of the teacher's channels, [C]; above 0."""
+        """The predicted variance of each of the teacher's channels, [C], > 0."""
         return F.softplus(self.log_scale) + EPSILON
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Mean negative log-likelihood, without its constant, of two maps [B, C, H, W]."""
-        # A channel has one variance, so the mean over its elements is taken before it.
+        """Mean negative log-likelihood of two maps [B, C, H, W], up to a constant; a scalar."""
+        # Each channel has one variance, so its elements are averaged first.
         errors = (self.mean(student) - teacher).square().mean(dim=(0, 2, 3))
         variance = self.variance()
         return 0.5 * (errors / variance + variance.log()).mean()

@@ -1,21 +1,21 @@
-"""Wasserstein contrastive representation distillation (WCoRD): global and local.
+"""Wasserstein contrastive representation distillation (WCoRD): global and local terms.
 
-Source: "Wasserstein Contrastive Representation Distillation", arXiv:2012.08674. There is no
-public code, and the formulas are recalled rather than checked against the paper:
+Source: "Wasserstein Contrastive Representation Distillation", arXiv:2012.08674. There is no public
+code, and the formulas are recalled, not checked against the paper:
 
     L_global = -E_matching g(t, s) + M E_mismatched g(t, s),  g 1-Lipschitz
     L_local  = min_P <P, 1 - cosine(t_i, s_j)>, entropic optimal transport in the batch
 
-What is assumed here:
-- Both terms see the embeddings through CRD's heads, and the negatives are CRD's: drawn from
-  two memory banks, the student's mismatched with the teacher and the other way round.
-- The critic is one hidden layer with ReLU on [t, s], of the heads' width, spectrally
-  normalised and without biases.
-- M is `negative_weight`, by default 1, and not the number of negatives. Only with 1 is the
-  term the dual form of a distance: with more, a critic that answers the same low number to
-  every pair does best. Without biases its answers are at most sqrt(2) in size.
-- The plan P is held constant, so the gradient for the cost is P itself; "unrolled"
-  differentiates the iterations too.
+Assumptions:
+- Both terms use CRD's heads, and the negatives are CRD's: drawn from two memory banks, the
+  student's mismatched with the teacher and vice versa.
+- The critic has one hidden layer with ReLU on [t, s], as wide as the heads, spectrally normalised
+  and without biases.
+- M is `negative_weight`, by default 1, and not the number of negatives. Only with 1 is the term the
+  dual form of a distance: with more, a critic that gives all pairs the same low score is optimal.
+  Without biases the scores are at most sqrt(2) in size.
+- The plan P is held constant, so the gradient with respect to the cost is P; "unrolled" also
+  differentiates the iterations.
 """
 
 import math
@@ -34,12 +34,11 @@ PLANS = ("constant", "unrolled")
 
 
 class WCoRD(DistillationLoss):
-    """Maximises the Wasserstein distance of matching from mismatched pairs over the data set,
-    and minimises that of the two networks' embeddings within the batch.
+    """Wasserstein distances: of matching from mismatched pairs, and of the embeddings in a batch.
 
-    Heads: one linear map to unit rows of `width` for student and teacher each, and the
-    critic. Memory: two banks of [N, width]. Terms: "global", "local"; one of weight 0 is
-    neither built nor computed.
+    The first, over the data set, is maximised, the second minimised. Heads: a linear map to unit
+    rows of `width` for each network, and the critic. Memory: two banks [N, width]. Terms:
+    "global", "local"; a term of weight 0 is neither built nor computed.
     """
 
     def __init__(
@@ -82,15 +81,17 @@ class WCoRD(DistillationLoss):
             self.banks = MemoryBanks(width, momentum=momentum)
 
     def start(self, training: TrainingData) -> None:
-        """Makes the banks, of random unit rows."""
+        """Creates the banks of random unit rows."""
         if self.lambda_global:
             device = self.student_head.weight.device
             self.negatives.start(training, device)
             self.banks.start(len(training.rows), device, unit=True)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Returns {"global": scalar, "local": scalar in 0 to 2}, weighted; "global" is negative
-        if all is well. In training mode the banks take up the batch.
+        """Returns {"global": scalar, "local": scalar in [0, 2]}, weighted.
+
+        "global" is negative if the critic separates the pairs. In training mode the banks are
+        updated with the batch.
         """
         terms: dict[str, Tensor] = {}
         if not (self.lambda_global or self.lambda_local):
@@ -107,22 +108,23 @@ class WCoRD(DistillationLoss):
         return terms
 
     def contrast(self, student: Tensor, teacher: Tensor, rows: Tensor, negatives: Tensor) -> Tensor:
-        """The global term, of unit embeddings [B, width]; in the banks the images have the
-        rows [B] and their negatives [B, K].
+        """The global term for unit embeddings [B, width]; a scalar.
+
+        `rows` [B] are the images' rows in the banks, `negatives` [B, K] those of others.
         """
-        # Copies, so the banks may change before the backward pass.
+        # Copies, so that the banks may change before the backward pass.
         others = self.banks.teacher[negatives], self.banks.student[negatives]
         matching, mismatched = self.critic(teacher, student, *others)
         if self.training:
-            self.banks.take_up(rows, student, teacher)
+            self.banks.update(rows, student, teacher)
         return wasserstein_gap(matching, mismatched, self.negative_weight)
 
 
 class LipschitzCritic(nn.Module):
-    """v . relu(W [t, s]), whose spectral normalisation keeps its Lipschitz constant at 1.
+    """v . relu(W [t, s]), spectrally normalised to a Lipschitz constant of 1.
 
-    Each forward pass in training mode is a step of the power iteration that estimates the
-    largest singular value of W, so the constant is 1 only as far as that has converged.
+    Each forward pass in training mode is one step of the power iteration that estimates the
+    largest singular value of W, so the constant is 1 only once that has converged.
     """
 
     def __init__(self, width: int) -> None:
@@ -135,10 +137,11 @@ class LipschitzCritic(nn.Module):
     def forward(
         self, teacher: Tensor, student: Tensor, other_teachers: Tensor, other_students: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Scores [B] of the pairs of rows [B, width], and [B, 2K] of each with the others of
-        the other network, [B, K, width].
+        """Scores [B] of matching rows [B, width], and [B, 2K] of mismatched ones.
+
+        Each row is mismatched with K rows of the other network, [B, K, width].
         """
-        # Read once: each reading is another step of the power iteration. W [t, s] = W_t t + W_s s.
+        # Read once, as each access is a step of the power iteration. W [t, s] = W_t t + W_s s.
         teacher_part, student_part = self.hidden.weight.T.chunk(2)
         theirs, ours = (teacher @ teacher_part)[:, None], (student @ student_part)[:, None]
         hidden = torch.cat(
@@ -154,14 +157,14 @@ class LipschitzCritic(nn.Module):
 
 
 def wasserstein_gap(matching: Tensor, mismatched: Tensor, negative_weight: float) -> Tensor:
-    """-E_matching + negative_weight * E_mismatched of a critic's scores; a scalar."""
+    """-E_matching + negative_weight * E_mismatched of a critic's scores [...]; a scalar."""
     return negative_weight * mismatched.mean() - matching.mean()
 
 
 def transport_cost(cost: Tensor, epsilon: float, num_iterations: int, *, unrolled: bool) -> Tensor:
-    """<P, cost> of the entropic optimal transport plan for a cost [B, B]; a scalar.
+    """<P, cost> of the entropic optimal transport plan P for a cost [B, B]; a scalar.
 
-    Sinkhorn's iterations, from uniform marginals; what they have reached after so many is P.
+    P is the result of `num_iterations` of Sinkhorn's algorithm with uniform marginals.
     """
     with torch.set_grad_enabled(unrolled and torch.is_grad_enabled()):
         plan = transport_plan(cost, epsilon, num_iterations)
@@ -169,8 +172,11 @@ def transport_cost(cost: Tensor, epsilon: float, num_iterations: int, *, unrolle
 
 
 def transport_plan(cost: Tensor, epsilon: float, num_iterations: int) -> Tensor:
-    """The plan [B, B] >= 0 whose rows and columns sum to about 1 / B each."""
-    # Logarithms, as exp(-cost / epsilon) can be 0 in float32 for a whole row.
+    """The transport plan [B, B] for a cost [B, B]; rows and columns sum to about 1 / B.
+
+    All elements are >= 0.
+    """
+    # In logarithms, as exp(-cost / epsilon) can be 0 in float32 for a whole row.
     log_kernel = cost / -epsilon
     log_marginal = -math.log(len(cost))
     log_v = torch.full_like(cost[0], log_marginal)

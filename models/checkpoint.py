@@ -1,8 +1,7 @@
-"""Loads a network's weights from a file, as data: nothing in the file is executed.
+"""Loads a network's weights from a file as data: nothing in the file is executed.
 
-Accepts what the CRD framework writes ({"model": state_dict} beside an epoch, an accuracy or
-the parsed arguments), what others write ({"state_dict": ...}, {"net": ...}) and a bare
-state dict.
+Accepts the CRD framework's format ({"model": state_dict} beside an epoch, an accuracy or the
+parsed arguments), other common ones ({"state_dict": ...}, {"net": ...}) and a bare state dict.
 """
 
 import argparse
@@ -18,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.custom.name import is_own
+from models.custom.name import is_custom
 from models.registry import MODELS, build, canonical_name
 
-# Plain data that training scripts store beside the weights. NumPy 1 and 2 keep the function
-# behind pickled scalars under different names.
+# Plain data that training scripts store beside the weights. The function behind pickled scalars
+# has different names in NumPy 1 and 2.
 _scalar: Any = np.float64(0).__reduce__()[0]
 SAFE_METADATA: list[Any] = [
     argparse.Namespace,
@@ -36,14 +35,14 @@ COUNTER = "num_batches_tracked"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message is one sentence that says what to do."""
+    """A checkpoint that cannot be used; the message is one sentence with the remedy."""
 
 
 def load_checkpoint(path: str | Path, name: str, num_classes: int) -> nn.Module:
     """The network `name` with the weights in the file, on the CPU and in evaluation mode.
 
-    Weights are converted to torch's default dtype. Raises UnknownModel for the name and
-    CheckpointError for the file.
+    Weights are converted to torch's default dtype. Raises UnknownModel for an unknown name and
+    CheckpointError for an unusable file.
     """
     name = canonical_name(name)
     weights = _state_dict(_read(Path(path)), path)
@@ -52,15 +51,15 @@ def load_checkpoint(path: str | Path, name: str, num_classes: int) -> nn.Module:
         raise CheckpointError(_misfit(weights, path, name, num_classes))
     if not all(map(_is_plain, weights.values())):
         raise CheckpointError(
-            f"{path}: some weights are no plain tensors of real numbers; "
-            "save them as torch.save({'model': model.state_dict()}, path) does"
+            f"{path}: some weights are not plain tensors of real numbers; "
+            "write them with torch.save({'model': model.state_dict()}, path)"
         )
     if not all(torch.isfinite(value).all() for value in weights.values()):
         raise CheckpointError(
-            f"{path}: some weights are nan or infinite; give a checkpoint from before it diverged"
+            f"{path}: some weights are nan or infinite; give one from before the divergence"
         )
     counters = {key: torch.tensor(0) for key in model.state_dict() if key.endswith(COUNTER)}
-    if not is_own(name):
+    if not is_custom(name):
         model.to_empty(device="cpu")
     model.load_state_dict(counters | weights)
     return model.eval()
@@ -71,36 +70,36 @@ def _read(path: Path) -> object:
         with path.open("rb") as file:
             first_bytes = file.read(4)
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: there is no such file; check the path") from None
+        raise CheckpointError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:
-        raise CheckpointError(f"{path}: this is a folder; name the checkpoint file in it") from None
+        raise CheckpointError(f"{path}: this is a folder; give the checkpoint file in it") from None
     except OSError as error:
         raise CheckpointError(
-            f"{path}: the file cannot be opened ({error.strerror}); check its permissions"
+            f"{path}: cannot be opened ({error.strerror}); check its permissions"
         ) from error
     is_zip = zipfile.is_zipfile(path)
     if not first_bytes or (first_bytes.startswith(b"PK") and not is_zip):
-        raise CheckpointError(f"{path}: the file is empty or cut short; copy or download it again")
-    # Before version 1.6 torch.save wrote bare pickles, which start with this byte.
+        raise CheckpointError(f"{path}: empty or truncated; copy or download it again")
+    # torch.save before version 1.6 wrote bare pickles, which start with this byte.
     if not is_zip and not first_bytes.startswith(b"\x80"):
         raise CheckpointError(
-            f"{path}: this is no PyTorch checkpoint; give a file written by torch.save"
+            f"{path}: not a PyTorch checkpoint; give a file written by torch.save"
         )
     try:
-        # torch warns of pickles that it reads all the same, or then refuses.
+        # torch warns about pickles that it then reads or refuses.
         with warnings.catch_warnings(), torch.serialization.safe_globals(SAFE_METADATA):
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_unpickling_message(path, str(error))) from error
     except Exception as error:
-        # Damaged bytes make the readers raise nearly any exception; all mean the same.
+        # Damaged bytes can raise nearly any exception; all mean the same.
         raise CheckpointError(_damaged(path)) from error
 
 
 def _damaged(path: Path) -> str:
     return (
-        f"{path}: the file is damaged or no PyTorch checkpoint; "
+        f"{path}: damaged, or not a PyTorch checkpoint; "
         "copy it again, or give a file written by torch.save"
     )
 
@@ -110,14 +109,14 @@ def _unpickling_message(path: Path, message: str) -> str:
     if code is None:
         return _damaged(path)
     return (
-        f"{path}: the file needs pickled code ({code[1]}), which is never run here; "
-        "in the program that wrote it save only weights: "
+        f"{path}: contains pickled code ({code[1]}), which is never run; "
+        "save only the weights in the program that wrote it: "
         "torch.save({'model': model.state_dict()}, path)"
     )
 
 
 def _state_dict(content: object, path: str | Path) -> dict[str, Tensor]:
-    """The weights in the file's content, without the prefix of a wrapped model."""
+    """The weights in the file's content, without the prefix of a wrapper."""
     if isinstance(content, Mapping):
         for key in ("model", "state_dict", "net"):
             if isinstance(content.get(key), Mapping):
@@ -130,11 +129,11 @@ def _state_dict(content: object, path: str | Path) -> dict[str, Tensor]:
         or not all(isinstance(value, Tensor) for value in content.values())
     ):
         raise CheckpointError(
-            f"{path}: there is no state dict inside; "
+            f"{path}: contains no state dict; "
             "write one with torch.save({'model': model.state_dict()}, path)"
         )
     weights = dict(content)
-    # What torch.compile and DataParallel put before every name, in either order.
+    # The prefixes of torch.compile and DataParallel, in either order.
     for prefix in ("_orig_mod.", "module.", "_orig_mod."):
         if all(key.startswith(prefix) for key in weights):
             weights = {key.removeprefix(prefix): value for key, value in weights.items()}
@@ -142,12 +141,12 @@ def _state_dict(content: object, path: str | Path) -> dict[str, Tensor]:
 
 
 def _misfit(weights: dict[str, Tensor], path: str | Path, name: str, num_classes: int) -> str:
-    """Why the weights do not fit: another number of classes, or another network."""
+    """Why the weights do not fit: a different number of classes, or another network."""
     classes = _classes_if_it_fits(weights, name, num_classes)
     if classes is not None:
         return (
             f"{path}: the checkpoint has {classes} classes, the data has {num_classes}; "
-            f"give a {name} that was trained on this data"
+            f"give a {name} trained on this data"
         )
     message = f"{path}: does not fit {name} ({_differences(weights, name, num_classes)})"
     for other in MODELS:
@@ -157,18 +156,18 @@ def _misfit(weights: dict[str, Tensor], path: str | Path, name: str, num_classes
         if classes is not None:
             return (
                 f"{message}; it fits {other} but has {classes} classes, the data has "
-                f"{num_classes}; give a teacher that was trained on this data"
+                f"{num_classes}; give a teacher trained on this data"
             )
-    return f"{message} nor any other known network; name the architecture that it was saved from"
+    return f"{message} nor any other known network; name the network it was saved from"
 
 
 def _classes_if_it_fits(weights: dict[str, Tensor], name: str, num_classes: int) -> int | None:
-    """The number of classes with which network `name` has exactly these weights, if any."""
+    """The number of classes with which network `name` has exactly these weights, or None."""
     template = _template(name, num_classes)
     if _fits(weights, template):
         return num_classes
     found, expected = _shapes(weights), _shapes(template.state_dict())
-    # The number of classes is the first dimension of what depends on it.
+    # The number of classes is the first dimension of all weights that depend on it.
     numbers = {found[key][:1] for key in expected if found.get(key, expected[key]) != expected[key]}
     if len(numbers) != 1 or numbers == {()}:
         return None
@@ -177,12 +176,12 @@ def _classes_if_it_fits(weights: dict[str, Tensor], name: str, num_classes: int)
 
 
 def _template(name: str, num_classes: int) -> nn.Module:
-    """The network to compare weights with, and to load them into; no random state moves.
+    """A network to compare weights with and load them into; leaves the random state as it is.
 
-    One of the table has no memory yet. A person's own has its constants, which are not in
-    every state dict.
+    A built-in network has no memory yet. A custom one has, because its constants may be missing
+    from the state dict.
     """
-    if is_own(name):
+    if is_custom(name):
         with torch.random.fork_rng():
             return build(name, num_classes)
     with torch.device("meta"):
@@ -191,13 +190,13 @@ def _template(name: str, num_classes: int) -> nn.Module:
 
 def _fits(weights: dict[str, Tensor], model: nn.Module) -> bool:
     expected = _shapes(model.state_dict())
-    # Files from before PyTorch 0.4.1 lack these counters; only momentum=None would use them.
+    # Files older than PyTorch 0.4.1 lack these counters; only momentum=None would use them.
     counters = {key: shape for key, shape in expected.items() if key.endswith(COUNTER)}
     return counters | _shapes(weights) == expected
 
 
 def _is_plain(value: Tensor) -> bool:
-    """Whether a tensor has its numbers with it, one for each place."""
+    """Whether a tensor is dense, has memory, and holds real numbers."""
     is_dense = value.layout == torch.strided and not value.is_meta
     return is_dense and not value.is_complex() and not value.is_quantized
 

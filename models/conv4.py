@@ -5,9 +5,9 @@ arXiv:2110.15946, appendix A.6: four blocks of 3x3 convolution, batch norm and R
 average pooling and a linear layer. Conv-4 strides by 2 in each block, Conv-4-MP
 max-pools by 2 after each.
 
-The paper gives neither widths nor initial weights. Chosen here: 64, 128, 256 and 512
+The paper gives neither widths nor initial weights. Our choice: 64, 128, 256 and 512
 channels, doubling where the size halves as in the paper's other students, convolutions
-without bias (batch norm follows) and the initial weights of the framework's ResNets.
+without bias (batch norm follows), and the initial weights of the framework's ResNets.
 """
 
 from torch import Tensor, nn
@@ -19,15 +19,15 @@ from models.outputs import Outputs
 
 
 class Conv4(Network):
-    """Four blocks; a map is taken after the ReLU, before the max-pooling if there is any.
+    """Four blocks; maps are taken after each ReLU, before any max-pooling.
 
-    Maps "stem", "stage1", "stage2" and "stage3": 1/2, 1/4, 1/8 and 1/16 of the image's
+    Maps "stem", "stage1", "stage2" and "stage3" have 1/2, 1/4, 1/8 and 1/16 of the image's
     size; with max-pooling 1, 1/2, 1/4 and 1/8.
     """
 
     def __init__(self, num_classes: int, *, max_pooling: bool) -> None:
         super().__init__()
-        # ceil_mode: an 8x8 image has a single pixel left before the last pooling.
+        # ceil_mode: of an 8x8 image a single pixel reaches the last pooling.
         self.pool = nn.MaxPool2d(2, ceil_mode=True) if max_pooling else nn.Identity()
         stride = 1 if max_pooling else 2
         self.block0 = _block(3, 64, stride)

@@ -1,5 +1,5 @@
-"""What can be wrong with the name of a network."""
+"""Errors about networks, and texts for them."""
 
 
 class UnknownModel(ValueError):  # noqa: N818, says what it is
-    """A name that is no network's, or whose network cannot be used; one sentence says why."""
+    """A name without a usable network; the message is one sentence with the remedy."""

@@ -1,8 +1,8 @@
 """MobileNetV2 at width 0.5, the CRD framework's form for 32x32 images.
 
 Source: "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv:1801.04381, table 2.
-Departures, those of the framework: the second group has stride 1; the first block has its
-1x1 expansion although the ratio is 1; widths are cut, not rounded to multiples of 8; ReLU
+Departures, those of the framework: the second group has stride 1; the first block has a 1x1
+expansion although the ratio is 1; widths are truncated, not rounded to multiples of 8; ReLU
 instead of ReLU6. The last convolution keeps its 1280 channels.
 """
 
@@ -14,7 +14,7 @@ from models.outputs import Outputs
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion, 3x3 depthwise and linear 1x1 convolution; a shortcut where shapes agree."""
+    """1x1 expansion, 3x3 depthwise and linear 1x1 convolution; a shortcut if shapes agree."""
 
     def __init__(self, in_width: int, width: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -32,14 +32,15 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, in_width, H, W] to [B, width, H / stride, W / stride]."""
         return x + self.conv(x) if self.has_shortcut else self.conv(x)
 
 
 class MobileNet(Network):
-    """Maps "stem" and "stage1" at 1/2 of the image's size, then 1/4, 1/8 and 1/16.
+    """Maps "stem" and "stage1" have 1/2 of the image's size, then 1/4, 1/8 and 1/16.
 
-    The maps are linear bottlenecks, which no ReLU follows: the pre-activation maps are the
-    feature maps.
+    The maps are linear bottlenecks without a ReLU, so the pre-activation maps are the feature
+    maps.
     """
 
     def __init__(self, num_classes: int) -> None:

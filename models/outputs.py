@@ -1,4 +1,4 @@
-"""What every network returns, and the shapes of it that a distillation loss is built from."""
+"""What every network returns, and its shapes, from which distillation losses are built."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,16 +15,16 @@ NUM_ROTATIONS = 4
 
 
 class Outputs(NamedTuple):
-    """What every network returns, teacher and student alike."""
+    """What every network returns, teachers and students alike."""
 
     logits: Tensor  # [B, classes], before softmax
     embedding: Tensor  # [B, D], pooled, input of the classifier
     feature_maps: dict[str, Tensor]  # [B, C_k, H_k, W_k]: "stem", "stage1", ... shallow to deep
     pre_activation_maps: dict[str, Tensor]  # the same maps before their last ReLU
-    # [B, H_k, W_k], see `attention_map`. Networks leave it empty; a teacher's are filled in
-    # where a method needs nothing else of its maps, because they are so much smaller.
+    # [B, H_k, W_k], see `attention_map`. Networks leave it empty; a teacher's is filled in
+    # for methods that need nothing else of its maps, because attention maps are much smaller.
     attention_maps: Mapping[str, Tensor] = MappingProxyType({})
-    # [classes, D], the weight of the linear classifier; None where a network has none.
+    # [classes, D], the weight of the linear classifier; None if the network has none.
     classifier: Tensor | None = None
 
 
@@ -35,7 +35,7 @@ class Shapes(NamedTuple):
     embedding: Shape  # (D,)
     feature_maps: dict[str, Shape]  # (C_k, H_k, W_k)
     pre_activation_maps: dict[str, Shape] = {}  # noqa: RUF012, never changed; the same maps, or none
-    name: str = ""  # the network's, for heads that repeat a part of it
+    name: str = ""  # of the network, for heads that repeat a part of it
     image: Shape = (3, 32, 32)
     has_classifier: bool = True  # whether there is `Outputs.classifier`
 
@@ -51,7 +51,7 @@ def attention_map(feature_map: Tensor) -> Tensor:
 
 
 def in_float32(outputs: Outputs) -> Outputs:
-    """The outputs of a network that ran in lower precision; float32 ones as they are."""
+    """The same outputs, [B, ...] each, converted to float32."""
     return Outputs(
         outputs.logits.float(),
         outputs.embedding.float(),
@@ -62,16 +62,19 @@ def in_float32(outputs: Outputs) -> Outputs:
 
 
 def rotations(images: Tensor) -> Tensor:
-    """Each square image counter-clockwise by 0, 90, 180, 270 degrees: [B, 3, H, H] to [4B, ...].
+    """Rotates square images by 0, 90, 180, 270 degrees: [B, 3, H, H] to [4B, 3, H, H].
 
-    Rows 4b to 4b+3 are image b's.
+    Rotation is counter-clockwise; rows 4b to 4b+3 belong to image b.
     """
     turned = [images.rot90(quarter, dims=(2, 3)) for quarter in range(NUM_ROTATIONS)]
     return torch.stack(turned, dim=1).flatten(0, 1)
 
 
 def shapes_of(model: nn.Module, image_size: tuple[int, int], name: str = "") -> Shapes:
-    """Runs `model` once on a black image of (height, width) and returns its shapes."""
+    """The shapes of `model`'s outputs for an image of (height, width); runs it once.
+
+    Raises UnknownModel if it fails on such an image.
+    """
     outputs: Outputs = run_on_black(model, image_size, name)
     return Shapes(
         logits=tuple(outputs.logits.shape[1:]),
@@ -85,9 +88,9 @@ def shapes_of(model: nn.Module, image_size: tuple[int, int], name: str = "") -> 
 
 
 def run_on_black(model: nn.Module, image_size: tuple[int, int], name: str = "") -> Any:
-    """What `model` returns for one black image of (height, width), in evaluation mode.
+    """What `model` returns for a black image [1, 3, height, width], in evaluation mode.
 
-    Raises UnknownModel where it cannot be run on one.
+    Raises UnknownModel if it fails.
     """
     parameter = next(model.parameters())
     was_training = model.training
@@ -98,7 +101,7 @@ def run_on_black(model: nn.Module, image_size: tuple[int, int], name: str = "") 
             return model(black)
     except (UnknownModel, torch.OutOfMemoryError):
         raise
-    # Anything can go wrong in a person's own network, most often because of the size.
+    # A custom network can fail in any way, most often because of the size.
     except Exception as error:
         height, width = image_size
         raise UnknownModel(

@@ -1,6 +1,6 @@
-"""The networks by name, and the other ways in which people write those names.
+"""The table of networks by name, and the other spellings of those names.
 
-The table is here and not in `__init__.py` because `models.checkpoint` needs it too.
+It is not in `__init__.py` because `models.checkpoint` needs it too.
 """
 
 import re
@@ -9,8 +9,8 @@ from collections.abc import Callable
 import torch
 
 from models.conv4 import conv4, conv4_mp
-from models.custom.build import build_own
-from models.custom.name import canonical_own, is_own
+from models.custom.build import build_custom
+from models.custom.name import canonical_custom_name, is_custom
 from models.errors import UnknownModel
 from models.mobilenet import MobileNetV2
 from models.network import Network
@@ -61,7 +61,7 @@ MODELS: dict[str, Callable[[int], Network]] = {
     "conv4_mp": conv4_mp,
 }
 
-# Papers say ShuffleNetV1; mobile_half is the framework's older name.
+# ShuffleNetV1 is the papers' name, mobile_half the framework's older one.
 ALIASES = {"shufflenetv1": "ShuffleV1", "shufflenetv2": "ShuffleV2", "mobilehalf": "MobileNetV2"}
 
 WRN_NAME = re.compile(r"wrn[-_ ]?([0-9]{1,4})[-_ x]([0-9]{1,4})", re.IGNORECASE)
@@ -70,44 +70,45 @@ WRN_NAME = re.compile(r"wrn[-_ ]?([0-9]{1,4})[-_ x]([0-9]{1,4})", re.IGNORECASE)
 def build(name: str, num_classes: int) -> Network:
     """Builds a network by any accepted name, with fresh weights from torch's generator.
 
-    Raises UnknownModel.
+    Raises UnknownModel if there is none.
     """
     name = canonical_name(name)
     if name in MODELS:
         return MODELS[name](num_classes)
-    if is_own(name):
-        return build_own(name, num_classes)
+    if is_custom(name):
+        return build_custom(name, num_classes)
     depth, width = _wrn_size(name)
     return wrn(depth, width, num_classes)
 
 
 def build_untrained(name: str, num_classes: int) -> Network:
-    """A network to learn shapes and speeds from: its weights say nothing.
+    """A network with arbitrary weights, for measuring shapes and speeds.
 
-    Torch's random state stays as it is. Raises UnknownModel.
+    Leaves torch's random state as it is. Raises UnknownModel if there is no such network.
     """
     name = canonical_name(name)
-    if is_own(name):
+    if is_custom(name):
         with torch.random.fork_rng():
-            return build_own(name, num_classes).eval().requires_grad_(False)
+            return build_custom(name, num_classes).eval().requires_grad_(False)
     with torch.device("meta"):
         network = build(name, num_classes)
     network.to_empty(device="cpu")
     for value in network.state_dict().values():
-        value.fill_(0.5)  # no denormal numbers, which are slow
+        value.fill_(0.5)  # memory may hold denormal numbers, which are slow
     return network.eval().requires_grad_(False)
 
 
 def canonical_name(name: str) -> str:
-    """The name in `MODELS` that `name` means, or wrn_<depth>_<width>; raises UnknownModel.
+    """The name in `MODELS` that `name` means, or wrn_<depth>_<width>.
 
-    Case, "-", "_" and spaces do not count, as long as only one network can be meant. A
-    network of a person's own has the name that `models.custom.name` gives it.
+    Case, "-", "_" and spaces are ignored as long as only one network can be meant. Custom
+    networks get the name that `models.custom.name` gives them. Raises UnknownModel if no
+    network, or more than one, can be meant.
     """
     if name in MODELS:
         return name
-    if is_own(name):
-        return canonical_own(name)
+    if is_custom(name):
+        return canonical_custom_name(name)
     if WRN_NAME.fullmatch(name):
         depth, width = _wrn_size(name)
         if depth < 10 or (depth - 4) % 6 or width < 1:

@@ -1,9 +1,9 @@
 """CIFAR ResNets: three stages of basic blocks, 6n+2 layers deep.
 
 Source: "Deep Residual Learning for Image Recognition", arXiv:1512.03385, section 4.2.
-Departures, those of the CRD framework: projection shortcuts (1x1 convolution and batch
-norm) where the shape changes instead of padded identities. The x4 networks are four
-times as wide, with a stem twice as wide. Pooling is global, so any image size works.
+Departures, those of the CRD framework: where the shape changes, projection shortcuts (1x1
+convolution and batch norm) instead of padded identities. The x4 networks are four times as
+wide, with a stem twice as wide. Pooling is global, so any image size works.
 """
 
 from torch import Tensor, nn
@@ -31,12 +31,13 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, in_width, H, W] to [B, width, H / stride, W / stride]."""
         inner = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return self.bn2(self.conv2(inner)) + self.downsample(x)
 
 
 class ResNet(Network):
-    """Maps "stem" and "stage1" at the image's size, then a half and a quarter of it."""
+    """Maps "stem" and "stage1" have the image's size, then a half and a quarter of it."""
 
     def __init__(
         self, blocks: int, stem_width: int, widths: tuple[int, int, int], num_classes: int

@@ -1,9 +1,9 @@
-"""ResNet18, ResNet34 and ResNet50: the ImageNet networks in their form for small images.
+"""ResNet18, ResNet34 and ResNet50: the ImageNet networks adapted to small images.
 
 Source: "Deep Residual Learning for Image Recognition", arXiv:1512.03385, table 1.
 Departures, those of the CRD framework: the stem is one 3x3 convolution of stride 1 without
-max-pooling, so that a 32x32 image reaches the first stage at full size. A bottleneck
-strides in its 3x3 convolution, not in the first 1x1.
+max-pooling, so a 32x32 image reaches the first stage at full size. A bottleneck strides in
+its 3x3 convolution, not in the first 1x1.
 """
 
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ class BasicBlock(nn.Module):
         self.shortcut = _shortcut(in_width, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, in_width, H, W] to [B, width, H / stride, W / stride]."""
         inner = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return self.bn2(self.conv2(inner)) + self.shortcut(x)
 
@@ -49,13 +50,14 @@ class Bottleneck(nn.Module):
         self.shortcut = _shortcut(in_width, 4 * width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, in_width, H, W] to [B, 4 * width, H / stride, W / stride]."""
         inner = F.relu(self.bn1(self.conv1(x)), inplace=True)
         inner = F.relu(self.bn2(self.conv2(inner)), inplace=True)
         return self.bn3(self.conv3(inner)) + self.shortcut(x)
 
 
 class ResNet(Network):
-    """Maps "stem" and "stage1" at the image's size, then three stages that halve it."""
+    """Maps "stem" and "stage1" have the image's size; three more stages halve it each."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """ShuffleNet (version 1) with 3 groups, the CRD framework's form for 32x32 images.
 
 Source: "ShuffleNet", arXiv:1707.01083, table 1, 1x. Departures, those of the framework:
-the stem is one 1x1 convolution without stride and pooling; a ReLU follows the depthwise
+the stem is one 1x1 convolution without stride or pooling, and a ReLU follows the depthwise
 convolution.
 """
 
@@ -22,7 +22,7 @@ class Bottleneck(nn.Module):
 
     def __init__(self, in_width: int, width: int, stride: int) -> None:
         super().__init__()
-        # Three groups would leave the stem's 24 channels too thin, says the paper.
+        # The paper does not group the first layer, because the stem has only 24 channels.
         self.groups = 1 if in_width == 24 else 3
         self.stride = stride
         inner = width // 4
@@ -34,6 +34,7 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, in_width, H, W] to [B, width, H, W]; stride 2: [B, in_width + width, H/2, W/2]."""
         inner = F.relu(self.bn1(self.conv1(x)), inplace=True)
         inner = F.channel_shuffle(inner, self.groups)
         inner = F.relu(self.bn2(self.conv2(inner)), inplace=True)
@@ -44,7 +45,7 @@ class Bottleneck(nn.Module):
 
 
 class ShuffleNetV1(Network):
-    """Maps "stem" at the image's size, then three stages that halve it."""
+    """The map "stem" has the image's size; three stages halve it each."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -66,7 +67,7 @@ class ShuffleNetV1(Network):
 
 
 def _stage(blocks: int, in_width: int, width: int) -> nn.Sequential:
-    # The first block's own part and the concatenated input together are `width` wide.
+    # The first block's output, concatenated with its input, is `width` wide.
     first = Bottleneck(in_width, width - in_width, stride=2)
     return nn.Sequential(first, *(Bottleneck(width, width, stride=1) for _ in range(blocks - 1)))
 

@@ -1,7 +1,7 @@
 """ShuffleNetV2 at width 1, the CRD framework's form for 32x32 images.
 
 Source: "ShuffleNet V2", arXiv:1807.11164, table 5, 1x. Departures, those of the framework:
-the stem is one 1x1 convolution without stride and pooling.
+the stem is one 1x1 convolution without stride or pooling.
 """
 
 import torch
@@ -26,7 +26,7 @@ class BasicBlock(nn.Module):
         self.bn3 = nn.BatchNorm2d(half)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the two halves, untouched and computed, before the ReLU and the shuffle."""
+        """Both halves of [B, width, H, W], unchanged and computed, before ReLU and shuffle."""
         untouched, inner = x.chunk(2, dim=1)
         inner = F.relu(self.bn1(self.conv1(inner)), inplace=True)
         inner = self.bn2(self.conv2(inner))
@@ -34,7 +34,7 @@ class BasicBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Two branches, concatenated and shuffled; both stride."""
+    """Two strided branches, concatenated and shuffled."""
 
     def __init__(self, in_width: int, width: int, stride: int) -> None:
         super().__init__()
@@ -53,6 +53,7 @@ class DownBlock(nn.Module):
         self.bn5 = nn.BatchNorm2d(half)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, in_width, H, W] to [B, width, H / stride, W / stride]."""
         left = self.bn2(self.conv2(self.bn1(self.conv1(x))))
         right = F.relu(self.bn3(self.conv3(x)), inplace=True)
         right = self.bn5(self.conv5(self.bn4(self.conv4(right))))
@@ -61,28 +62,28 @@ class DownBlock(nn.Module):
 
 
 class Stage(nn.Sequential):
-    """A block that may stride, then blocks that do not."""
+    """A block that may stride, followed by blocks that do not."""
 
     def __init__(self, blocks: int, in_width: int, width: int, stride: int = 2) -> None:
         first = DownBlock(in_width, width, stride)
         super().__init__(first, *(BasicBlock(width) for _ in range(blocks)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the stage's map and the last block's halves before ReLU and shuffle."""
+        """The stage's map [B, width, H, W], and the last block's, before ReLU and shuffle."""
         down, *rest = self
         x = down(x)
         for block in rest:
             before_relu = block(x)
-            # The untouched half came out of a ReLU: a second one changes nothing.
+            # The unchanged half has passed a ReLU already; a second one changes nothing.
             x = F.channel_shuffle(F.relu(before_relu), 2)
         return x, before_relu
 
 
 class ShuffleNetV2(Network):
-    """Maps "stem" at the image's size, then three stages that halve it.
+    """The map "stem" has the image's size; three stages halve it each.
 
-    The pre-activation maps are not shuffled, the feature maps are (as in the framework), so
-    relu(pre-activation map) is the feature map with its channels in another order.
+    As in the framework, the feature maps are shuffled and the pre-activation maps are not: the
+    ReLU of a pre-activation map is the feature map with its channels in another order.
     """
 
     def __init__(self, num_classes: int) -> None:

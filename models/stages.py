@@ -1,4 +1,4 @@
-"""What the residual families share: run the stages, keep their maps, pool, classify."""
+"""Shared by the residual families: runs the stages, collects their maps, pools, classifies."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from models.outputs import Outputs
 def run_stages(stem: Tensor, stages: Sequence[nn.Sequential], classifier: nn.Linear) -> Outputs:
     """Runs `stages` of blocks on the stem's map [B, C, H, W] and pools the last map globally.
 
-    A block returns its sum before the last ReLU; the ReLU is applied here, so that both
-    sides of it can be kept. The stem is kept after its ReLU in both dictionaries, as in
-    the CRD framework's list.
+    A block returns its sum before the last ReLU; the ReLU is applied here, so that the maps on
+    both sides of it can be returned. As in the CRD framework's list, the stem's map is after
+    its ReLU in both dictionaries.
     """
     feature_maps = {"stem": stem}
     pre_activation_maps = {"stem": stem}
@@ -38,7 +38,7 @@ def run_stages(stem: Tensor, stages: Sequence[nn.Sequential], classifier: nn.Lin
 def continue_stages(
     stages: Sequence[nn.Sequential], again: nn.Sequential, classifier: nn.Linear
 ) -> Continuation:
-    """What `run_stages` does after each stage; `again` is the last one at its own width."""
+    """What `run_stages` does after each stage; `again` repeats the last one at its own width."""
     following = (*stages[1:], again)
     return Continuation(
         {f"stage{number}": _with_relus(stage) for number, stage in enumerate(following, start=1)},

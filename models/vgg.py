@@ -1,10 +1,10 @@
 """VGG networks with batch norm and a single linear classifier.
 
 Source: "Very Deep Convolutional Networks for Large-Scale Image Recognition",
-arXiv:1409.1556, table 1 (A, B, D, E); vgg8 is the CRD framework's own, one convolution a
-stage. Departures, those of the framework: batch norm, no hidden linear layers, global
-average pooling at the end, and max-pooling before the last stage only for images of 64
-pixels or more (the framework compares with exactly 64).
+arXiv:1409.1556, table 1 (A, B, D, E); vgg8 is the CRD framework's, with one convolution per
+stage. Departures, those of the framework: batch norm, no hidden linear layers, global average
+pooling at the end, and max-pooling before the last stage only for images of 64 pixels or more
+(the framework: exactly 64).
 """
 
 from torch import Tensor, nn
@@ -16,10 +16,10 @@ from models.outputs import Outputs
 
 
 class VGG(Network):
-    """Five groups of 3x3 convolutions; a map is taken after the last ReLU, before the pool.
+    """Five groups of 3x3 convolutions; maps are taken after a group's last ReLU.
 
-    Maps "stem" at the image's size, then "stage1" to "stage4": 1/2, 1/4, 1/8 and 1/8
-    (1/16 for images of 64 pixels or more).
+    The map "stem" has the image's size, "stage1" to "stage4" have 1/2, 1/4, 1/8 and 1/8 (1/16
+    for images of 64 pixels or more).
     """
 
     def __init__(self, convolutions: tuple[int, int, int, int, int], num_classes: int) -> None:
@@ -35,7 +35,7 @@ class VGG(Network):
         small_normal_(self.classifier)
 
     def forward(self, images: Tensor) -> Outputs:
-        """Takes normalised images [B, 3, H, W] of at least 8x8."""
+        """Takes normalised images [B, 3, H, W] of at least 8x8 pixels."""
         x = F.relu(self.block0(images), inplace=True)
         feature_maps = {"stem": x}
         pre_activation_maps = {"stem": x}
@@ -57,9 +57,9 @@ class VGG(Network):
         )
 
     def continuation(self) -> Continuation:
-        """Here the stem is a stage, and the last two are one: a 32x32 image is as large in both.
+        """Here the stem counts as a stage, and the last two stages as one.
 
-        So it is in HSAKD (arXiv:2107.13715), which repeats these stages.
+        As in HSAKD (arXiv:2107.13715), because a 32x32 image has the same size in both.
         """
         again = nn.Sequential(
             _convolutions(self.convolutions[3], 512, 512),
@@ -81,10 +81,10 @@ class VGG(Network):
 
 
 class PoolLarge(nn.Module):
-    """Max-pooling before the last stage, where it is for images of 64 pixels or more."""
+    """Max-pooling before the last stage, for images of 64 pixels or more."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pools stage3's map if it has 8 pixels or more, an eighth of the image's."""
+        """Halves stage3's map [B, C, H, W] if H, an eighth of the image's height, is 8 or more."""
         return F.max_pool2d(x, 2) if x.shape[2] >= 8 else x
 
 
@@ -93,7 +93,7 @@ def _after_pooling(pool: nn.Module, block: nn.Module) -> nn.Sequential:
 
 
 def _convolutions(number: int, in_width: int, width: int) -> nn.Sequential:
-    """`number` times 3x3 convolution, batch norm and ReLU, without the last ReLU."""
+    """3x3 convolution, batch norm and ReLU, `number` times, without the last ReLU."""
     layers: list[nn.Module] = []
     for _ in range(number):
         layers += [

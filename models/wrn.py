@@ -2,11 +2,11 @@
 
 Source: "Wide Residual Networks", arXiv:1605.07146; no dropout, as in the CRD framework.
 
-A map here is the plain sum that a stage puts out, which no ReLU has seen. Its
-pre-activation map is that sum after the batch norm that follows it, the one in the next
-stage's first block or the last one, so relu(pre-activation map) is not the feature map.
-Departure: the framework runs these batch norms a second time to get the maps, which in
-training moves their running statistics twice; here each runs once.
+A feature map is the sum that a stage returns, without a ReLU. Its pre-activation map is that
+sum after the following batch norm (in the next stage's first block, or the last one), so the
+ReLU of a pre-activation map is not the feature map.
+Departure: to get the maps the framework runs these batch norms a second time, which updates
+their running statistics twice in training; here each runs once.
 """
 
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class BasicBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the block's sum and the normalised input, before its ReLU."""
+        """The block's sum [B, width, H', W'], and the normalised input [B, in_width, H, W]."""
         normalised = self.bn1(x)
         activated = F.relu(normalised)
         inner = F.relu(self.bn2(self.conv1(activated)), inplace=True)
@@ -48,7 +48,7 @@ class Stage(nn.Module):
         self.layer = nn.Sequential(BasicBlock(in_width, width, stride), *rest)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the last block's sum and the first block's normalised input."""
+        """The last block's sum [B, width, H', W'], and the first block's normalised input."""
         first, *rest = self.layer
         x, normalised = first(x)
         for block in rest:
@@ -57,7 +57,7 @@ class Stage(nn.Module):
 
 
 class WideResNet(Network):
-    """Maps "stem" and "stage1" at the image's size, then a half and a quarter of it."""
+    """Maps "stem" and "stage1" have the image's size, then a half and a quarter of it."""
 
     def __init__(self, depth: int, width: int, num_classes: int) -> None:
         super().__init__()
@@ -102,11 +102,11 @@ class WideResNet(Network):
 
 
 def wrn(depth: int, width: int, num_classes: int) -> WideResNet:
-    """WRN-depth-width. Raises ValueError unless the depth is 6n+4 (10, 16, 22, ...)."""
+    """WRN-depth-width. Raises ValueError unless depth is 6n+4 (10, 16, ...) and width >= 1."""
     if depth < 10 or (depth - 4) % 6:
-        raise ValueError(f"a WRN has 6n+4 layers (10, 16, 22, 28, 34, 40, ...), not {depth}")
+        raise ValueError(f"a WRN has a depth of 6n+4 (10, 16, 22, 28, 34, 40, ...), not {depth}")
     if width < 1:
-        raise ValueError(f"a WRN is at least 1 times as wide, not {width}")
+        raise ValueError(f"a WRN has a width of at least 1, not {width}")
     return WideResNet(depth, width, num_classes)
 
 

@@ -1,4 +1,4 @@
-"""Search spaces: one file per method, found by name in `SPACES` or by path."""
+"""Search spaces: one file per method, by name in `SPACES`, or a file of the user's by path."""
 
 from pathlib import Path
 
@@ -71,10 +71,10 @@ __all__ = [
 
 
 def load_space(name_or_path: str) -> Space:
-    """The space of that name, or the SPACE of a Python file (anything with a / or .py).
+    """The space of that name, or the SPACE of a Python file (any name with a / or .py).
 
-    Raises SpaceError for an unknown name or a file that cannot be used. Whether its
-    method exists is for the caller to check.
+    Raises SpaceError for an unknown name or an unusable file. The caller checks whether its
+    method exists.
     """
     if name_or_path in SPACES:
         return SPACES[name_or_path]

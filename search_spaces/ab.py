@@ -1,4 +1,4 @@
-"""Search space of AB: what a search may vary, its grid, and the published setting."""
+"""Search space of AB: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Epochs, Fixed, Float, Space
@@ -6,10 +6,10 @@ from search_spaces.space import Epochs, Fixed, Float, Space
 SPACE = Space(
     method="ab",
     params=(
-        # 0: after the initial stage the loss is not used again, so the framework's weight
-        # of 1 is without effect. `--set weight=0:2` searches a joint use.
+        # 0: the loss is not used after the initial stage, so the framework's weight of 1 has no
+        # effect. `--set weight=0:2` searches joint training.
         Fixed("weight", 0.0),
-        # A factor of 4 around 1, about the deviation of a unit after its batch norm.
+        # A factor of 4 around 1, roughly a unit's deviation after its batch norm.
         Float("margin", 0.25, 4.0, log=True, grid=(0.5, 1.0, 2.0), published=1.0),
         Epochs("initial_epochs", 30),
         *common(),

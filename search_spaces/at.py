@@ -1,4 +1,4 @@
-"""Search space of attention transfer: what a search may vary, its grid, the published setting."""
+"""Search space of attention transfer: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Fixed, Float, Space
@@ -6,8 +6,8 @@ from search_spaces.space import Fixed, Float, Space
 SPACE = Space(
     method="at",
     params=(
-        # Two decades either side: a mean over the locations of maps that are scaled to length 1
-        # is smaller the larger the images are.
+        # Two decades either side: the mean over the locations of maps of length 1 is smaller for
+        # larger images.
         Float(
             "weight",
             10.0,
@@ -16,7 +16,7 @@ SPACE = Space(
             grid=(100.0, 300.0, 1000.0, 3000.0, 10000.0),
             published=1000.0,
         ),
-        # With 2 a cache holds the teacher's attention only, with others its whole maps.
+        # With 2 the cache stores only the teacher's attention maps, otherwise its whole maps.
         Fixed("p", 2.0),
         *common(),
     ),

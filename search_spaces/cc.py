@@ -1,4 +1,4 @@
-"""Search space of CC: what a search may vary, its grid, and the published setting."""
+"""Search space of CC: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Fixed, Float, Space
@@ -6,10 +6,10 @@ from search_spaces.space import Fixed, Float, Space
 SPACE = Space(
     method="cc",
     params=(
-        # A decade either side: the term sums products over the width and grows with the
-        # square of the embeddings, whose size differs from one pair of networks to the next.
+        # A decade either side: the term grows with the square of the embeddings, whose size differs
+        # between pairs of networks.
         Float("weight", 0.002, 0.2, log=True, grid=(0.005, 0.02, 0.1), published=0.02),
-        # Of the heads; it scales the term as the weight does.
+        # Of the heads; it scales the term like the weight.
         Fixed("width", 128),
         *common(),
     ),

@@ -1,4 +1,4 @@
-"""Search space of CRD: what a search may vary, its grid, and the published setting."""
+"""Search space of CRD: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Fixed, Float, Int, Space
@@ -6,14 +6,14 @@ from search_spaces.space import Fixed, Float, Int, Space
 SPACE = Space(
     method="crd",
     params=(
-        # The loss is a sum over the negatives, of 10 to 20; not far from what balances
+        # The loss is a sum over the negatives, about 10 to 20; the range is close to what balances
         # the cross-entropy.
         Float("weight", 0.1, 5.0, log=True, grid=(0.2, 0.4, 0.8, 1.6), published=0.8),
-        # Log because more of them help ever less. MIMKD's CRD has 4096.
+        # Log because of diminishing returns. MIMKD's CRD uses 4096.
         Int("num_negatives", 256, 16384, log=True, grid=(512, 1024, 4096, 16384), published=16384),
-        # The ITRD supplement finds CRD sensitive to it; around the usual 0.05 to 0.1.
+        # The ITRD supplement finds CRD sensitive to it; the usual range is 0.05 to 0.1.
         Float("nce_temperature", 0.02, 0.5, log=True, grid=(0.05, 0.07, 0.1), published=0.07),
-        # other_image: MIMKD's CRD, any image but the own one.
+        # other_image: any other image, as in MIMKD's CRD.
         Fixed("negatives", "other_class", options=("other_class", "other_image")),
         Fixed("momentum", 0.5),
         Fixed("width", 128),

@@ -1,4 +1,4 @@
-"""Search space of DKD: what a search may vary, its grid, and the published setting."""
+"""Search space of DKD: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Epochs, Float, Space
@@ -6,10 +6,10 @@ from search_spaces.space import Epochs, Float, Space
 SPACE = Space(
     method="dkd",
     params=(
-        # Always 1 on CIFAR-100, so not far from it.
+        # Always 1 on CIFAR-100, so the range is close to it.
         Float("alpha", 0.25, 4.0, log=True, grid=(0.5, 1.0, 2.0), published=1.0),
-        # By the pair: 2 resnet56 -> resnet20 and resnet110 -> resnet32; 6 vgg13 pairs and
-        # WRN -> WRN; 8 all others.
+        # Depends on the pair: 2 for resnet56 -> resnet20 and resnet110 -> resnet32; 6 for vgg13
+        # pairs and WRN -> WRN; 8 for all others.
         Float("beta", 0.5, 16.0, log=True, grid=(2.0, 6.0, 8.0), published=8.0),
         # Of this method's terms; `temperature` is KD's.
         Float("dkd_temperature", 1.0, 16.0, log=True, grid=(4.0,), published=4.0),

@@ -1,4 +1,4 @@
-"""Search space of FitNets: what a search may vary, its grid, and the published setting."""
+"""Search space of FitNets: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Choice, Float, Space
@@ -6,8 +6,8 @@ from search_spaces.space import Choice, Float, Space
 SPACE = Space(
     method="fitnet",
     params=(
-        # Two decades either side: the weight multiplies the mean square of activations as they
-        # are, whose size differs from one teacher and one layer to the next.
+        # Two decades either side: the weight multiplies the mean square of raw activations, whose
+        # size differs between teachers and layers.
         Float(
             "weight",
             1.0,
@@ -16,7 +16,7 @@ SPACE = Space(
             grid=(10.0, 30.0, 100.0, 300.0, 1000.0),
             published=100.0,
         ),
-        # The maps that every network has; some have a "stage4" too.
+        # The maps that all networks have; some also have a "stage4".
         Choice("layer", ("stem", "stage1", "stage2", "stage3"), published="stage2"),
         *common(),
     ),

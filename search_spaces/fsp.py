@@ -1,4 +1,4 @@
-"""Search space of FSP: what a search may vary, its grid, and the published setting."""
+"""Search space of FSP: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Epochs, Fixed, Space
@@ -6,8 +6,8 @@ from search_spaces.space import Epochs, Fixed, Space
 SPACE = Space(
     method="fsp",
     params=(
-        # As published the loss trains the initial stage, unweighted, and nothing after it;
-        # `--set weight=1:100` searches it beside the cross-entropy.
+        # As published the loss trains the initial stage, unweighted, and is not used after it;
+        # `--set weight=1:100` searches it together with the cross-entropy.
         Fixed("weight", 0.0),
         Epochs("initial_epochs", 30),
         *common(),

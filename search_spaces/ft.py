@@ -1,4 +1,4 @@
-"""Search space of FT: what a search may vary, its grid, and the published setting."""
+"""Search space of FT: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Epochs, Fixed, Float, Space
@@ -6,8 +6,8 @@ from search_spaces.space import Epochs, Fixed, Float, Space
 SPACE = Space(
     method="ft",
     params=(
-        # A decade either side of 200: factors of length 1 differ by little on average, the
-        # less the larger the map. The authors' 500 is of form "full".
+        # A decade either side of 200: factors of length 1 differ little on average, and less for
+        # larger maps. The authors' 500 is for form "full".
         Float(
             "weight",
             20.0,
@@ -22,7 +22,7 @@ SPACE = Space(
         Fixed("p1", 2, when={"form": "attention"}),
         Fixed("p2", 1, options=(1, 2)),
         Epochs("initial_epochs", 30),
-        # The framework's for resnet and WRN students; it gives others the student's own.
+        # The framework's for resnet and WRN students; others get the student's rate.
         Fixed("initial_lr", 0.01),
         *common(),
     ),

@@ -1,4 +1,4 @@
-"""Search space of MIMKD: what a search may vary, its grid, and the published setting."""
+"""Search space of MIMKD: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Fixed, Float, Space
@@ -12,20 +12,20 @@ SPACE = Space(
         Float("lambda_g", 0.0, 1.0, grid=STEPS, published=0.2),
         Float("lambda_l", 0.0, 1.0, grid=STEPS, published=0.8),
         Float("lambda_f", 0.0, 1.0, grid=STEPS, published=0.8),
-        # The appendix does not say which of its two critics made the tables.
+        # The appendix does not say which of its two critics was used for the tables.
         Fixed("critic", "convolve", options=("convolve", "project_and_dot")),
-        # Tables 8 and 9 have a ReLU on the shortcut, the text calls it linear.
+        # Tables 8 and 9 have a ReLU on the shortcut; the text calls it linear.
         Fixed("shortcut", "relu", options=("relu", "linear"), when={"critic": "project_and_dot"}),
-        # Given for convolve only; an assumption for project_and_dot.
+        # Published for convolve only; an assumption for project_and_dot.
         Fixed("width", 512),
-        # None: all. A few dozen make a step much cheaper.
+        # None: all. A few dozen make steps much cheaper.
         Fixed("num_locations", None, kind=int),
         # A.1 has 1; A.7 stores 4096 for the global term.
         Fixed("num_negatives", 1),
         # Not stated; the objective's formula is a sum.
         Fixed("feature_reduction", "sum", options=("sum", "mean")),
-        # Equation 7's alpha and 1 - alpha; the ablation has no KD. The temperature is an
-        # assumption: the appendix gives none, 4 is the CRD framework's.
+        # Equation 7's alpha and 1 - alpha; the ablation has no KD. The temperature is an assumption
+        # (the CRD framework's): the appendix gives none.
         *common(ce_weight=0.9, ce_weight_grid=(1.0,), kd_weight=0.1, kd_weight_grid=(0.0,)),
     ),
     source=(

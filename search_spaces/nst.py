@@ -1,4 +1,4 @@
-"""Search space of NST: what a search may vary, its grid, and the published setting."""
+"""Search space of NST: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Float, Space
@@ -6,8 +6,8 @@ from search_spaces.space import Float, Space
 SPACE = Space(
     method="nst",
     params=(
-        # Two decades either side: the discrepancy is between 0 and 2 for any networks, but how
-        # much of that range two networks differ by is not known before.
+        # Two decades either side: the discrepancy is between 0 and 2, but how much of that range a
+        # pair of networks uses is not known in advance.
         Float(
             "weight", 0.5, 5000.0, log=True, grid=(5.0, 15.0, 50.0, 150.0, 500.0), published=50.0
         ),

@@ -1,6 +1,6 @@
-"""What a search space is made of: `Float`, `Int`, `Choice` and `Fixed` hyperparameters.
+"""The parameters of a search space: `Float`, `Int`, `Choice`, `Fixed` and `Epochs`.
 
-Each checks its own declaration, so that a mistake in a space is refused when it is read.
+Each checks its own declaration, so a mistake in a space is reported when it is read.
 """
 
 import sys
@@ -16,11 +16,11 @@ Conditions = Mapping[str, Value]
 
 
 class SpaceError(ValueError):
-    """A space, or a request to one, that makes no sense; one sentence with the remedy."""
+    """An invalid space, or an invalid value for one; one sentence with the remedy."""
 
 
 class Trial(Protocol):
-    """The part of an Optuna trial that a space draws from."""
+    """The methods of an Optuna trial that a space uses."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = ...) -> float: ...
 
@@ -31,9 +31,10 @@ class Trial(Protocol):
 
 @dataclass(frozen=True)
 class Float:
-    """A real number that a sampler draws from `low` to `high`, and a grid takes from `grid`.
+    """A real number: samplers draw from `low` to `high`, a grid takes the values of `grid`.
 
-    `when` names the values that other hyperparameters must have for this one to apply.
+    `when` names the values that other hyperparameters must have for this one to apply. Raises
+    SpaceError for an empty range, or values outside it.
     """
 
     name: str
@@ -59,21 +60,23 @@ class Float:
             raise SpaceError(
                 f"{self.name}: a log scale cannot start at {text_of(low)}; give a low end above 0"
             )
-        # A person may write 1 for 1.0; a setting always holds the declared type.
+        # A file may say 1 for 1.0; a setting always holds the declared type.
         _set(self, low=low, high=high)
         _set(self, published=self.check(self.published))
         _set(self, grid=_checked_grid(self, self.grid))
 
     @property
     def range_text(self) -> str:
+        """The range for a table."""
         return f"{text_of(self.low)} to {text_of(self.high)}"
 
     @property
     def scale(self) -> str:
+        """The scale for a table."""
         return "log" if self.log else "linear"
 
     def contains(self, value: Value) -> bool:
-        """Whether the range includes a value of any type."""
+        """Whether the value, of any type, lies in the range."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def check(self, value: Value) -> Any:
@@ -82,15 +85,16 @@ class Float:
         if not self.contains(number):
             raise SpaceError(
                 f"{self.name}: {text_of(number)} is outside {self.range_text};"
-                " give a value inside, or set a wider range LOW:HIGH"
+                " give a value in this range, or set a wider range LOW:HIGH"
             )
         return number
 
     def suggest(self, trial: Trial) -> Value:
+        """A value drawn by the trial."""
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
 
     def narrow(self, text: str) -> "Parameter":
-        """Pins this to VALUE or searches LOW:HIGH instead; either may leave the range."""
+        """Pinned to VALUE, or searched over LOW:HIGH; both may exceed the declared range."""
         if ":" in text:
             return _ranged(self, self.kind, text, log=self.log)
         value = _number_from(self.name, self.kind, text)
@@ -102,17 +106,18 @@ class Float:
 
 @dataclass(frozen=True)
 class Int(Float):
-    """As `Float`, for whole numbers; both ends are included."""
+    """Like `Float` for whole numbers; both ends are included."""
 
     kind: ClassVar[type] = int
 
     def suggest(self, trial: Trial) -> Value:
+        """A whole number drawn by the trial."""
         return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several options; a grid takes all of them unless it has its own."""
+    """One of several options; by default a grid takes all. Raises SpaceError if there are none."""
 
     name: str
     options: tuple[Value, ...]
@@ -142,22 +147,24 @@ class Choice:
         return _option(self.name, self.options, text_of(value))
 
     def suggest(self, trial: Trial) -> Value:
+        """An option drawn by the trial."""
         value: Value = trial.suggest_categorical(self.name, self.options)
         return value
 
     def narrow(self, text: str) -> "Parameter":
-        """Pins this to one option."""
+        """Pinned to one option. Raises SpaceError if there is no such option."""
         value = _option(self.name, self.options, text)
         return Fixed(self.name, value, options=self.options, when=self.when)
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """A hyperparameter that is not searched unless a person asks for it.
+    """A hyperparameter that is searched only if the user asks for it.
 
-    A sampler takes the published value, a grid may take others. What a person may set
-    follows from `options`, or else from `kind` (float, int, bool or str; by default the
-    type of the published value). None is accepted if it is the published value.
+    Samplers take the published value, a grid may take others. The user may set one of
+    `options`, or else a value of type `kind` (float, int, bool or str; by default the type of
+    the published value). None is allowed if it is the published value. Raises SpaceError for
+    other kinds and values.
     """
 
     name: str
@@ -189,14 +196,15 @@ class Fixed:
 
     @property
     def range_text(self) -> str:
+        """The fixed value for a table."""
         return f"fixed: {text_of(self.published)}"
 
     def contains(self, value: Value) -> bool:
-        """Whether it is the fixed value."""
+        """Whether the value is the fixed one."""
         return value == self.published
 
     def check(self, value: Value) -> Value:
-        """Returns a value that this could be set to as its type, or raises SpaceError."""
+        """Returns a valid value as the declared type, or raises SpaceError."""
         if self.options is not None:
             return _option(self.name, self.options, text_of(value))
         if value is None and self.published is None:
@@ -206,10 +214,11 @@ class Fixed:
         return checked
 
     def suggest(self, trial: Trial) -> Value:
+        """The fixed value; nothing is drawn."""
         return self.published
 
     def narrow(self, text: str) -> "Parameter":
-        """Fixes another value, or searches LOW:HIGH if this is a number."""
+        """Fixed at another value, or searched over LOW:HIGH if it is a number."""
         value: Value
         if self.options is not None:
             value = _option(self.name, self.options, text)
@@ -229,9 +238,10 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Epochs(Fixed):
-    """A number of epochs of the published schedule, which is `of` epochs long.
+    """A number of epochs in a published schedule of `of` epochs.
 
-    A shorter training has as much shorter ones (`Space.for_epochs`), but at least one.
+    Shorter schedules scale it down (`Space.for_epochs`), to at least one. Raises SpaceError
+    unless both are whole numbers.
     """
 
     of: int = 240
@@ -244,7 +254,7 @@ class Epochs(Fixed):
             )
 
     def for_epochs(self, num_epochs: int) -> Fixed:
-        """As a training of so many epochs has it."""
+        """The hyperparameter for a schedule of `num_epochs`."""
         assert isinstance(self.published, int)
         scaled = max(1, round(self.published * num_epochs / self.of)) if self.published else 0
         return Fixed(self.name, scaled, when=self.when)
@@ -260,24 +270,26 @@ def _set(parameter: Parameter, **values: Any) -> None:
 
 
 def _check_name(name: object) -> None:
-    """A hyperparameter is an argument of its loss."""
+    """Raises SpaceError unless the name can be an argument of a loss."""
     if not isinstance(name, str) or not name.isidentifier():
-        raise SpaceError(f"{name!r} is no hyperparameter's name; give letters, digits and _")
+        raise SpaceError(f"{name!r} is not a hyperparameter's name; use letters, digits and _")
 
 
 def _checked_options(name: str, options: Iterable[Any]) -> tuple[Value, ...]:
     if not options:
-        raise SpaceError(f"{name}: a choice of no options; give at least one")
+        raise SpaceError(f"{name}: there are no options; give at least one")
     for option in options:
         is_text = isinstance(option, str) and option.isprintable()
         if not is_text and not isinstance(option, float | int | None):
-            raise SpaceError(f"{name}: {option!r} is no option; give numbers, texts, True or False")
+            raise SpaceError(
+                f"{name}: {option!r} is not an option; give numbers, texts, True or False"
+            )
     return tuple(options)
 
 
 def _checked_grid(parameter: Parameter, grid: tuple[Value, ...]) -> tuple[Any, ...]:
     if not grid:
-        raise SpaceError(f"{parameter.name}: an empty grid; give at least one value")
+        raise SpaceError(f"{parameter.name}: the grid is empty; give at least one value")
     return tuple(dict.fromkeys(parameter.check(value) for value in grid))
 
 
@@ -294,7 +306,7 @@ _EXPECTED = {float: "a number", int: "a whole number", bool: "true or false", st
 
 
 def _typed(name: str, kind: type, value: Any) -> Any:
-    """The value as `kind`, if nothing is lost by it; numbers must be finite."""
+    """The value as `kind` if the conversion is exact; numbers must be finite."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind is bool:
         fits = isinstance(value, bool)
@@ -304,8 +316,8 @@ def _typed(name: str, kind: type, value: Any) -> Any:
         # False for nan and inf too.
         fits = is_number and abs(value) <= sys.float_info.max
     else:
-        # Tables store a column of whole numbers with gaps as floats, so 16.0 is 16.
-        fits = is_number and value % 1 == 0 and abs(value) < 2**63  # a column's largest
+        # Tables store whole numbers with missing values as floats, so 16.0 is 16.
+        fits = is_number and value % 1 == 0 and abs(value) < 2**63  # the range of a column
     if fits:
         return kind(value)
     raise SpaceError(f"{name}: {text_of(value)!r} is not {_EXPECTED[kind]}; give one")
@@ -323,11 +335,11 @@ def _number_from(name: str, kind: type, text: str) -> Any:
 
 
 def _ranged(parameter: Float | Fixed, kind: type, text: str, *, log: bool) -> "Float | Int":
-    """The parameter searched over LOW:HIGH."""
+    """The parameter, searched over LOW:HIGH."""
     low, high = (_number_from(parameter.name, kind, end) for end in text.split(":", 1))
     grid: tuple[Any, ...] = parameter.grid or ()
     kept = tuple(value for value in grid if value is not None and low <= value <= high)
-    # What was published, or the end of the new range next to it.
+    # The published value, or the nearest end of the new range.
     published: Any = low if parameter.published is None else parameter.published
     published = min(max(published, low), high)
     return (Int if kind is int else Float)(

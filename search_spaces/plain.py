@@ -1,4 +1,4 @@
-"""The empty space of a network trained alone: nothing to search, one setting."""
+"""The empty search space of plain training: one setting."""
 
 from search_spaces.space import Space
 

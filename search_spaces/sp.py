@@ -1,4 +1,4 @@
-"""Search space of SP: what a search may vary, its grid, and the published setting."""
+"""Search space of SP: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Float, Space
@@ -6,8 +6,8 @@ from search_spaces.space import Float, Space
 SPACE = Space(
     method="sp",
     params=(
-        # Two decades either side: a mean over rows of length 1 shrinks with the batch, so twice
-        # as many images ask for about twice the weight.
+        # Two decades either side: a mean over rows of length 1 shrinks with the batch size, so
+        # twice as many images need about twice the weight.
         Float(
             "weight",
             30.0,

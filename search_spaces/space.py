@@ -1,8 +1,8 @@
-"""A search space: what a search may vary, its grid, and the published setting.
+"""Search spaces: what a search varies, its grid, and the published setting.
 
-One declaration, from which come the grid, Optuna's define-by-run function, the table of
-`--dry-run` and the axes of a report. A setting is a plain dict with every name of the
-space in the order of declaration; what does not apply in it is None.
+The grid, Optuna's define-by-run function, the table of `--dry-run` and the axes of a report are
+derived from one declaration. A setting is a plain dict with all names of the space in the order
+of declaration; hyperparameters that do not apply are None.
 """
 
 import re
@@ -31,23 +31,23 @@ __all__ = ["Choice", "Epochs", "Fixed", "Float", "Int", "Setting", "Space", "Spa
 class Space:
     """The hyperparameters of `method`, a name in LOSSES.
 
-    A parameter's conditions may only name parameters before it. `source` says where the
-    published values come from. Raises SpaceError for a declaration that makes no sense.
+    A parameter's conditions may only name parameters declared before it. `source` cites the
+    published values. Raises SpaceError for an invalid declaration.
     """
 
     method: str
     params: tuple[Parameter, ...]
     source: str = ""
-    # The space as its author wrote it, if this one was narrowed by a person.
+    # The space as its author declared it, if this one was narrowed by the user.
     declared: "Space | None" = field(default=None, repr=False)
-    # The loss that a person's own file defines for a method of its own.
+    # The loss of the user's own method, defined in the same file.
     loss: type | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # A folder is named after it where methods are compared.
+        # Comparisons name a folder after it.
         if not isinstance(self.method, str) or not re.fullmatch(r"\w[\w.+-]{0,49}", self.method):
             raise SpaceError(
-                f"the method is {self.method!r}; give its name, in letters, digits, - and _"
+                f"the method is {self.method!r}; give a name of letters, digits, - and _"
             )
         if not isinstance(self.source, str):
             raise SpaceError(f"{self.method}: the source is {self.source!r}; give a text")
@@ -56,8 +56,8 @@ class Space:
         for parameter in self.params:
             if not isinstance(parameter, Parameter):
                 raise SpaceError(
-                    f"{self.method}: {parameter!r} is no hyperparameter; give Float, Int, Choice,"
-                    " Fixed or Epochs (and * before common())"
+                    f"{self.method}: {parameter!r} is not a hyperparameter; give Float, Int,"
+                    " Choice, Fixed or Epochs (and * before common())"
                 )
             if parameter.name in seen:
                 raise SpaceError(
@@ -69,17 +69,17 @@ class Space:
                         f"{self.method}: {parameter.name} depends on {name!r}, which is not"
                         " declared before it; declare it earlier or correct the name"
                     )
-                # A pin may rule a condition out, its author's space may not.
+                # A pin may make a condition impossible, the author's declaration may not.
                 if self.declared is None:
                     seen[name].check(value)
             seen[parameter.name] = parameter
 
     def published(self) -> Setting:
-        """The published setting; where a person pinned or narrowed, the nearest to it."""
+        """The published setting, or the nearest one to it in a narrowed space."""
         return self._setting(lambda parameter: parameter.published)
 
     def grid(self) -> list[Setting]:
-        """Every combination of the grid's values, once, the last parameter varying fastest."""
+        """All combinations of the grid's values, the last parameter varying fastest."""
         settings: list[Setting] = [{}]
         for parameter in self.params:
             settings = [
@@ -90,14 +90,14 @@ class Space:
         return settings
 
     def suggest(self, trial: Trial) -> Setting:
-        """A setting drawn by an Optuna trial, which is asked only for what applies."""
+        """A setting drawn by an Optuna trial, only with hyperparameters that apply."""
         return self._setting(lambda parameter: parameter.suggest(trial))
 
     def complete(self, partial: Mapping[str, Value]) -> Setting:
-        """The full setting of one that a person wrote; what is left out is as published.
+        """The full setting for a partial one of the user's; omitted values are as published.
 
-        Raises SpaceError for an unknown name, a wrong type, a value out of range, and a
-        value for something that does not apply.
+        Raises SpaceError for an unknown name, a wrong type, a value out of range, or a value of
+        a hyperparameter that does not apply.
         """
         for name in partial:
             self._parameter(name)
@@ -113,12 +113,12 @@ class Space:
             if value is not None and not _hold(parameter.when, setting):
                 raise SpaceError(
                     f"{self.method}: {parameter.name} is {text_of(value)} but applies only when"
-                    f" {_conditions_text(parameter.when)}; leave it out"
+                    f" {_conditions_text(parameter.when)}; omit it"
                 )
         return setting
 
     def applicable(self, values: Mapping[str, Value]) -> Setting:
-        """The setting with these values, of which those that do not apply become None."""
+        """The setting with these values; those that do not apply become None."""
         return self._setting(lambda parameter: values[parameter.name])
 
     def own_pins(self, pins: Mapping[str, str]) -> dict[str, str]:
@@ -136,9 +136,9 @@ class Space:
     def narrow(self, assignments: Mapping[str, str]) -> "Space":
         """The space with NAME=VALUE pinned and NAME=LOW:HIGH searched over that range.
 
-        Values may leave the declared range: `excludes_published` tells. Raises SpaceError
-        for an unknown name or option, an empty or reversed range, something that is not
-        of the type, and a pin without effect.
+        Values may exceed the declared range; see `excludes_published`. Raises SpaceError for an
+        unknown name or option, an empty or reversed range, a wrong type, and a pin without
+        effect.
         """
         for name in assignments:
             self._parameter(name)
@@ -154,7 +154,7 @@ class Space:
         return space
 
     def for_epochs(self, num_epochs: int) -> "Space":
-        """The space of a training of so many epochs: those of the published one in proportion."""
+        """The space for a schedule of `num_epochs`, to which `Epochs` are scaled."""
         params = tuple(
             parameter.for_epochs(num_epochs) if isinstance(parameter, Epochs) else parameter
             for parameter in self.params
@@ -162,7 +162,7 @@ class Space:
         return replace(self, params=params)
 
     def excludes_published(self) -> tuple[str, ...]:
-        """Names whose pin or narrowed range leaves the published value out."""
+        """The names whose pin or narrowed range excludes the published value."""
         published = (self.declared or self).published()
         return tuple(
             parameter.name
@@ -172,7 +172,7 @@ class Space:
         )
 
     def table(self) -> list[dict[str, str]]:
-        """Rows of text for a person: name, range, scale, grid, published, when."""
+        """The space as rows of text: name, range, scale, grid, published, when."""
         return [
             {
                 "name": parameter.name,
@@ -209,7 +209,7 @@ class Space:
                 raise SpaceError(
                     f"{self.method}: setting {name} has no effect, it applies only when {other}"
                     f" is {text_of(wanted)} and {other} is {text_of(condition.published)};"
-                    f" set {other}={text_of(wanted)} too, or leave {name} out"
+                    f" also set {other}={text_of(wanted)}, or omit {name}"
                 )
 
 

@@ -1,4 +1,4 @@
-"""A person's own search space, and its method where that is new, read from a Python file."""
+"""Reads the user's own search space, and its loss if the method is new, from a Python file."""
 
 import traceback
 from dataclasses import replace
@@ -11,7 +11,7 @@ from search_spaces.wording import error_text
 def read_space_file(path: Path) -> Space:
     """Runs the file and returns its SPACE, with the class LOSS if it defines one.
 
-    Raises SpaceError for whatever is wrong with it; what a loss must be is not known here.
+    Raises SpaceError if the file fails, or defines something else under these names.
     """
     try:
         source = path.read_bytes()
@@ -25,7 +25,7 @@ def read_space_file(path: Path) -> Space:
         raise SpaceError(f"{place}: {error.msg}; fix it and run again") from error
     except KeyboardInterrupt:
         raise
-    # Anything else can go wrong in a person's code, and all of it is theirs to mend.
+    # Anything can go wrong in the user's code, and all of it is theirs to fix.
     except BaseException as error:
         lines = [
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)

@@ -1,4 +1,4 @@
-"""Search space of VID: what a search may vary, its grid, and the published setting."""
+"""Search space of VID: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Fixed, Float, Space
@@ -6,10 +6,10 @@ from search_spaces.space import Fixed, Float, Space
 SPACE = Space(
     method="vid",
     params=(
-        # Two decades either side: once the variances have settled, an element's log-likelihood
-        # is a few nats whatever the size of the activations, as a label's is.
+        # Two decades either side: once the variances have converged, an element's log-likelihood is
+        # a few nats whatever the scale of the activations, like a label's.
         Float("weight", 0.01, 100.0, log=True, grid=(0.1, 0.3, 1.0, 3.0, 10.0), published=1.0),
-        # Where the variances start; they are learnt.
+        # The variances are learnt; this is their initial value.
         Fixed("initial_variance", 5.0),
         *common(),
     ),

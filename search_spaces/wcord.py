@@ -1,4 +1,4 @@
-"""Search space of WCoRD: what a search may vary, its grid, and the published setting."""
+"""Search space of WCoRD: ranges, grid and published setting."""
 
 from search_spaces.common import common
 from search_spaces.space import Fixed, Float, Space
@@ -6,9 +6,9 @@ from search_spaces.space import Fixed, Float, Space
 SPACE = Space(
     method="wcord",
     params=(
-        # Around CRD's weight; the term is at most 3 in size, however many negatives there are.
+        # Around CRD's weight; the term is at most 3 in size, whatever the number of negatives.
         Float("lambda_global", 0.1, 5.0, log=True, grid=(0.2, 0.4, 0.8, 1.6), published=0.8),
-        # The ITRD supplement finds it robust only between 0 and 0.2; a little beyond, to see.
+        # The ITRD supplement finds it robust only between 0 and 0.2; slightly beyond, to check.
         Float(
             "lambda_local",
             0.01,
@@ -17,10 +17,10 @@ SPACE = Space(
             grid=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
             published=0.05,
         ),
-        # Of the cost 1 - cosine, from nearly the cheapest matching to nearly uniform.
+        # Relative to the cost 1 - cosine: from nearly the cheapest matching to nearly uniform.
         Float("epsilon", 0.02, 1.0, log=True, grid=(0.05, 0.1, 0.5), published=0.1),
         Fixed("num_negatives", 16),
-        # The formula's M; with 1 the term is a distance.
+        # The formula's M; only with 1 is the term a distance.
         Fixed("negative_weight", 1.0),
         Fixed("negatives", "other_class", options=("other_class", "other_image")),
         Fixed("momentum", 0.5),

@@ -15,20 +15,20 @@ from tuner.text.errors import RequestError
 from tuner.text.time_left import Milestones, left_text, seconds_left
 
 if TYPE_CHECKING:
-    from tuner.teacher_cache.maintenance import KeptEntry, KeptOutput
+    from tuner.teacher_cache.maintenance import StoredEntry, StoredOutput
 
-WIDTH = 120  # of a table that is not shown on a terminal
+WIDTH = 120  # of a table that is not shown in a terminal
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.cache") -> int:
-    """Runs the command; returns 0, 1 for damaged pieces or a full disk, or 2 for a bad request."""
+    """Runs the command; returns 0, 1 for damaged shards or a full disk, or 2 for a bad request."""
     return run_command(lambda: _cache(sys.argv[1:] if arguments is None else arguments, prog))
 
 
 def _cache(arguments: list[str], prog: str) -> int:
     parser = Parser(
         prog=prog,
-        description="Manages the stored teacher outputs that searches with one --data-dir share.",
+        description="Stored teacher outputs, which all searches with the same --data-dir share.",
         epilog="\n".join(f"  {name:<11} {text}" for name, (text, _) in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -66,17 +66,17 @@ def _list(arguments: list[str], prog: str, description: str) -> int:
         print(json.dumps({"folder": str(root), "bytes": num_bytes, "entries": content}))  # noqa: T201
         return 0
     if not entries:
-        print(f"{root} holds no teacher's outputs yet")  # noqa: T201
+        print(f"{root} holds no teacher outputs yet")  # noqa: T201
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "teacher", "data", "seed", "outputs", "passes", "size", "last used"):
+    for column in ("id", "teacher", "data", "seed", "outputs", "epochs", "size", "last used"):
         table.add_column(column, no_wrap=column != "outputs", overflow="fold")
     for entry in entries:
         about = [escape(str(entry.about.get(key, "?"))) for key in ("teacher", "data", "seed")]
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
         left, right = [entry.folder.name, *about], [decimal(entry.num_bytes), when]
-        for (precision, passes), names in _alike(entry.outputs).items() or {("", ""): []}.items():
-            table.add_row(*left, f"{', '.join(names)} {precision}", passes, *right)
+        for (precision, epochs), names in _grouped(entry.outputs).items() or {("", ""): []}.items():
+            table.add_row(*left, f"{', '.join(names)} {precision}", epochs, *right)
             left, right = [""] * 4, [""] * 2
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -89,20 +89,19 @@ def _list(arguments: list[str], prog: str, description: str) -> int:
 def _read(
     model: type[Request], parser: argparse.ArgumentParser, arguments: list[str], flag: str
 ) -> tuple[Request, bool]:
-    """The request, and whether the parser's own flag was given."""
+    """The request, and whether `flag`, which is not part of it, was given."""
     given = vars(parser.parse_args(arguments))
     is_given: bool = given.pop(flag, False)
     return read_request(model, given), is_given
 
 
-def _alike(outputs: Iterable["KeptOutput"]) -> dict[tuple[str, str], list[str]]:
-    """Names of outputs by (precision, passes), which are mostly the same for all."""
+def _grouped(outputs: Iterable["StoredOutput"]) -> dict[tuple[str, str], list[str]]:
+    """Names of outputs by (precision, augmented epochs), mostly the same for all."""
     names: dict[tuple[str, str], list[str]] = {}
     for output in outputs:
-        in_part = f" + {output.num_begun} in part" if output.num_begun else ""
-        names.setdefault((output.precision, f"{output.num_passes}{in_part}"), []).append(
-            output.name
-        )
+        partial = f" + {output.num_partial} partial" if output.num_partial else ""
+        epochs = f"{output.num_complete}{partial}"
+        names.setdefault((output.precision, epochs), []).append(output.name)
     return names
 
 
@@ -114,37 +113,39 @@ def _check(arguments: list[str], prog: str, description: str) -> int:
     from rich.filesize import decimal
 
     from tuner.config.workload import absolute
-    from tuner.teacher_cache.maintenance import check_pieces, read_entries, remove_stale
+    from tuner.teacher_cache.maintenance import check_shards, read_entries, remove_stale
     from tuner.teacher_cache.store import cache_folder
     from tuner.text.formatting import count_text
 
     root = cache_folder(absolute(request.data_dir))
     total = sum(entry.num_bytes for entry in read_entries(root))
-    num_pieces = num_damaged = num_bytes = 0
-    with _progress("checking") as tell:
-        for piece in check_pieces(root, dry_run=dry_run):
-            num_pieces += 1
-            num_bytes += piece.num_bytes
-            tell(num_bytes, total)
-            if piece.is_damaged:
+    num_shards = num_damaged = num_bytes = 0
+    with _progress("checking") as show_progress:
+        for shard in check_shards(root, dry_run=dry_run):
+            num_shards += 1
+            num_bytes += shard.num_bytes
+            show_progress(num_bytes, total)
+            if shard.is_damaged:
                 num_damaged += 1
-                print(f"{piece.path}: damaged{'' if dry_run else ', deleted'}")  # noqa: T201
+                print(f"{shard.path}: damaged{'' if dry_run else ', deleted'}")  # noqa: T201
     num_stale = 0 if dry_run else remove_stale(root)
     if num_stale:
-        print(f"removed what dead processes left: {count_text(num_stale, 'file')}")  # noqa: T201
-    read = f"read {count_text(num_pieces, 'piece')} ({decimal(num_bytes)})"
+        print(f"removed {count_text(num_stale, 'file')} left by dead processes")  # noqa: T201
+    read = f"read {count_text(num_shards, 'shard')} ({decimal(num_bytes)})"
     print(f"{read}, {num_damaged} damaged")  # noqa: T201
     return 1 if num_damaged else 0
 
 
 def _prune(arguments: list[str], prog: str, description: str) -> int:
     parser = parser_for(PruneRequest, prog, description)
-    parser.general.add_argument("--dry-run", action="store_true", help="show what would be deleted")
+    parser.general.add_argument(
+        "--dry-run", action="store_true", help="only list what would be deleted"
+    )
     request, dry_run = _read(PruneRequest, parser, arguments, "dry_run")
     wanted = [request.keep is not None, request.older_than is not None, request.all]
     if sum(wanted) != 1:
         raise RequestError(
-            "say what shall go with one of --keep SIZE (such as 20GB), --older-than TIME "
+            "say what to delete with one of --keep SIZE (such as 20GB), --older-than TIME "
             "(such as 7d) and --all"
         )
 
@@ -152,11 +153,12 @@ def _prune(arguments: list[str], prog: str, description: str) -> int:
 
     from tuner.config.workload import absolute
     from tuner.teacher_cache.maintenance import prune
-    from tuner.teacher_cache.store import cache_folder, window_folder
+    from tuner.teacher_cache.shared_buffer import shared_buffer_folder
+    from tuner.teacher_cache.store import cache_folder
 
     roots = [cache_folder(absolute(request.data_dir))]
     if request.all:
-        roots.append(window_folder())
+        roots.append(shared_buffer_folder())
     num_bytes = 0
     for root in roots:
         pruned = prune(
@@ -170,7 +172,7 @@ def _prune(arguments: list[str], prog: str, description: str) -> int:
             verb = "would delete" if dry_run else "deleted"
             print(f"{verb} {_named(entry)}")  # noqa: T201
         for entry, reason in pruned.left:
-            print(f"left {_named(entry)}: {reason}")  # noqa: T201
+            print(f"kept {_named(entry)}: {reason}")  # noqa: T201
     verb = "would free" if dry_run else "freed"
     print(f"{verb} {decimal(num_bytes)}")  # noqa: T201
     return 0
@@ -180,34 +182,35 @@ def _precompute(arguments: list[str], prog: str, description: str) -> int:
     parser = parser_for(PrecomputeRequest, prog, description)
     request = read_request(PrecomputeRequest, vars(parser.parse_args(arguments)))
 
-    from tuner.orchestration.fill import fill
+    from tuner.orchestration.precompute import precompute
     from tuner.planning.search import plan_search
     from tuner.teacher_cache.store import cache_folder
     from tuner.terminal.dry_run import print_outputs
+    from tuner.text.formatting import count_text
 
     search = plan_search(SearchRequest(**request.model_dump()))
-    with _progress("filling") as tell:
-        filled = fill(search, print_outputs, tell)
-    if not filled.passes:
-        print("nothing to fill: no trial would read these outputs from the cache")  # noqa: T201
+    with _progress("precomputing") as show_progress:
+        result = precompute(search, print_outputs, show_progress)
+    if not result.num_epochs:
+        print("nothing to precompute: no trial would read from the cache")  # noqa: T201
         return 0
-    for problem in filled.problems:
-        print(f"tuner: {problem}; see to it, then fill again", file=sys.stderr)  # noqa: T201
-    if filled.problems:
+    for problem in result.problems:
+        print(f"tuner: {problem}; fix this, then precompute again", file=sys.stderr)  # noqa: T201
+    if result.problems:
         return 1
-    num_machines = filled.num_machines
-    on = f" on each of {num_machines} machines" if num_machines > 1 else ""
+    on = f" on each of {result.num_machines} machines" if result.num_machines > 1 else ""
     folder = cache_folder(search.workload.data_dir)
-    print(f"all that is needed of {len(filled.passes)} passes is in {folder}{on}")  # noqa: T201
+    epochs = count_text(result.num_epochs, "augmented epoch")
+    print(f"the outputs for {epochs} are in {folder}{on}")  # noqa: T201
     return 0
 
 
-Tell = Callable[[int, int], None]  # how much of how much is done
+ShowProgress = Callable[[int, int], None]  # done, total
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Tell]:
-    """A bar with the time left on a terminal; some lines elsewhere."""
+def _progress(what: str) -> Iterator[ShowProgress]:
+    """A bar with the remaining time in a terminal, some lines elsewhere."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -219,16 +222,16 @@ def _progress(what: str) -> Iterator[Tell]:
         return
     milestones = Milestones()
 
-    def tell(done: int, total: int) -> None:
+    def print_milestone(done: int, total: int) -> None:
         if milestones.is_due(done, total):
             left = left_text(seconds_left(milestones.seconds, done, total - done))
             line = f"{what}: {100 * done // total} %, {left}"
             print(line, file=sys.stderr, flush=True)  # noqa: T201
 
-    yield tell
+    yield print_milestone
 
 
-def _named(entry: "KeptEntry") -> str:
+def _named(entry: "StoredEntry") -> str:
     from rich.filesize import decimal
 
     about = entry.about
@@ -238,12 +241,12 @@ def _named(entry: "KeptEntry") -> str:
 
 Command = Callable[[list[str], str, str], int]
 COMMANDS: dict[str, tuple[str, Command]] = {
-    "list": ("list the stored outputs", _list),
-    "check": ("read everything and delete what is damaged", _check),
-    "prune": ("delete outputs that were not used for a long time", _prune),
+    "list": ("list stored outputs", _list),
+    "check": ("read all shards, delete damaged ones", _check),
+    "prune": ("delete outputs that have not been used for long", _prune),
     "precompute": ("compute the teacher outputs of a search before it starts", _precompute),
 }
-ALIASES = {"fill": "precompute"}  # its former name
+ALIASES = {"fill": "precompute"}
 
 if __name__ == "__main__":
     sys.exit(main())

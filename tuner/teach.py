@@ -48,7 +48,7 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
         print(f"{name} accuracy {accuracy:.2f} %")  # noqa: T201
     if output is not None:
         write_teacher(Storage(str(output.parent)), teacher, output.name)
-    elif given is not None and models.is_published(workload.teacher, given):
+    elif given is not None and models.is_pretrained(workload.teacher, given):
         print(f"use it with --teacher {workload.teacher}@{given}")  # noqa: T201
         return 0
     path = output or Path(given or kept_teacher(workload, dataset))

@@ -26,7 +26,7 @@ def check_data(check: Check) -> None:
     """Augmented images have the same bits on the device; how much memory the data take there."""
     dataset, _ = make_data(640, 10)
     rows = np.arange(100)
-    drawn = views.draw_augmentation(rows, seed=1, pass_number=2, padding=4, flip=True)
+    drawn = views.draw_augmentation(rows, seed=1, augmented_epoch=2, padding=4, flip=True)
     expected = views.augment(dataset.images[rows], drawn, 4)
     images = torch.from_numpy(dataset.images[rows].copy()).to(check.device)
     found = views.augment_on_device(images, drawn, 4).cpu().numpy()

@@ -24,7 +24,7 @@ from tuner.data.arrow_file import read_dataset, write_dataset
 from tuner.data.sources.raw_data import RawData
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.teacher_cache.plan import CachedOutput
-from tuner.teacher_cache.stored_pass import StoredPass
+from tuner.teacher_cache.teacher_pass import StoredPass
 from tuner.training.building import build_training
 from tuner.training.distillation import Distillation
 from tuner.training.seeding import frozen, seeded
@@ -134,7 +134,7 @@ def make_cached_training(
     )
     assert training.teacher is not None
     with training.teacher.open(names, training._views, 1, training._batch_size) as stored:
-        for _ in stored.fill() if isinstance(stored, StoredPass) else ():
+        for _ in stored.precompute() if isinstance(stored, StoredPass) else ():
             pass
     return training
 

@@ -1,1 +1,1 @@
-"""Parts that several methods share: critics, memory banks, estimators, stages."""
+"""Parts that several methods share: critics, memory banks, estimators, pairs of stages."""

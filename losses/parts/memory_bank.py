@@ -1,9 +1,9 @@
-"""Memory banks: a unit embedding of every training image, from each of the two networks.
+"""Memory banks: unit embeddings of all training images, one bank per network.
 
 Source: the CRD framework (arXiv:1910.10699), after "Unsupervised Feature Learning via
-Non-Parametric Instance Discrimination", arXiv:1805.01978. A bank gives a batch its
-negatives without another pass of a network. It is not trained: after each batch the rows
-of its images move to their new embeddings, new = m old + (1 - m) e, and back to length 1.
+Non-Parametric Instance Discrimination", arXiv:1805.01978. Banks supply negatives without another
+forward pass. They are not trained: after each batch the rows of its images move towards their
+new embeddings, new = m old + (1 - m) e, and are scaled back to length 1.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,10 @@ from torch.autograd.function import once_differentiable
 
 
 class UnitEmbedding(nn.Linear):
-    """A linear map [B, D] to rows of length 1, [B, width]; zeros stay zeros."""
+    """A linear map, followed by scaling each row to length 1; rows of zeros stay zeros."""
 
     def forward(self, embedding: Tensor) -> Tensor:
+        """[B, D] to [B, width]."""
         return F.normalize(super().forward(embedding), dim=1)
 
 
@@ -36,9 +37,9 @@ class MemoryBanks(nn.Module):
         self.register_buffer("teacher", None)
 
     def start(self, num_images: int, device: torch.device, *, unit: bool) -> None:
-        """Fills the banks with random rows, of length 1 if `unit`, else of about that length.
+        """Fills the banks with random rows, of length 1 if `unit`, otherwise of about length 1.
 
-        They are drawn on the CPU, so that they are the same on every device.
+        Drawn on the CPU, so that all devices get the same numbers.
         """
         bound = (self.width / 3) ** -0.5
         for name in ("student", "teacher"):
@@ -46,38 +47,44 @@ class MemoryBanks(nn.Module):
             setattr(self, name, (F.normalize(bank, dim=1) if unit else bank).to(device))
 
     @torch.no_grad()
-    def take_up(self, rows: Tensor, student: Tensor, teacher: Tensor) -> None:
-        """Moves `rows`, [B], to these embeddings, [B, width]. In place: see `at_once`."""
+    def update(self, rows: Tensor, student: Tensor, teacher: Tensor) -> None:
+        """Moves the rows [B] towards the embeddings [B, width], in place; see `at_once`."""
         for bank, embedding in ((self.student, student), (self.teacher, teacher)):
             moved = self.momentum * bank[rows] + (1 - self.momentum) * embedding
             bank.index_copy_(0, rows, F.normalize(moved, dim=1).to(bank.dtype))
 
 
 def row_products(embedding: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
-    """Products [B, K] of each embedding [B, width] with its own rows [B, K] of the bank."""
-    # Measured for 64 images and width 128: 0.3 to 0.5 microseconds for each row of the bank
-    # against 20 to 35 for each gathered column of rows. Up to there it needs less memory too.
+    """Products [B, K] of each embedding [B, width] with its rows [B, K] of the bank [N, width]."""
+    # Measured for 64 images and width 128: 0.3 to 0.5 microseconds per row of the bank against
+    # 20 to 35 per gathered column of rows. Up to this size it also needs less memory.
     if len(bank) <= 64 * rows.shape[1]:
         return product_with_all(embedding, bank, rows)
     return product_with_gathered(embedding, bank, rows)
 
 
 def product_with_all(embedding: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
-    """`row_products` by way of all rows, [B, N]: one matrix product, fast if K is not small."""
+    """`row_products` from products with all rows, [B, N]: fast unless K is small.
+
+    Takes embeddings [B, width], a bank [N, width] and rows [B, K]; returns [B, K].
+    """
     return (embedding @ bank.T).gather(1, rows)
 
 
 def product_with_gathered(embedding: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
-    """`row_products` by way of the rows themselves, [B, K, width]: for a bank of very many."""
+    """`row_products` from the gathered rows, [B, K, width]: for very large banks.
+
+    Takes embeddings [B, width], a bank [N, width] and rows [B, K]; returns [B, K].
+    """
     gathered = bank.index_select(0, rows.flatten()).unflatten(0, rows.shape)
     return torch.bmm(gathered, embedding[:, :, None]).squeeze(2)
 
 
 def at_once(function: Callable[[Tensor], Tensor], embedding: Tensor) -> Tensor:
-    """The scalar function(embedding), whose gradient for the embedding is computed right here.
+    """The scalar function(embedding) of embeddings [B, width]; computes its gradient at once.
 
-    What else the function reads may then change before the backward pass: a bank that takes
-    up the batch in place, where a copy would be of the size of the data set.
+    So other inputs of the function may change before the backward pass: a bank is updated in
+    place, because a copy would have the size of the data set.
     """
     if not (torch.is_grad_enabled() and embedding.requires_grad):
         return function(embedding)
@@ -89,7 +96,7 @@ def at_once(function: Callable[[Tensor], Tensor], embedding: Tensor) -> Tensor:
 
 
 class _Known(torch.autograd.Function):
-    """A scalar that was computed with its gradient for the embedding."""
+    """A scalar whose gradient with respect to the embedding is known."""
 
     @staticmethod
     def forward(ctx: Any, embedding: Tensor, value: Tensor, gradient: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Maps of different sizes made comparable: the larger one is pooled to the smaller one's size.
+"""Pools the larger of two maps to the size of the smaller one.
 
-Source: the CRD framework (arXiv:1910.10699), which pools by adaptive average wherever a
-method compares maps location by location.
+Source: the CRD framework (arXiv:1910.10699), which uses adaptive average pooling wherever a method
+compares maps location by location.
 """
 
 import torch.nn.functional as F
@@ -18,17 +18,17 @@ def matched_size(student: Shape, teacher: Shape) -> Size:
 
 
 def pool_to_match(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Both maps [B, C, H, W] in their matched size; one that has it is returned as it is."""
+    """Both maps [B, C, H, W], pooled to their matched size if necessary."""
     size = matched_size(student.shape, teacher.shape)
     return pool_to(student, size), pool_to(teacher, size)
 
 
 def pool_to(feature_map: Tensor, size: Shape) -> Tensor:
-    """A map [B, C, H, W] averaged down to (height, width); as it is if it has that size."""
+    """A map [B, C, H, W] average-pooled to (height, width); unchanged if it has that size."""
     (height, width), (pooled_height, pooled_width) = feature_map.shape[2:], size
     if (height, width) == (pooled_height, pooled_width):
         return feature_map
     if height % pooled_height == 0 and width % pooled_width == 0:
-        # Equal regions: the same averages, and a gradient that is deterministic on a GPU.
+        # Equal regions: the same averages, but a deterministic gradient on a GPU.
         return F.avg_pool2d(feature_map, (height // pooled_height, width // pooled_width))
     return F.adaptive_avg_pool2d(feature_map, (pooled_height, pooled_width))

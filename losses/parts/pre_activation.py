@@ -1,4 +1,4 @@
-"""Maps before their ReLU, for the methods that compare those."""
+"""Finds maps before their ReLU, for methods that compare these."""
 
 from losses.loss import LossError
 from losses.parts.stages import described, stages
@@ -8,13 +8,13 @@ from models.outputs import Shapes
 def pre_activation_stages(method: str, whose: str, shapes: Shapes) -> tuple[str, ...]:
     """The names of a network's pre-activation maps after each stage, shallow to deep.
 
-    `whose` is "student" or "teacher". Raises LossError for a network that has none.
+    `whose` is "student" or "teacher". Raises LossError if there are none.
     """
     names = stages(shapes.pre_activation_maps)
     if not names:
         raise LossError(
             f"{method}: the {whose}{f' {shapes.name}' if shapes.name else ''} has no pre-activation"
             f" maps of stages (its feature maps: {described(shapes.feature_maps)});"
-            f" choose a {whose} of models/, all of which have them"
+            f" choose a built-in {whose}, all of which have them"
         )
     return names

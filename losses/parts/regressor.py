@@ -1,7 +1,7 @@
-"""A convolution that gives a student's map the channels and the size of a teacher's.
+"""Maps a student's feature map to the channels and size of a teacher's by a convolution.
 
-Source: the CRD framework (arXiv:1910.10699), where FitNets' regressor ends in a ReLU and
-the connector of activation boundaries does not.
+Source: the CRD framework (arXiv:1910.10699), where FitNets' regressor ends in a ReLU and the
+connector of activation boundaries does not.
 """
 
 from torch import nn
@@ -12,11 +12,11 @@ from models.outputs import Shape
 
 
 def connector(method: str, student: Shape, teacher: Shape, *, relu: bool) -> nn.Sequential:
-    """Convolution, batch norm and perhaps a ReLU, [B, *student] to [B, *teacher].
+    """Convolution, batch norm and optionally a ReLU, [B, *student] to [B, *teacher].
 
-    By the sizes the convolution is 3x3 of stride 2 (halves), transposed 4x4 of stride 2
-    (doubles), or without padding and as large as the difference needs, 1x1 for equal sizes.
-    Raises LossError for shapes (C, H, W) that are not `connectable`.
+    Depending on the sizes the convolution is 3x3 with stride 2 (halves), transposed 4x4 with
+    stride 2 (doubles), or unpadded with a kernel that makes up the difference (1x1 for equal
+    sizes). Raises LossError for shapes (C, H, W) that are not `connectable`.
     """
     if not connectable(student, teacher):
         raise LossError(

@@ -1,1 +1,1 @@
-"""Networks that the user brings: a Python file's, torchvision's, timm's."""
+"""Custom networks: from the user's own Python files, torchvision and timm."""

@@ -1,4 +1,4 @@
-"""Builds networks that are not in the table: a person's own, torchvision's and timm's."""
+"""Builds custom networks: from the user's own Python files, torchvision and timm."""
 
 import importlib
 from typing import Any
@@ -7,54 +7,57 @@ import torch
 from torch import nn
 
 from models.custom.hooked_network import CustomNetwork
-from models.custom.name import TIMM, TORCHVISION, CustomName, parse, source_file
-from models.custom.source_file import load_file, run_theirs
+from models.custom.name import TIMM, TORCHVISION, CustomName, file_of, parse
+from models.custom.source_file import load_module, run_user_code
 from models.errors import UnknownModel
 from search_spaces.wording import suggestion
 
 
-def build_own(name: str, num_classes: int) -> CustomNetwork:
-    """Builds a network by its canonical name, on the CPU. Raises UnknownModel."""
-    own = parse(name)
-    # Not on the meta device, whoever asks: such code may read what it has just made.
+def build_custom(name: str, num_classes: int) -> CustomNetwork:
+    """Builds a custom network by its canonical name, on the CPU.
+
+    Raises UnknownModel if that fails or the result is not a usable network.
+    """
+    custom = parse(name)
+    # Never on the meta device: the user's code may read the weights it has just created.
     with torch.device("cpu"):
-        network = _network(own, num_classes)
+        network = _network(custom, num_classes)
     if not isinstance(network, nn.Module):
         raise UnknownModel(
-            f"{own.spec} returned a {type(network).__name__}; let it return an nn.Module"
+            f"{custom.spec} returned a {type(network).__name__}; it must return an nn.Module"
         )
     if any(isinstance(value, nn.UninitializedParameter) for value in network.parameters()):
-        raise UnknownModel(f"{own.spec} has lazy layers; give them their sizes")
+        raise UnknownModel(f"{custom.spec} has lazy layers; give them explicit sizes")
     if next(network.parameters(), None) is None:
-        raise UnknownModel(f"{own.spec} has no parameters; let it return a network that learns")
-    return CustomNetwork(name, network, num_classes, own.layers)
+        raise UnknownModel(f"{custom.spec} has no parameters; it must return a trainable network")
+    return CustomNetwork(name, network, num_classes, custom.layers)
 
 
-def _network(own: CustomName, num_classes: int) -> Any:
-    """What the library or the person's function returns."""
-    if own.source == TORCHVISION:
+def _network(custom: CustomName, num_classes: int) -> Any:
+    """What the library or the user's function returns."""
+    if custom.source == TORCHVISION:
         from torchvision.models import get_model
 
-        return get_model(own.builder, weights=None, num_classes=num_classes)
-    if own.source == TIMM:
+        return get_model(custom.builder, weights=None, num_classes=num_classes)
+    if custom.source == TIMM:
         timm: Any = importlib.import_module(TIMM)
-        return timm.create_model(own.builder, pretrained=False, num_classes=num_classes)
-    path = source_file(own)
+        return timm.create_model(custom.builder, pretrained=False, num_classes=num_classes)
+    path = file_of(custom)
     if path is None:
         raise UnknownModel(
-            f"{own.spec}: there is no module {own.source!r} in this folder or installed; "
+            f"{custom.spec}: no module {custom.source!r} in this folder or installed; "
             "check the name, or give the path of its file"
         )
-    if own.is_file:
-        module = load_file(path)
+    if custom.is_file:
+        module = load_module(path)
     else:
-        module = run_theirs(path, lambda: importlib.import_module(own.source))
-    function = getattr(module, own.builder, None)
+        module = run_user_code(path, lambda: importlib.import_module(custom.source))
+    function = getattr(module, custom.builder, None)
     if not callable(function):
-        problem = "is no function" if hasattr(module, own.builder) else "is not in it"
+        problem = "is not a function" if hasattr(module, custom.builder) else "is not defined"
         known = [key for key, value in vars(module).items() if callable(value)]
         raise UnknownModel(
-            f"{path}: {own.builder!r} {problem}{suggestion(own.builder, known)} "
-            "name a function that takes num_classes and returns the network"
+            f"{path}: {custom.builder!r} {problem}{suggestion(custom.builder, known)} "
+            "give a function that takes num_classes and returns the network"
         )
-    return run_theirs(path, lambda: function(num_classes), module.__name__.partition(".")[0])
+    return run_user_code(path, lambda: function(num_classes), module.__name__.partition(".")[0])

@@ -1,4 +1,4 @@
-"""Any network as one that returns `Outputs`: hooks on its layers keep what it does not return."""
+"""Adapts any network to return `Outputs`: hooks on its layers capture what it does not return."""
 
 import math
 from collections.abc import Iterator, MutableMapping
@@ -12,95 +12,100 @@ from models.network import Continuation, Network
 from models.outputs import Outputs, run_on_black
 from search_spaces.wording import suggestion
 
-PREFIX = "network."  # before the parameters' names, but not in the state dict
+PREFIX = "network."  # of parameter names, but not in the state dict
 
 
 class CustomNetwork(Network):
-    """A network of a person's own, or of another library.
+    """Wraps a network from the user's own file or another library.
 
-    It returns logits [B, num_classes], something with such `.logits`, or `Outputs`, which
-    stay as they are. The feature maps "stage1", "stage2", ... are the outputs of `layers`;
-    without `layers`, of all outputs [B, C, H, W] with the image's proportions and more than
-    one pixel, that of the outermost layer of each size, the last one if there are several,
-    as long as they shrink. Of a layer that runs several times the last output counts. The
-    embedding is what the last linear layer with `num_classes` outputs reads, without one the
-    mean of the last map. There are no pre-activation maps. The state dict is the network's
-    own.
+    The network returns logits [B, num_classes], an object with such `.logits`, or `Outputs`,
+    which are passed on unchanged. The feature maps "stage1", "stage2", ... are the outputs of
+    `layers`. By default they are chosen among all outputs [B, C, H, W] that have the image's
+    aspect ratio and more than one pixel: for each size the outermost layer (the last one of
+    several), as long as the sizes shrink. If a layer runs several times its last output
+    counts. The embedding is the input of the last linear layer with `num_classes` outputs, or
+    without one the mean of the last map. There are no pre-activation maps. The state dict is
+    that of the wrapped network.
     """
 
     def __init__(
         self, name: str, network: nn.Module, num_classes: int, layers: tuple[str, ...] = ()
     ) -> None:
-        """`name` is for refusals. Raises UnknownModel for a layer that does not exist."""
+        """`name` is used in errors. Raises UnknownModel for a layer that does not exist."""
         super().__init__()
         self.network = network
         self._name, self._num_classes, self._layers = name, num_classes, layers
-        self._kept = _Kept()
+        self._captured = _Captured()
         modules = dict(network.named_modules(remove_duplicate=False))
         for layer in layers:
             if layer not in modules:
                 parts = ", ".join(key for key, _ in network.named_children())
                 raise UnknownModel(
-                    f"{name}: there is no layer {layer!r}{suggestion(layer, modules)} "
-                    f"known: {parts}, and what they consist of"
+                    f"{name}: no layer {layer!r}{suggestion(layer, modules)} "
+                    f"known: {parts}, and their submodules"
                 )
-            modules[layer].register_forward_hook(partial(self._kept.output_of, layer))
+            modules[layer].register_forward_hook(partial(self._captured.output_of, layer))
         for key, module in network.named_modules():
             if key and not layers:
-                module.register_forward_hook(partial(self._kept.outermost_of_its_size, key))
+                module.register_forward_hook(partial(self._captured.outermost_of_its_size, key))
             if isinstance(module, nn.Linear) and module.out_features == num_classes:
-                module.register_forward_hook(self._kept.input_of_classifier)
+                module.register_forward_hook(self._captured.input_of_classifier)
         self.register_state_dict_post_hook(_without_prefix)
         self.register_load_state_dict_pre_hook(_with_prefix)
 
     def forward(self, images: Tensor) -> Outputs:
-        """Takes normalised images [B, 3, H, W]. Raises UnknownModel for outputs of no use."""
-        self._kept.begin(tuple(images.shape))
+        """Takes normalised images [B, 3, H, W]. Raises UnknownModel if the outputs are unusable."""
+        self._captured.begin(tuple(images.shape))
         output = self.network(images)
         if isinstance(output, Outputs) and self._layers:
             raise UnknownModel(
-                f"{self._name}: the network returns Outputs, which name its maps; "
-                f"leave out #{','.join(self._layers)}"
+                f"{self._name}: the network returns Outputs, which contain its maps; "
+                f"omit #{','.join(self._layers)}"
             )
         outputs = output if isinstance(output, Outputs) else self._outputs(output)
-        # Not len(images): a number that varies stays one where the network is exported.
+        # Not len(images), which would become a constant when the network is exported.
         self._check(outputs, images.shape[0])
-        self._kept.end()
+        self._captured.end()
         return outputs
 
     def map_layers(self, image_size: tuple[int, int]) -> dict[str, str]:
-        """The layer that each feature map comes from, for images of (height, width)."""
-        self._kept.begin((1, 3, *image_size))
+        """The layer of each feature map, for images of (height, width).
+
+        Raises UnknownModel if the network fails on such images.
+        """
+        self._captured.begin((1, 3, *image_size))
         run_on_black(self.network, image_size, self._name)
         layers = {stage: layer for stage, layer, _ in self._feature_maps()}
-        self._kept.end()
+        self._captured.end()
         return layers
 
     def continuation(self) -> Continuation:
-        raise UnknownModel(f"{self._name}: only the networks of the table can be continued")
+        """Raises UnknownModel: the stages of a custom network are not known."""
+        raise UnknownModel(f"{self._name}: only built-in networks can be continued")
 
     def _outputs(self, output: object) -> Outputs:
         logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
         if not isinstance(logits, Tensor):
             raise UnknownModel(
                 f"{self._name}: forward returns a {type(output).__name__}; "
-                f"let it return the logits [B, {self._num_classes}] or models.Outputs"
+                f"it must return logits [B, {self._num_classes}] or models.Outputs"
             )
         maps = {stage: feature_map for stage, _, feature_map in self._feature_maps()}
-        embedding = self._kept.embedding
+        embedding = self._captured.embedding
         if embedding is None:
             if not maps:
                 raise UnknownModel(
-                    f"{self._name}: there is no embedding, neither the input of a last linear "
-                    "layer nor a map [B, C, H, W] to average; let forward return models.Outputs"
+                    f"{self._name}: found no embedding, neither the input of a last linear layer "
+                    "nor a map [B, C, H, W] to average; return models.Outputs from forward"
                 )
             embedding = list(maps.values())[-1].mean(dim=(2, 3))
-        return Outputs(logits, embedding, maps, {}, classifier=self._kept.classifier)
+        return Outputs(logits, embedding, maps, {}, classifier=self._captured.classifier)
 
     def _feature_maps(self) -> Iterator[tuple[str, str, Tensor]]:
-        """Name, layer and map, shallow to deep."""
-        kept = self._kept
-        chosen = [(layer, kept.named.get(layer)) for layer in self._layers] or kept.shrinking()
+        """Name, layer and map [B, C, H, W], shallow to deep."""
+        captured = self._captured
+        named = [(layer, captured.named.get(layer)) for layer in self._layers]
+        chosen = named or captured.shrinking()
         for number, (layer, output) in enumerate(chosen, start=1):
             if not isinstance(output, Tensor) or output.dim() != 4:
                 raise UnknownModel(
@@ -110,28 +115,28 @@ class CustomNetwork(Network):
             yield f"stage{number}", layer, output
 
     def _check(self, outputs: Outputs, batch_size: int) -> None:
-        """Raises UnknownModel unless these are as every network's."""
+        """Raises UnknownModel unless the outputs have the shapes of every network's."""
         expected = (batch_size, self._num_classes)
         if outputs.logits.shape != expected:
             raise UnknownModel(
-                f"{self._name}: the logits are {_described(outputs.logits)}, not of "
-                f"{list(expected)}; build it with as many outputs as num_classes says"
+                f"{self._name}: the logits are {_described(outputs.logits)}, not "
+                f"{list(expected)}; the network must have num_classes outputs"
             )
         if outputs.embedding.dim() != 2:
             raise UnknownModel(
-                f"{self._name}: the embedding is {_described(outputs.embedding)}, not of [B, D]; "
+                f"{self._name}: the embedding is {_described(outputs.embedding)}, not [B, D]; "
                 "pool or flatten it"
             )
         for maps in (outputs.feature_maps, outputs.pre_activation_maps):
             if not isinstance(maps, dict) or any(x.dim() != 4 for x in maps.values()):
                 raise UnknownModel(
-                    f"{self._name}: its maps are no dicts of maps [B, C, H, W] by name; return "
+                    f"{self._name}: the maps are not dicts of maps [B, C, H, W] by name; return "
                     'them as {"stage1": map, ...}'
                 )
 
 
-class _Kept:
-    """What the hooks keep of one run."""
+class _Captured:
+    """What the hooks capture in one run."""
 
     def __init__(self) -> None:
         self.end()
@@ -142,7 +147,7 @@ class _Kept:
         self._batch_size, _, *self._image_size = images_shape
 
     def end(self) -> None:
-        """Lets go of everything, or one step's graph would live until the next."""
+        """Releases everything, or the graph of one step would live until the next."""
         self.named: dict[str, Any] = {}  # outputs
         self.sized: dict[tuple[int, int], tuple[str, Tensor]] = {}  # layer and output
         self.embedding: Tensor | None = None
@@ -158,22 +163,22 @@ class _Kept:
             return
         batch_size, _, height, width = output.shape
         image_height, image_width = self._image_size
-        # Rounding moves a side by one pixel. Others are channels last, or attention.
+        # Rounding may move a side by one pixel; other shapes are channels last, or attention.
         skew = abs(height * image_width - width * image_height)
         if batch_size != self._batch_size or height * width < 2 or skew >= max(self._image_size):
             return
         earlier, _ = self.sized.get((height, width), (layer, None))
         if layer.count(".") <= earlier.count("."):
-            self.sized.pop((height, width), None)  # the order is that of the last ones
+            self.sized.pop((height, width), None)  # moves it to the end
             self.sized[height, width] = layer, output
 
     def shrinking(self) -> list[tuple[str, Tensor]]:
-        """The sized outputs, each smaller than all before: pooling may enlarge the last ones."""
+        """The outputs by size that are smaller than all before; pooling may enlarge the last."""
         chosen, smallest = [], math.inf
-        for (height, width), kept in self.sized.items():
+        for (height, width), captured in self.sized.items():
             if height * width < smallest:
                 smallest = height * width
-                chosen.append(kept)
+                chosen.append(captured)
         return chosen
 
     def input_of_classifier(self, module: nn.Linear, inputs: Any, output: Any) -> None:
@@ -194,7 +199,7 @@ def _with_prefix(
 
 
 def _rename(state_dict: MutableMapping[str, Any], old: str, new: str) -> None:
-    """Replaces the beginning of all names that begin so."""
+    """Replaces the prefix `old` of names by `new`."""
     names = [name for name in state_dict if name.startswith(old)]
     renamed = {new + name.removeprefix(old): state_dict.pop(name) for name in names}
     state_dict.update(renamed)

@@ -1,8 +1,8 @@
-"""Names of networks that are not in the table: a person's own, torchvision's and timm's.
+"""Names of custom networks: from the user's own Python files, torchvision and timm.
 
     FILE.py:FUNCTION    package.module:FUNCTION    torchvision:NAME    timm:NAME
 
-each with #LAYER,LAYER,... behind it where the feature maps are chosen by the names of layers.
+#LAYER,LAYER,... after the name chooses the layers whose outputs are the feature maps.
 """
 
 import importlib
@@ -21,15 +21,15 @@ FORM = re.compile(r"(?P<source>.+\.py|[A-Za-z_][\w.]*):(?P<builder>[\w.-]+)(#(?P
 
 
 class CustomName(NamedTuple):
-    """A name in its parts."""
+    """The parts of a custom network's name."""
 
     source: str  # a file, a module, "torchvision" or "timm"
-    builder: str  # the function in it, or the library's name of the network
-    layers: tuple[str, ...]  # none: chosen by the network's outputs
+    builder: str  # the function in it, or the library's name for the network
+    layers: tuple[str, ...]  # of the feature maps; empty: chosen automatically
 
     @property
     def spec(self) -> str:
-        """What is built, whatever its feature maps are."""
+        """What is built, without the layers of its feature maps."""
         return f"{self.source}:{self.builder}"
 
     @property
@@ -40,85 +40,86 @@ class CustomName(NamedTuple):
         return f"{self.spec}#{','.join(self.layers)}" if self.layers else self.spec
 
 
-def is_own(name: str) -> bool:
-    """Whether a name can only be meant as one of these: the table's have no such signs."""
+def is_custom(name: str) -> bool:
+    """Whether a name can only be a custom network's: built-in names have no such characters."""
     return any(sign in name for sign in ":#/") or name.endswith(".py")
 
 
 def parse(name: str) -> CustomName:
-    """Raises UnknownModel where the form is another."""
+    """The parts of a custom network's name. Raises UnknownModel if it has another form."""
     match = FORM.fullmatch(name)
     if match is None:
         raise UnknownModel(
-            f"{name!r} is no network; write FILE.py:FUNCTION, package.module:FUNCTION, "
-            "torchvision:NAME or timm:NAME, with #LAYER,LAYER behind it to choose its feature "
-            "maps (a checkpoint comes after the network: NETWORK@FILE)"
+            f"{name!r} is not a network; write FILE.py:FUNCTION, package.module:FUNCTION, "
+            "torchvision:NAME or timm:NAME, followed by #LAYER,LAYER to choose its feature "
+            "maps (and by @FILE for a checkpoint)"
         )
     layers = (layer.strip() for layer in (match["layers"] or "").split(","))
     return CustomName(match["source"], match["builder"], tuple(filter(None, layers)))
 
 
-def canonical_own(name: str) -> str:
-    """The same name wherever it is read: a file by its absolute path. Raises UnknownModel.
+def canonical_custom_name(name: str) -> str:
+    """The name by which every process finds the same network: files by their absolute path.
 
-    A module in the working folder is a file too, since other processes work elsewhere.
+    A module in the working folder becomes a file too, because other processes have other
+    working folders. Raises UnknownModel if the network does not exist.
     """
-    own = parse(name)
-    if own.source in (TORCHVISION, TIMM):
-        return str(own._replace(builder=_listed(own)))
-    path = Path(own.source).expanduser() if own.is_file else _module_here(own.source)
-    return str(own if path is None else own._replace(source=_checked(path)))
+    custom = parse(name)
+    if custom.source in (TORCHVISION, TIMM):
+        return str(custom._replace(builder=_listed(custom)))
+    path = Path(custom.source).expanduser() if custom.is_file else _module_here(custom.source)
+    return str(custom if path is None else custom._replace(source=_checked(path)))
 
 
 def identity(name: str) -> str:
-    """What determines a network's outputs beside its weights; `name` is canonical.
+    """What determines a network's outputs besides its weights; `name` is canonical.
 
-    The name itself, but for a file: its name and a hash of what it says, wherever it is.
+    That is the name, or for a file its base name and a hash of its code, wherever it lies.
     """
-    if not is_own(name):
+    if not is_custom(name):
         return name
-    own = parse(name)
-    path = source_file(own)
+    custom = parse(name)
+    path = file_of(custom)
     if path is None:
         return name
-    return f"{own._replace(source=path.name)} ({source_digest(path)[:16]})"
+    return f"{custom._replace(source=path.name)} ({source_digest(path)[:16]})"
 
 
 def without_layers(name: str) -> str:
-    """The same network, whichever its feature maps are."""
-    return parse(name).spec if is_own(name) else name
+    """The name of the same network without the layers of its feature maps."""
+    return parse(name).spec if is_custom(name) else name
 
 
 def short_name(name: str) -> str:
-    """Letters, digits, "_" and "-" only, for the names of files and the like; not unique."""
-    if not is_own(name):
+    """A name of letters, digits, "_" and "-", for file names and the like; not unique."""
+    if not is_custom(name):
         return name
-    own = parse(name)
-    source = Path(own.source).stem if own.is_file else own.source
-    return re.sub(r"[^\w-]", "-", f"{source}-{own.builder}")
+    custom = parse(name)
+    source = Path(custom.source).stem if custom.is_file else custom.source
+    return re.sub(r"[^\w-]", "-", f"{source}-{custom.builder}")
 
 
-def source_file(own: CustomName) -> Path | None:
-    """The file that a person's function is in; None if there is none, and for a library's."""
-    if own.source in (TORCHVISION, TIMM):
+def file_of(custom: CustomName) -> Path | None:
+    """The Python file of the user's function; None for a library's network, or if it is missing."""
+    if custom.source in (TORCHVISION, TIMM):
         return None
-    if own.is_file:
-        return Path(own.source)
+    if custom.is_file:
+        return Path(custom.source)
     try:
-        spec = importlib.util.find_spec(own.source)
+        spec = importlib.util.find_spec(custom.source)
     except ImportError:
         return None
     origin = spec.origin if spec else None
     return Path(origin) if origin and origin.endswith(".py") else None
 
 
-def _listed(own: CustomName) -> str:
+def _listed(custom: CustomName) -> str:
     """The library's own spelling of the network. Raises UnknownModel if it has none."""
-    if own.source == TORCHVISION:
+    if custom.source == TORCHVISION:
         from torchvision import models as torchvision_models
 
         listed = torchvision_models.list_models(module=torchvision_models)
-        plain = own.builder.lower().replace("-", "_")
+        plain = custom.builder.lower().replace("-", "_")
         if plain in listed:
             return plain
     else:
@@ -126,14 +127,14 @@ def _listed(own: CustomName) -> str:
             timm = importlib.import_module(TIMM)
         except ImportError:
             raise UnknownModel(
-                f"{own.spec} needs timm, which is not installed; run pip install timm"
+                f"{custom.spec} needs timm, which is not installed; run `pip install timm`"
             ) from None
-        if timm.is_model(own.builder):
-            return own.builder
+        if timm.is_model(custom.builder):
+            return custom.builder
         listed = timm.list_models()
     raise UnknownModel(
-        f"{own.source} has no network {own.builder!r} that classifies images"
-        f"{suggestion(own.builder, listed)} see its documentation for the names"
+        f"{custom.source} has no image classifier {custom.builder!r}"
+        f"{suggestion(custom.builder, listed)} see its documentation for the names"
     )
 
 
@@ -145,15 +146,13 @@ def _module_here(module: str) -> Path | None:
 
 
 def _checked(path: Path) -> str:
-    """The absolute path of a person's file."""
-    # Not resolved: a link is another file on another machine, perhaps.
+    """The absolute path of the user's file."""
+    # Symbolic links stay: on another machine they may point elsewhere.
     path = Path(os.path.abspath(path))
     if not path.is_file():
-        raise UnknownModel(
-            f"{path}: there is no such file; check the path (every machine needs the file)"
-        )
+        raise UnknownModel(f"{path}: no such file; check the path (every machine needs the file)")
     if "@" in str(path):
         raise UnknownModel(
-            f"{path}: after @ a checkpoint is expected; put the file where no folder has an @"
+            f"{path}: the path contains an @, which introduces a checkpoint; move the file"
         )
     return str(path)

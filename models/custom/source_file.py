@@ -1,7 +1,8 @@
-"""A person's own Python file: run as a module of its own, and hashed with what it imports.
+"""Imports a user's Python file as a module, and hashes it with the files that it imports.
 
-Its imports are looked for beside it, as in a script; for a file in a package (a folder with an
-`__init__.py`) beside the outermost package, and relative imports work.
+Imports are searched next to the file first, as in a script. For a file in a package (a folder
+with an `__init__.py`) they are searched next to the outermost package, and relative imports
+work.
 """
 
 import ast
@@ -23,23 +24,23 @@ from search_spaces.wording import error_text
 Result = TypeVar("Result")
 
 
-def load_file(path: Path) -> ModuleType:
-    """The module in a file, run once for each content. Raises UnknownModel for what fails."""
+def load_module(path: Path) -> ModuleType:
+    """The module in a file, run once per content. Raises UnknownModel if it fails."""
     root, parts = _place(path)
-    # A name that nothing else has: neither a package called "models" nor an earlier edition.
+    # The digest keeps the name apart from other packages and from earlier versions of the file.
     name = re.sub(r"\W", "_", parts[0]) + f"_{source_digest(path)[:12]}"
     full_name = ".".join((name, *parts[1:]))
     if full_name not in sys.modules:
-        # Of a package the outermost one is run first, and the others by their relative names.
+        # The outermost package is run first, the modules in it by their relative names.
         top = path if len(parts) == 1 else root / parts[0] / "__init__.py"
-        run_theirs(path, lambda: _run(top, name, full_name))
+        run_user_code(path, lambda: _run(top, name, full_name))
     return sys.modules[full_name]
 
 
-def run_theirs(path: Path, call: Callable[[], Result], name: str = "") -> Result:
-    """What `call` returns, which runs the code of a file. Raises UnknownModel if that fails.
+def run_user_code(path: Path, call: Callable[[], Result], name: str = "") -> Result:
+    """What `call` returns, which runs code of the file; raises UnknownModel if it fails.
 
-    `name`: the name under which `load_file` has loaded the file's outermost package.
+    `name`: the name under which `load_module` has loaded the file's outermost package.
     """
     try:
         root, parts = _place(path)
@@ -52,7 +53,7 @@ def run_theirs(path: Path, call: Callable[[], Result], name: str = "") -> Result
         raise UnknownModel(f"{place}: {error.msg}; fix it and run again") from error
     except KeyboardInterrupt:
         raise
-    # Anything else can go wrong in a person's code, and all of it is theirs to mend.
+    # Anything can go wrong in the user's code, and all of it is theirs to fix.
     except BaseException as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
@@ -61,9 +62,9 @@ def run_theirs(path: Path, call: Callable[[], Result], name: str = "") -> Result
 
 
 def source_digest(path: Path) -> str:
-    """Hash of what the code of a file says, and of the files beside it that it imports.
+    """SHA-256 of the code of a file and of the files next to it that it imports.
 
-    Comments and layout do not count, nor does the folder.
+    Comments, formatting and the folder do not count.
     """
     root, parts = _place(path)
     texts = {}
@@ -74,7 +75,7 @@ def source_digest(path: Path) -> str:
             continue
         try:
             tree = ast.parse(file.read_bytes())
-        except (SyntaxError, ValueError):  # is refused when it is run
+        except (SyntaxError, ValueError):  # reported when it is run
             texts[file] = file.read_text(errors="replace")
             continue
         texts[file] = ast.unparse(tree)
@@ -86,7 +87,7 @@ def source_digest(path: Path) -> str:
 
 
 def _place(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """The folder that a file's imports start from, and its dotted name from there in parts."""
+    """The folder where a file's imports are searched, and the parts of its dotted name there."""
     root, parts = path.parent, () if path.name == "__init__.py" else (path.stem,)
     while (root / "__init__.py").is_file() and root != root.parent:
         root, parts = root.parent, (root.name, *parts)
@@ -102,7 +103,7 @@ def _run(top: Path, name: str, full_name: str) -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    importlib.invalidate_caches()  # of what was beside it at another time
+    importlib.invalidate_caches()  # files next to it may be new
     try:
         with _own_package(top.parent.name, name):
             spec.loader.exec_module(module)
@@ -114,16 +115,16 @@ def _run(top: Path, name: str, full_name: str) -> None:
 
 @contextmanager
 def _imports_from(root: Path) -> Iterator[None]:
-    """Imports look in the folder first; nothing compiled is left there."""
+    """Searches imports in the folder first, and writes no bytecode there."""
     writes_bytecode = sys.dont_write_bytecode
     sys.path.insert(0, str(root))
-    # Python tells editions of a file apart by the second only, and would run an older one.
+    # Bytecode is matched by modification time in seconds; a stale version could be run.
     sys.dont_write_bytecode = True
     try:
         yield
     finally:
         sys.dont_write_bytecode = writes_bytecode
-        with suppress(ValueError):  # their code may change the list too
+        with suppress(ValueError):  # the user's code may have changed the list
             sys.path.remove(str(root))
 
 
@@ -154,7 +155,7 @@ def _renamed(name: str, new: str, *, pop: bool = False) -> dict[str, ModuleType]
 
 
 def _imported(tree: ast.AST, file: Path, root: Path) -> Iterator[Path]:
-    """The files below the folder that a module imports anywhere in it."""
+    """The files that a module's import statements, at any depth, may refer to."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -167,7 +168,7 @@ def _imported(tree: ast.AST, file: Path, root: Path) -> Iterator[Path]:
 
 
 def _files(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-    """The files that importing folder/part/part/... runs; what is not there is elsewhere."""
+    """The files in the folder that importing part.part. ... runs."""
     for part in parts:
         if (folder / f"{part}.py").is_file():
             yield folder / f"{part}.py"

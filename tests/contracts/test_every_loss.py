@@ -280,5 +280,5 @@ def test_kd_is_refused_between_networks_of_different_classes(name):
     student, teacher = pair_of(name)
     other = teacher._replace(logits=(student.logits[0] + 1,))
     setting = SPACES[name].published() | {"kd_weight": 1.0, "temperature": 4.0}
-    with pytest.raises(LossError, match=r"choose networks with equally many$"):
+    with pytest.raises(LossError, match=r"choose networks with the same number of classes$"):
         build_objective(LOSSES[name], student, other, setting)

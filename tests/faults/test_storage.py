@@ -180,18 +180,18 @@ def test_damaged_checkpoints_are_noticed_and_their_trials_begun_again(
     told("checkpoint damaged", name, num_damaged, watch, before)
 
 
-def test_damaged_pieces_of_the_cache_are_computed_again(
+def test_damaged_shards_of_the_cache_are_computed_again(
     searches: Searches, told: Callable[..., None]
 ) -> None:
     name, draw = "cache", random.Random(3)
     stop, damaged = threading.Event(), []
 
     def damage_one() -> None:
-        # A piece that lies there, while trials come and go that read it.
+        # A stored shard, while trials read it.
         while not stop.wait(0.5):
-            pieces = sorted(Path(cache_folder(searches.data_dir)).rglob("*.arrow"))
-            if pieces:
-                damaged.append(draw.choice(pieces))
+            shards = sorted(Path(cache_folder(searches.data_dir)).rglob("*.arrow"))
+            if shards:
+                damaged.append(draw.choice(shards))
                 damage(damaged[-1], draw)
 
     thread = threading.Thread(target=damage_one)
@@ -202,8 +202,8 @@ def test_damaged_pieces_of_the_cache_are_computed_again(
         stop.set()
         thread.join()
     notes = [event for event in searches.record(name).events if event["event"] == "note"]
-    assert any("damaged piece is computed again" in note["text"] for note in notes)
-    told("cache piece damaged", name, len(damaged), Watch(searches, name))
+    assert any("recomputing a damaged shard" in note["text"] for note in notes)
+    told("cache shard damaged", name, len(damaged), Watch(searches, name))
 
 
 def test_damaged_tables_and_teachers_are_made_again_from_the_journal(

@@ -130,12 +130,12 @@ def test_methods_fit_torchvisions_networks(method):
 def test_the_planner_caches_logits_of_imagenet_and_no_maps():
     shapes = shapes_of(build_untrained("torchvision:resnet34", 1000), (224, 224))
     maps = ("logits", *(f"feature_maps.{name}" for name in shapes.feature_maps))
-    demand = TeacherLoad(
+    load = TeacherLoad(
         (("logits",), maps), 1_229_920, 100, 0, has_trials=True, batch_size=256, max_concurrent=1
     )
     gpu = Speeds(teacher_seconds=3e-4, disk_bytes=2e9, memory_bytes=1e10)
-    room = Capacity(budget=500 * 10**9, free_memory=10**11, window=10**10)
-    plan, (logits, live) = plan_outputs(demand, shapes, "float16", gpu, room)
+    capacity = Capacity(budget=500 * 10**9, free_memory=10**11, buffer=10**10)
+    plan, (logits, live) = plan_outputs(load, shapes, "float16", gpu, capacity)
     assert plan.cached == (CachedOutput("logits", 100, 100),)
     assert logits.startswith("logits: cached in float16, 246.0 GB in all")
     assert live.startswith("feature_maps.stage1, ")

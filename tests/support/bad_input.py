@@ -11,7 +11,7 @@ import pytest
 
 import tuner.driver.comparison
 import tuner.driver.run
-import tuner.orchestration.fill
+import tuner.orchestration.precompute
 import tuner.training.distillation
 import tuner.training.in_process
 from tuner.config.command_line import ENVIRONMENT
@@ -40,7 +40,7 @@ def nothing_trains(folder: Path) -> Iterator[None]:
         patch.chdir(folder)
         for variable in ENVIRONMENT.values():
             patch.delenv(variable, raising=False)
-        for module in (tuner.driver.comparison, tuner.orchestration.fill, tuner.driver.run):
+        for module in (tuner.driver.comparison, tuner.orchestration.precompute, tuner.driver.run):
             patch.setattr(module, "ray_for", no_ray)
         # Where `teach` and `distill` begin to compute: the first epoch, or the first accuracy.
         patch.setattr(tuner.training.in_process, "_run", would_run)

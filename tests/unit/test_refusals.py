@@ -126,7 +126,7 @@ def test_a_search_that_cannot_be_carried_out_is_refused(refused, arguments, sent
         ("itdr", "", "unknown method 'itdr'; did you mean 'itrd'? known: "),
         ("itrd", "Float('alpha', 2, 1, grid=(1,), published=1),", "the range 2.0:1.0 is reversed"),
         ("itrd", "Float('alpha', 1, 1, grid=(1,), published=1),", "the range 1.0:1.0 is empty"),
-        ("itrd", "Choice('kernel', (), published=1),", "a choice of no options"),
+        ("itrd", "Choice('kernel', (), published=1),", "there are no options"),
         ("itrd", "Float('alpha', 1, 2),", "TypeError"),
         ("itrd", "Flaot('alpha'),", "name 'Flaot' is not defined"),
         ("itrd", "(", " line 3: "),
@@ -154,11 +154,11 @@ def checkpoints() -> dict[str, tuple[str, str]]:
     save("classes.pt", num_classes=100)
     Path("folder").mkdir()
     return {
-        "missing": ("none.pt", "there is no such file; check the path"),
-        "empty": ("empty.pt", "the file is empty or cut short"),
-        "cut": ("cut.pt", "the file is empty or cut short; copy or download it again"),
-        "no checkpoint": ("other.pt", "this is no PyTorch checkpoint"),
-        "code": ("pickled.pt", "needs pickled code"),
+        "missing": ("none.pt", "no such file; check the path"),
+        "empty": ("empty.pt", "empty or truncated"),
+        "cut": ("cut.pt", "empty or truncated; copy or download it again"),
+        "no checkpoint": ("other.pt", "not a PyTorch checkpoint"),
+        "code": ("pickled.pt", "contains pickled code"),
         "foreign": ("foreign.pt", "does not fit resnet20"),
         "architecture": ("resnet8.pt", "it fits resnet8; pass --teacher resnet8@"),
         "classes": ("classes.pt", "has 100 classes, the data has 10"),

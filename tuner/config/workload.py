@@ -88,7 +88,7 @@ def resolve(given: dict[str, Any]) -> Workload:
     values = preset.values | _without_padding(given)
     name, _, checkpoint = str(values["teacher"]).partition("@")
     values["teacher"] = models.canonical_name(name)
-    if checkpoint and not models.is_published(values["teacher"], checkpoint):
+    if checkpoint and not models.is_pretrained(values["teacher"], checkpoint):
         checkpoint = absolute(checkpoint)
     values["teacher_checkpoint"] = checkpoint or None
     values["student"] = models.canonical_name(values["student"])

@@ -1,4 +1,4 @@
-"""Data sets as memory-mapped Arrow files, their splits, and views of them as batches."""
+"""Data sets: memory-mapped Arrow files, their splits, and augmented batches."""
 
 from tuner.data.arrow_file import read_dataset
 from tuner.data.dataset import Dataset

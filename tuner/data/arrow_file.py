@@ -1,8 +1,8 @@
-"""The Arrow file of a data set: one uncompressed record batch, so that it maps without a copy.
+"""Reads and writes a data set as an Arrow file that is memory-mapped without a copy.
 
-Columns: `image` (fixed_size_list<uint8>, 3 x H x W) and `label` (int64). Of images that stay
-in their files `path` (string) and `num_bytes` (int64) stand for the pixels. The rest is JSON in
-the schema's metadata.
+The file has one uncompressed record batch with the columns `image` (fixed_size_list<uint8>,
+3 x H x W) and `label` (int64). If the images stay in their own files, `path` (string) and
+`num_bytes` (int64) replace `image`. Everything else is JSON in the schema's metadata.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ _ROWS_PER_BLOCK = 1024
 def write_dataset(path: Path, raw: RawData, *, spec: str, name: str) -> None:
     """Writes the file under a temporary name in the same folder, then renames it.
 
-    Whoever looks sees no file or a whole one. The caller holds the lock: there is
-    one temporary name. Raises OSError when the folder cannot be written.
+    So readers see either no file or a complete one. The caller holds the lock, because there
+    is only one temporary name. Raises OSError if the folder is not writable.
     """
     images, labels = raw.images, raw.labels.astype(np.int64)
     mean, std = raw.mean_and_std or _mean_and_std(images[: raw.num_train])
@@ -42,7 +42,7 @@ def write_dataset(path: Path, raw: RawData, *, spec: str, name: str) -> None:
         "mean": mean,
         "std": std,
     }
-    # The name of the source stays out: equal content, equal fingerprint.
+    # The source and its name are left out: equal content gets an equal fingerprint.
     content = {key: metadata[key] for key in ("shape", "num_train", "class_names", "mean", "std")}
     digest = hashlib.sha256(json.dumps(content).encode())
     if isinstance(images, ImageFiles):
@@ -70,9 +70,9 @@ def write_dataset(path: Path, raw: RawData, *, spec: str, name: str) -> None:
 
 
 def read_dataset(path: str | Path) -> Dataset:
-    """Maps an existing Arrow file; images in memory are a zero-copy, read-only view of it.
+    """Maps an existing Arrow file; its images are a zero-copy, read-only view.
 
-    Raises RequestError when the file is missing, truncated or of another format.
+    Raises RequestError if the file is missing, truncated or in another format.
     """
     path = Path(path)
     try:
@@ -86,7 +86,7 @@ def read_dataset(path: str | Path) -> Dataset:
             batch = reader.get_batch(0)
         images = _files(batch, metadata) if "folder" in metadata else _pixels(batch, metadata)
         labels = batch["label"].to_numpy(zero_copy_only=True)
-        # Raises when the file's columns do not have the sizes that it tells.
+        # Raises ValueError if the columns are shorter than the metadata says.
         labels = labels.reshape(metadata["shape"][:1])
         return Dataset(
             spec=metadata["spec"],
@@ -104,7 +104,7 @@ def read_dataset(path: str | Path) -> Dataset:
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise RequestError(
             f"{path}: not a readable data set of this version ({error}); "
-            "delete it and open the data again, which rebuilds it"
+            "delete it; it is rebuilt when the data is opened again"
         ) from error
 
 
@@ -119,7 +119,7 @@ def _files(batch: pa.RecordBatch, metadata: dict[str, Any]) -> ImageFiles:
 
 
 def _mean_and_std(images: np.ndarray) -> tuple[Channels, Channels]:
-    """Mean and standard deviation of each channel, values in [0, 1]; sums are exact."""
+    """Mean and standard deviation per channel, of values in [0, 1]; sums are exact."""
     total, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for start in range(0, len(images), _ROWS_PER_BLOCK):
         block = images[start : start + _ROWS_PER_BLOCK].astype(np.int32)
@@ -128,7 +128,7 @@ def _mean_and_std(images: np.ndarray) -> tuple[Channels, Channels]:
     num_pixels = images.size // 3
     mean = total / num_pixels / 255
     variance = np.maximum(squares / num_pixels / 255**2 - mean**2, 0)
-    # A constant channel has no deviation to divide by: one grey level instead.
+    # At least one grey level, so that a constant channel can be divided by it.
     std = np.maximum(np.sqrt(variance), 1 / 255)
     return _channels(mean), _channels(std)
 

@@ -1,4 +1,4 @@
-"""A data set: views of the memory-mapped Arrow file that holds it, or the list of its files."""
+"""A data set: read-only views of its memory-mapped Arrow file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +14,23 @@ Channels = tuple[float, float, float]  # one number each for red, green, blue
 class Dataset:
     """Training rows first, then test rows; the arrays are read-only.
 
-    A worker process gets `path` and calls `read_dataset`: the pages are shared.
+    A worker process gets `path` and calls `read_dataset`, so all processes share the pages.
     """
 
-    spec: str  # as on the command line, a folder by its absolute path
+    spec: str  # as on the command line, with the absolute path of a folder
     name: str
     path: Path  # of the Arrow file
-    images: np.ndarray | ImageFiles  # uint8 [N, 3, H, W], in memory or decoded when asked for
+    images: np.ndarray | ImageFiles  # uint8 [N, 3, H, W], in memory or decoded on access
     labels: np.ndarray  # int64 [N]
     num_train: int
     class_names: tuple[str, ...]
     mean: Channels  # of the training images, values in [0, 1]
     std: Channels
-    # sha256 of all that the networks see: images, labels, class names, the
-    # boundary between training and test rows, mean and std. Of images that stay in their
-    # files: paths and sizes.
+    # SHA-256 of everything that the networks see: images, labels, class names, the boundary
+    # between training and test rows, mean and std. Images that stay in their own files count
+    # by path and size.
     fingerprint: str
-    in_file: bool = True  # whether the Arrow file exists: noise has none
+    in_file: bool = True  # whether the Arrow file exists; noise has none
 
     @property
     def num_classes(self) -> int:

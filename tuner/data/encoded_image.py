@@ -1,4 +1,4 @@
-"""One encoded image (JPEG, PNG, ...) to pixels."""
+"""Decodes one image (JPEG, PNG, ...)."""
 
 from io import BytesIO
 from pathlib import Path
@@ -9,18 +9,18 @@ from tuner.text.errors import RequestError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# No others: Pillow would run Ghostscript on what calls itself EPS.
+# Only these: Pillow would run Ghostscript on a file that claims to be EPS.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 class UnreadableImageError(RequestError):
-    """What is no image; the message names it."""
+    """A file that is not an image; the message names it."""
 
 
 def decoded(where: str, file: Path | BytesIO) -> "Image":
-    """The image in RGB, whatever its colours were. Raises UnreadableImageError.
+    """The image, converted to RGB; `where` names it in errors. Raises UnreadableImageError.
 
-    By Pillow, which lets Python's lock go: torchvision's decoder takes as long, and is
+    Pillow releases the GIL while it decodes. torchvision's decoder takes as long and is
     deprecated.
     """
     from PIL import Image, UnidentifiedImageError
@@ -33,9 +33,9 @@ def decoded(where: str, file: Path | BytesIO) -> "Image":
             return image.convert("RGB")
     # Pillow: SyntaxError for a broken PNG, ValueError for a broken header.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow would name the file object.
+        # Pillow's message would name the file object.
         unknown = isinstance(error, UnidentifiedImageError)
-        reason = "its format is not known" if unknown else error
+        reason = "unknown format" if unknown else error
         raise UnreadableImageError(
             f"{where}: not a readable image ({reason}); replace or remove it"
         ) from error

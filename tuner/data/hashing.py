@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of integers: splitmix64 over whole arrays.
+"""Random numbers as a pure function of integers: splitmix64 on whole arrays.
 
 Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
 OOPSLA 2014; constants as in Vigna's public-domain splitmix64.c.
@@ -12,12 +12,12 @@ _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
 def hash_numbers(numbers: np.ndarray, *key: int) -> np.ndarray:
-    """Returns one uint64 per number, uniform over all 64 bits, for one key of integers.
+    """One uniform uint64 per number; `numbers` are integers [...], the result is uint64 [...].
 
-    The key names what the draw is for (a stream, a seed, an epoch); each of its
-    integers is taken modulo 2**64. Numbers: integers, any shape.
+    The key says what the draw is for (a stream, a seed, an epoch); each of its integers is
+    taken modulo 2**64.
     """
-    # Arrays of one element, not scalars: NumPy warns when a scalar wraps around.
+    # Arrays of one element: NumPy warns when a scalar overflows.
     state = np.zeros(1, np.uint64)
     for part in key:
         state = _splitmix64(state ^ np.uint64(part % 2**64))

@@ -1,4 +1,4 @@
-"""Images that stay in their files: each is decoded when it is asked for."""
+"""Images that stay in their own files and are decoded on access."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,21 +17,20 @@ from tuner.data.random_crops import RandomCrop
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# The usual evaluation: the shorter side to 256 pixels, of which the central 224 are seen.
+# The usual evaluation: resize the shorter side to 256 pixels, crop the central 224.
 _RESIZED, _CROPPED = 256, 224
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """The files of a data set, seen as squares of `image_size` pixels.
+    """The image files of a data set, shown as squares of `image_size` pixels.
 
-    Indexed by rows it gives the evaluation's view, uint8 [B, 3, H, W], as an array of
-    images would.
+    Indexing by rows returns the evaluation's view, uint8 [B, 3, H, W], like an array of images.
     """
 
     folder: Path
     paths: pa.Array  # of strings, relative to the folder
-    num_bytes: np.ndarray  # int64 [N]: the files' sizes
+    num_bytes: np.ndarray  # int64 [N]: file sizes
     image_size: int
 
     @property
@@ -42,6 +41,7 @@ class ImageFiles:
         return len(self.paths)
 
     def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+        """The evaluation's view of int64 rows [B], uint8 [B, 3, H, W]."""
         numbers = np.arange(len(self))[rows]
         images = np.empty((len(numbers), *self.shape[1:]), np.uint8)
         for image, row in zip(images, numbers.tolist(), strict=True):
@@ -49,13 +49,13 @@ class ImageFiles:
         return images
 
     def view(self, row: int, crop: RandomCrop | None) -> np.ndarray:
-        """One image, uint8 [3, H, W]: a random crop of it, or the evaluation's centre.
+        """One image, uint8 [3, H, W]: a random crop, or without `crop` the evaluation's centre.
 
-        Raises UnreadableImageError, and OSError where the file cannot be reached.
+        Raises UnreadableImageError if the file is not an image, OSError if it cannot be read.
         """
         path = self.folder / self.paths[row].as_py()
-        # Read first: a disk that fails is no flaw of the image. All of it is decoded: JPEG's own
-        # scaling by 2, 4 or 8 gains nothing at 224 pixels (measured).
+        # The file is read before decoding, so that a disk error is not taken for a damaged image.
+        # JPEG's own scaling by 2, 4 or 8 gains nothing at 224 pixels (measured).
         image = decoded(str(path), BytesIO(path.read_bytes()))
         view = self._centre(image) if crop is None else self._crop(image, crop)
         array: np.ndarray = view.numpy()
@@ -68,7 +68,7 @@ class ImageFiles:
         return view.flip(-1) if crop.is_flipped else view
 
     def _centre(self, image: "Image") -> Tensor:
-        """As torchvision's Resize and CenterCrop."""
+        """The same as torchvision's Resize and CenterCrop."""
         size = self.image_size
         shorter = round(size * _RESIZED / _CROPPED)
         longer = int(shorter * max(image.size) / min(image.size))
@@ -79,9 +79,9 @@ class ImageFiles:
 
 
 def _resized(image: "Image", height: int, width: int) -> Tensor:
-    """Bilinear, with a filter that widens where it shrinks: downsizing does not alias.
+    """Bilinear resizing with antialiasing, uint8 [3, height, width].
 
-    Twice as fast as Pillow, from which it differs by one level of 255 at most.
+    Twice as fast as Pillow; the results differ by at most one level of 255.
     """
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     return F.interpolate(pixels[None], (height, width), mode="bilinear", antialias=True)[0]

@@ -1,4 +1,4 @@
-"""Opens a data set: its Arrow file is built on first use, by one process at a time."""
+"""Opens a data set by its spec; its Arrow file is built on first use, and only once."""
 
 import hashlib
 import json
@@ -20,10 +20,11 @@ def open_dataset(spec: str, data_dir: Path, *, image_size: int | None = None) ->
     """Opens `digits`, `cifar10`, `cifar100`, or a folder such as `parquet:DIR`.
 
     The Arrow file is data_dir/arrow/NAME-KEY.arrow; its key changes with the source
-    (folder; names, sizes and times of its files), the image size and the format. A
-    damaged file is rebuilt; while one process builds it, others wait. image_size
-    (pixels): each image's shorter side is resized to it, then the centre is cropped,
-    giving squares; by default 224 for ImageNet. Raises RequestError.
+    (folder; names, sizes and times of its files), the image size and the format. A damaged
+    file is rebuilt; if several processes need it, one builds it and the others wait.
+    `image_size` (pixels): each image's shorter side is resized to it, then the central square
+    is cropped; by default images keep their size, and ImageNet's get 224. Raises RequestError
+    if the data cannot be opened.
     """
     if image_size is not None and image_size < 1:
         raise RequestError(f"the image size is {image_size}; it must be at least 1 pixel")
@@ -43,12 +44,12 @@ def open_dataset(spec: str, data_dir: Path, *, image_size: int | None = None) ->
     except OSError as error:
         raise RequestError(
             f"{folder}: cannot be written ({error.strerror or error}); "
-            "choose another folder with --data-dir or make room in this one"
+            "choose another folder with --data-dir or free some space"
         ) from error
 
 
 def _read_or_build(path: Path, source: Source, image_size: int | None) -> Dataset:
-    """Called under the lock: another process may have built the file meanwhile."""
+    """Called with the lock held; another process may have built the file meanwhile."""
     try:
         return read_dataset(path)
     except RequestError as error:

@@ -1,7 +1,7 @@
-"""Random resized crops without a generator: where each image is cropped, and whether mirrored.
+"""Random resized crops as a pure function of (seed, augmented epoch, row).
 
-Area and proportions are drawn as in "Going deeper with convolutions" (arXiv:1409.4842, section
-6), with the numbers of attempts and the last resort of torchvision's RandomResizedCrop.
+Area and aspect ratio are drawn as in "Going deeper with convolutions" (arXiv:1409.4842, section
+6), with the number of attempts and the fallback of torchvision's RandomResizedCrop.
 """
 
 import math
@@ -15,7 +15,7 @@ SCALE = (0.08, 1.0)  # share of the image's area
 RATIO = (3 / 4, 4 / 3)  # width to height
 _ATTEMPTS = 10
 
-# Apart from the streams of the small images' views.
+# Different from the streams in views.py.
 _AREA, _RATIO, _TOP, _LEFT, _FLIP = 21, 22, 23, 24, 25
 
 
@@ -29,7 +29,7 @@ class Box(NamedTuple):
 
 
 class RandomCrop(NamedTuple):
-    """What is drawn for one image, whatever its size: numbers in [0, 1)."""
+    """The random numbers of one image, in [0, 1); its size is not known yet."""
 
     areas: np.ndarray  # [attempts]
     ratios: np.ndarray  # [attempts]
@@ -38,7 +38,7 @@ class RandomCrop(NamedTuple):
     is_flipped: bool  # mirrored after cropping
 
     def box(self, height: int, width: int) -> Box:
-        """The part of an image of this size: of all attempts the first that lies inside."""
+        """The crop for an image of this size: the first attempt that lies inside."""
         low, high = np.log(RATIO)
         areas = height * width * (SCALE[0] + self.areas * (SCALE[1] - SCALE[0]))
         ratios = np.exp(low + self.ratios * (high - low))
@@ -48,18 +48,20 @@ class RandomCrop(NamedTuple):
                 top = int(self.top * (height - box_height + 1))
                 left = int(self.left * (width - box_width + 1))
                 return Box(top, left, box_height, box_width)
-        # A long and narrow image: its centre, as long as the proportions allow.
+        # No attempt fits a very long image: its centre, as long as the ratio allows.
         box_height = min(height, max(1, round(width / RATIO[0])))
         box_width = min(width, max(1, round(height * RATIO[1])))
         return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
 
 
-def draw_crops(rows: np.ndarray, *, seed: int, pass_number: int, flip: bool) -> list[RandomCrop]:
-    """One for each row, a pure function of (seed, pass, row); `flip` mirrors half of them."""
+def draw_crops(
+    rows: np.ndarray, *, seed: int, augmented_epoch: int, flip: bool
+) -> list[RandomCrop]:
+    """One crop for each row, int64 [B]; `flip` mirrors half of the images."""
 
     def draw(stream: int, *attempt: int) -> np.ndarray:
-        hashes = hash_numbers(rows, stream, seed, pass_number, *attempt)
-        uniform: np.ndarray = (hashes >> np.uint64(11)) * 2.0**-53  # as many bits as a float has
+        hashes = hash_numbers(rows, stream, seed, augmented_epoch, *attempt)
+        uniform: np.ndarray = (hashes >> np.uint64(11)) * 2.0**-53  # a double has 53 bits
         return uniform
 
     areas, ratios = (

@@ -1,4 +1,4 @@
-"""Which rows are for training, validation and test."""
+"""Splits a data set into training, validation and test rows."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from tuner.data.stratification import stratified_order
 from tuner.text.errors import RequestError
 
 _VALIDATION_STREAM, _LIMIT_STREAM = 1, 2  # independent draws from one seed
-_MIN_VALIDATION_PER_CLASS = 10  # with a limit; fewer would rank trials by noise
+_MIN_VALIDATION_PER_CLASS = 10  # with a limit; with fewer, noise would rank the trials
 
 
 class Splits(NamedTuple):
-    """Row numbers of the data set, int64, each ascending, disjoint."""
+    """Disjoint rows of the data set, each int64 [N], ascending."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -25,13 +25,13 @@ def split(
 ) -> Splits:
     """Holds a stratified validation split out of the training set; the test set stays whole.
 
-    The validation rows, round(validation_fraction x training images), are chosen first
-    and without regard to the limit, so no limit ever trains on another's validation
-    rows. `limit` then keeps that many of the remaining training rows, stratified, and
-    as many validation rows as keep the proportion (at least 10 times the number of
-    classes, as far as there are): quick work is not spent on evaluation. Rows of a
-    smaller limit are among those of a larger one. Every class that occurs in the
-    training set occurs in both parts. Raises RequestError.
+    The validation rows, round(validation_fraction x training images), are chosen first and
+    regardless of the limit, so no limit trains on the validation rows of another. `limit`
+    then keeps that many of the remaining training rows, stratified, and validation rows in
+    the same proportion (at least 10 per class, if there are as many), so that short runs do
+    not spend their time on evaluation. The rows of a smaller limit are among those of a larger
+    one. Every class of the training set occurs in both parts. Raises RequestError if the
+    fraction or the limit does not allow that.
     """
     if not 0 < validation_fraction < 1:
         raise RequestError(

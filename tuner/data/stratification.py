@@ -1,4 +1,4 @@
-"""Stratified choice without a generator: an order whose every beginning is stratified."""
+"""Stratified order: its first n rows are a stratified choice, for every n."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from tuner.data.hashing import hash_numbers
 def stratified_order(rows: np.ndarray, labels: np.ndarray, *key: int) -> np.ndarray:
     """Orders rows so that the first n, for every n, hold the classes in proportion.
 
-    rows: int64 [R]; labels: [R], each row's class; the key picks one order of many.
-    Each class enters once before any enters twice; then places are given by Webster's
-    method (a class of size s gets its place r at (r + 1/2) / s). Unlike the largest
-    remainder, it never takes a place away when n grows, so choices of growing n nest.
+    `rows` are int64 [R], `labels` [R] their classes; returns int64 [R]. The key selects one of
+    many orders. Each class enters once before any enters twice; after that, places are
+    allocated by Webster's method (a class of size s gets its place r at (r + 1/2) / s). Unlike
+    the largest-remainder method it never takes a place away when n grows, so the choices nest.
     """
     hashes = hash_numbers(rows, *key)
     by_class = np.lexsort((hashes, labels))

@@ -1,4 +1,4 @@
-"""Batches of images that are decoded in threads, ahead of who takes them."""
+"""Decodes batches of image files in threads, ahead of the training loop."""
 
 import warnings
 from collections import deque
@@ -14,7 +14,7 @@ from tuner.data.random_crops import RandomCrop
 BATCHES_AHEAD = 2  # a batch of 256 takes 39 MB
 _IMAGES_PER_TASK = 8
 
-Draw = Callable[[np.ndarray], list[RandomCrop]]  # the crops of some rows
+Draw = Callable[[np.ndarray], list[RandomCrop]]  # rows, int64 [B], to their crops
 
 
 def stream(
@@ -23,10 +23,10 @@ def stream(
     draw: Draw | None,
     num_threads: int | None = None,
 ) -> Iterator[np.ndarray]:
-    """Each batch of rows as uint8 [B, 3, H, W]; without `draw`, the evaluation's views.
+    """Yields each batch of rows as uint8 [B, 3, H, W]; without `draw`, the evaluation's views.
 
-    Threads, because decoder and resizing let Python's lock go; as many as torch computes with,
-    if not told otherwise. Raises UnreadableImageError for the first such image of a batch.
+    Uses threads, because decoding and resizing release the GIL; by default as many as torch
+    computes with. Raises UnreadableImageError for the first unreadable image of a batch.
     """
 
     def begin(rows: np.ndarray) -> tuple[np.ndarray, list[Future[None]]]:
@@ -40,8 +40,8 @@ def stream(
         starts = range(0, len(rows), _IMAGES_PER_TASK)
         return images, [pool.submit(decode, start) for start in starts]
 
-    # Of large images, and of small flaws that Pillow can live with; ImageNet has some. Not
-    # `catch_warnings`, which is not for threads.
+    # Pillow warns of large images and of small flaws that it tolerates; ImageNet has some.
+    # `catch_warnings` is not thread-safe.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     pool = ThreadPoolExecutor(num_threads or torch.get_num_threads())
     begun: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
@@ -52,7 +52,7 @@ def stream(
                 yield _finished(*begun.popleft())
         while begun:
             yield _finished(*begun.popleft())
-    finally:  # also where nobody takes the rest
+    finally:  # also if the caller stops early
         pool.shutdown(cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""Noise in the place of images, for measuring what a training costs: as many as are wanted."""
+"""A data set of noise, of any size, for measuring what a training costs."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ _SHIFT = 16  # bytes
 
 
 def noise_dataset(num_images: int, num_classes: int, image_size: tuple[int, int]) -> Dataset:
-    """Images of uniform noise of (height, width), labels in turn; all are training images.
+    """Uniform noise of (height, width), with cyclic labels; all are training images.
 
-    They overlap in memory, each begins 16 bytes after the one before: a million images of
-    224 x 224 pixels take 20 MB. There is no file of them.
+    The images overlap in memory, each starts 16 bytes after the one before: a million images
+    of 224 x 224 pixels take 20 MB. There is no file.
     """
     height, width = image_size
     num_bytes = num_images * _SHIFT + 3 * height * width

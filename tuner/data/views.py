@@ -1,7 +1,7 @@
-"""Views of the data: each epoch's order and each image's augmentation, without hidden state.
+"""Augmented batches: each epoch's order and each image's augmentation, without hidden state.
 
-What an image looks like depends on (seed, pass, row) alone, never on the batch that
-it comes in. Epochs and passes count from 1.
+What an image looks like depends on (seed, augmented epoch, row) alone, never on its batch.
+Epochs and augmented epochs count from 1.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,39 +26,40 @@ from tuner.data.streaming import Draw, stream
 
 RESIDENT_SHARE = 0.25  # of a GPU's free memory that a data set may take
 
-# What a draw is for: streams are independent of each other.
+# Independent streams of random numbers, one per purpose.
 _ORDER, _TOP, _LEFT, _FLIP, _STEP = 11, 12, 13, 14, 15
 
 
 class Augmentation(NamedTuple):
-    """What is done to each of B images."""
+    """How each of B images is augmented."""
 
     top: np.ndarray  # int64 [B], 0 ... 2 * padding: where the crop begins
     left: np.ndarray  # int64 [B]
     flipped: np.ndarray  # bool [B]: mirrored after cropping
 
     def rows(self, start: int, stop: int) -> "Augmentation":
+        """The augmentation of images `start` to `stop` - 1."""
         return Augmentation(*(values[start:stop] for values in self))
 
 
 def num_batches(num_images: int, batch_size: int) -> int:
-    """Batches in one epoch of training; a last batch of one joins the one before."""
+    """Batches per epoch of training; a last batch of one image joins the one before."""
     whole, rest = divmod(num_images, batch_size)
     return whole + (rest > 1 or (rest == 1 and whole == 0))
 
 
 def epoch_order(indices: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """Returns the same rows, int64 [N], in the order in which the epoch visits them."""
+    """The rows `indices`, int64 [N], in the order of an epoch, int64 [N]."""
     return indices[np.argsort(hash_numbers(indices, _ORDER, seed, epoch), kind="stable")]
 
 
 def draw_augmentation(
-    rows: np.ndarray, *, seed: int, pass_number: int, padding: int, flip: bool
+    rows: np.ndarray, *, seed: int, augmented_epoch: int, padding: int, flip: bool
 ) -> Augmentation:
-    """Every offset is equally likely; `flip` mirrors half of the images."""
+    """For rows int64 [B]: every offset is equally likely; `flip` mirrors half of the images."""
 
     def draw(stream: int, num_values: int) -> np.ndarray:
-        hashes = hash_numbers(rows, stream, seed, pass_number)
+        hashes = hash_numbers(rows, stream, seed, augmented_epoch)
         return (hashes % np.uint64(num_values)).astype(np.int64)
 
     num_offsets = 2 * padding + 1
@@ -67,11 +68,11 @@ def draw_augmentation(
 
 
 def augment(images: np.ndarray, augmentation: Augmentation, padding: int) -> np.ndarray:
-    """Pads uint8 [B, 3, H, W] by `padding` zero pixels, crops back to H x W, mirrors."""
+    """Pads uint8 [B, 3, H, W] with `padding` zero pixels, crops back to H x W, mirrors."""
     batch, channels, height, width = images.shape
     padded = np.zeros((batch, channels, height + 2 * padding, width + 2 * padding), np.uint8)
     padded[:, :, padding : padding + height, padding : padding + width] = images
-    # Of all windows, gather one for each image: 2 to 8 times as fast as indexing pixels.
+    # Gathering one of all windows per image is 2 to 8 times as fast as indexing pixels.
     windows = sliding_window_view(padded, (height, width), axis=(2, 3))
     crops = windows[np.arange(batch), :, augmentation.top, augmentation.left]
     crops[augmentation.flipped] = crops[augmentation.flipped][..., ::-1]
@@ -79,7 +80,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, padding: int) -> np.
 
 
 def augment_on_device(images: Tensor, augmentation: Augmentation, padding: int) -> Tensor:
-    """The same bits as `augment`, from uint8 [B, 3, H, W] that lie on a GPU."""
+    """The same bits as `augment`, for uint8 [B, 3, H, W] on a GPU."""
     height, width = images.shape[2:]
     top, left, flipped = (_moved(drawn, images.device) for drawn in augmentation)
     padded = F.pad(images, (padding,) * 4)
@@ -90,67 +91,69 @@ def augment_on_device(images: Tensor, augmentation: Augmentation, padding: int) 
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """What every training with one data seed sees: augmented passes over some rows of the data.
+    """What all trainings with one data seed see: augmented epochs over some rows of the data.
 
-    There are `num_passes` different ones; epoch e shows pass (e - 1) % num_passes + 1,
-    always in an order of its own. Because a view is a pure function of (seed, pass, row),
-    what a teacher says about it can be computed once for all trainings.
+    There are `num_augmented_epochs` different ones; epoch e shows number
+    (e - 1) % num_augmented_epochs + 1, always in an order of its own. Because a view is a pure
+    function of (seed, augmented epoch, row), a teacher's outputs for it can be computed once
+    for all trainings.
     """
 
     dataset: Dataset
     rows: np.ndarray  # int64 [N]
     seed: int
-    num_passes: int
-    # Pixels, filled with black as torchvision's RandomCrop does. Images that stay in their files
-    # are cropped at random and resized instead.
+    num_augmented_epochs: int
+    # In pixels, filled with black as in torchvision's RandomCrop. Images that stay in their own
+    # files get random resized crops instead.
     padding: int
     flip: bool
 
-    def pass_of(self, epoch: int) -> int:
-        """Which pass the epoch shows, counted from 1."""
-        return (epoch - 1) % self.num_passes + 1
+    def augmented_epoch(self, epoch: int) -> int:
+        """The augmented epoch that an epoch shows, counted from 1."""
+        return (epoch - 1) % self.num_augmented_epochs + 1
 
     def order(self, epoch: int) -> np.ndarray:
-        """The rows in the order in which the epoch visits them, int64 [N]."""
+        """The rows in the order of an epoch, int64 [N]."""
         return epoch_order(self.rows, self.seed, epoch)
 
-    def images(self, rows: np.ndarray, pass_number: int, device: torch.device) -> Tensor:
-        """Views of some rows, normalised: float32 [B, 3, H, W] on the device."""
-        (images,) = self._seen([rows], pass_number, device)
+    def images(self, rows: np.ndarray, augmented_epoch: int, device: torch.device) -> Tensor:
+        """Views of the rows int64 [B], normalised: float32 [B, 3, H, W] on the device."""
+        (images,) = self._seen([rows], augmented_epoch, device)
         return images
 
     def batches(self, epoch: int, batch_size: int, device: torch.device) -> Iterator[Batch]:
-        """One epoch: shuffled, augmented, normalised, on the device.
+        """The batches of one epoch: shuffled, augmented, normalised, on the device.
 
-        Images are float32 [B, 3, H, W]. The last batch may be smaller; were it of one
-        image, it joins the one before (batch normalisation and losses over pairs need
-        two).
+        Images are float32 [B, 3, H, W]. The last batch may be smaller; a last batch of one
+        image joins the one before, because batch norm and losses over pairs need two.
         """
         order = self.order(epoch)
         num_steps = num_batches(len(order), batch_size)
         if not num_steps:
             return
         batches = np.split(order, range(batch_size, num_steps * batch_size, batch_size))
-        # Halved to fit what torch.Generator.manual_seed takes: 0 ... 2**63 - 1.
+        # Halved to the range of torch.Generator.manual_seed: 0 ... 2**63 - 1.
         seeds = hash_numbers(np.arange(num_steps), _STEP, self.seed, epoch) >> np.uint64(1)
-        seen = self._seen(batches, self.pass_of(epoch), device)
+        seen = self._seen(batches, self.augmented_epoch(epoch), device)
         for rows, images, seed in zip(batches, seen, seeds.tolist(), strict=True):
             yield _batch(images, self.dataset, rows, seed)._replace(epoch=epoch)
 
     def _seen(
-        self, batches: Sequence[np.ndarray], pass_number: int, device: torch.device
+        self, batches: Sequence[np.ndarray], augmented_epoch: int, device: torch.device
     ) -> Iterator[Tensor]:
         """The views of each batch of rows."""
         pixels = Pixels(self.dataset, device)
         if isinstance(self.dataset.images, ImageFiles):
-            draw = partial(draw_crops, seed=self.seed, pass_number=pass_number, flip=self.flip)
+            draw = partial(
+                draw_crops, seed=self.seed, augmented_epoch=augmented_epoch, flip=self.flip
+            )
             yield from pixels.streamed(batches, draw)
             return
-        # Drawn for the whole epoch at once: some microseconds a batch instead of a hundred.
+        # Drawn for the whole epoch at once: a few microseconds per batch instead of a hundred.
         drawn = draw_augmentation(
             np.concatenate(batches),
             seed=self.seed,
-            pass_number=pass_number,
+            augmented_epoch=augmented_epoch,
             padding=self.padding,
             flip=self.flip,
         )
@@ -164,9 +167,9 @@ class Views:
 def evaluation_batches(
     dataset: Dataset, indices: np.ndarray, *, batch_size: int, device: torch.device
 ) -> Iterator[Batch]:
-    """The rows `indices` in the given order, normalised, not augmented; the last batch smaller.
+    """Batches of the rows `indices`, int64 [N], in this order, normalised, not augmented.
 
-    A batch's seed is its number.
+    Images are float32 [B, 3, H, W]; the last batch may be smaller. A batch's seed is its number.
     """
     pixels = Pixels(dataset, device)
     starts = range(0, len(indices), batch_size)
@@ -182,9 +185,9 @@ def evaluation_batches(
 class Pixels:
     """Images of a data set as normalised tensors on a device: (x / 255 - mean) / std.
 
-    On a GPU the whole data set lies in its memory and is augmented there; on a CPU NumPy
-    gathers from the mapped file three times as fast as torch would. Images that stay in their
-    files are decoded by threads.
+    A GPU holds the whole data set in its memory and augments it there; on a CPU, NumPy gathers
+    from the mapped file three times as fast as torch. Images that stay in their own files are
+    decoded by threads.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
@@ -197,13 +200,13 @@ class Pixels:
         self._std = torch.tensor(dataset.std, device=device).view(3, 1, 1)
 
     def plain(self, rows: np.ndarray) -> Tensor:
-        """Rows as they are."""
+        """The rows int64 [B] without augmentation, float32 [B, 3, H, W]."""
         if self._resident is None:
             return self._normalised(_moved(self._dataset.images[rows], self._device))
         return self._normalised(self._resident[_moved(rows, self._device)])
 
     def augmented(self, rows: np.ndarray, augmentation: Augmentation, padding: int) -> Tensor:
-        """Rows, each with its own crop and mirroring."""
+        """The rows int64 [B], each cropped and mirrored on its own, float32 [B, 3, H, W]."""
         if self._resident is None:
             images = augment(self._dataset.images[rows], augmentation, padding)
             return self._normalised(_moved(images, self._device))
@@ -211,7 +214,7 @@ class Pixels:
         return self._normalised(augment_on_device(resident, augmentation, padding))
 
     def streamed(self, batches: Sequence[np.ndarray], draw: Draw | None) -> Iterator[Tensor]:
-        """Batches of rows, each image with its own crop, or without `draw` its centre."""
+        """Yields float32 [B, 3, H, W] per batch of rows: random crops, without `draw` centres."""
         assert isinstance(self._dataset.images, ImageFiles)
         for images in stream(self._dataset.images, batches, draw):
             yield self._normalised(_moved(images, self._device))
@@ -220,10 +223,10 @@ class Pixels:
         return pixels.to(torch.float32).div_(255).sub_(self._mean).div_(self._std)
 
 
-# A worker process trains on one data set; the view of a second would not be there for long.
+# A worker process trains on one data set at a time, so only one is kept.
 @lru_cache(maxsize=1)
 def _resident(path: Path, device: torch.device) -> Tensor | None:
-    """All images, uint8 [N, 3, H, W], in the device's memory; None where they are too large."""
+    """All images, uint8 [N, 3, H, W], in the device's memory, or None if they are too large."""
     images = read_dataset(path).images
     assert isinstance(images, np.ndarray)
     if device.type == "cuda":
@@ -235,12 +238,12 @@ def _resident(path: Path, device: torch.device) -> Tensor | None:
 
 def _batch(images: Tensor, dataset: Dataset, rows: np.ndarray, seed: int) -> Batch:
     labels = _moved(dataset.labels[rows], images.device)
-    # Copied: `rows` is a slice of an array that the caller may hold.
+    # Copied, because `rows` is a slice of an array that the caller may keep.
     return Batch(images, labels, _moved(rows.copy(), images.device), seed)
 
 
 def _moved(array: np.ndarray, device: torch.device) -> Tensor:
-    """On the device, without waiting for it: bytes travel from memory that stays in place."""
+    """Copies to the device asynchronously, from pinned memory."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":
         tensor = tensor.pin_memory()

@@ -26,7 +26,7 @@ from tuner.results.tables import write_tables
 from tuner.results.trial import FINAL, Trial
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.storage.retrying import PATIENCE_SECONDS
-from tuner.teacher_cache.maintenance import empty_window
+from tuner.teacher_cache.maintenance import empty_shared_buffer
 from tuner.text.errors import RequestError
 from tuner.training.teachers import (
     check_can_keep,
@@ -72,8 +72,8 @@ def run_task(
                 with watch(record, plan):
                     interrupted = tune_trials(task, record, plan, resources, heartbeat)
                 heartbeat.outcome = "interrupted" if interrupted else "done"
-                if record.header.outputs.window_bytes:
-                    on_every_machine(task, empty_window)
+                if record.header.outputs.buffer_bytes:
+                    on_every_machine(task, empty_shared_buffer)
                 write_tables(record.storage, record)
     return Run(task, record, interrupted)
 

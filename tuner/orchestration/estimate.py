@@ -140,7 +140,7 @@ def _estimate(
     names = max(needs, key=len, default=())
     # Trials see the augmented epochs of the search's seed, final trainings those of their own.
     sources = [
-        outputs.road(names, number, final=not has_trials)
+        outputs.source(names, number, final=not has_trials)
         for number in range(1, workload.passes + 1)
         if names
     ]
@@ -167,6 +167,6 @@ def _bytes_per_image(task: Task, dataset: Dataset, outputs: OutputsPlan, num_see
     shapes = shapes_of(network, dataset.image_size, name)
     return sum(
         bytes_per_image(shapes, (output.name,), outputs.precision)
-        * (output.search_passes * (task.num_trials > 0) + output.final_passes * num_seeds)
+        * (output.search_epochs * (task.num_trials > 0) + output.final_epochs * num_seeds)
         for output in outputs.cached
     )

@@ -1,4 +1,7 @@
-"""Measured before a search begins: how its trials get the teacher's outputs, and how they step."""
+"""Measures before a search where teacher outputs come from, and how students are computed.
+
+The measurements run on a machine that will train, with as many threads as a trial.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +11,7 @@ import torch
 import models
 from models import shapes_of
 from tuner.config.step_mode import StepMode
-from tuner.data import Dataset, num_batches
+from tuner.data import Dataset, Splits, num_batches
 from tuner.orchestration.cluster import Measuring
 from tuner.planning.resources import Resources
 from tuner.planning.task import Needs, Task
@@ -29,18 +32,15 @@ def plan_for(
     resources: Resources,
     measuring: Measuring,
 ) -> tuple[OutputsPlan, tuple[str, ...]]:
-    """How the trainings of a task get the teacher's outputs, and why, one line each.
+    """Measures the teacher, the disk and the memory; returns the plan and one line per reason.
 
-    `digest` is of the teacher's weights, None while there are none: what is kept of it
-    already takes no new room.
+    `digest` identifies the teacher's weights: what is stored of them already needs no new
+    space. It is None if the teacher is still to be trained.
     """
     workload, request = task.workload, task.request
     _, splits = open_data(workload)
-    own: set[str] = set()
-    if digest is not None:
-        for seed in range(workload.seed, workload.seed + request.seeds + 1):
-            views = views_of(workload, dataset, splits, seed)
-            own.add(entry_key(describe_entry(workload.teacher, digest, views)))
+    stored = _entries(task, dataset, splits, digest)
+    # What a remote function captures is sent along: only small values.
     name, num_classes, image_size = workload.teacher, dataset.num_classes, dataset.image_size
     folder, budget = cache_folder(workload.data_dir), request.cache_budget
     num_threads, precision = task.num_threads, request.cache_precision
@@ -52,30 +52,29 @@ def plan_for(
             speeds = measure_speeds(
                 teacher, image_size, folder, device_for(resources.gpus_per_trial)
             )
-        return speeds, measure_capacity(folder, budget, own, precision)
+        return speeds, measure_capacity(folder, budget, stored, precision)
 
-    speeds, room = measuring(measure)
-    demand = TeacherLoad(
+    speeds, capacity = measuring(measure)
+    load = TeacherLoad(
         needs=needs,
         num_images=len(splits.train),
-        num_passes=workload.passes,
+        num_epochs=workload.passes,
         num_seeds=request.seeds,
         has_trials=task.num_trials > 0,
         batch_size=workload.batch_size,
         max_concurrent=resources.trials_per_machine,
     )
     shapes = shapes_of(models.build_untrained(name, num_classes), image_size, name)
-    return plan_outputs(demand, shapes, request.cache_precision, speeds, room)
+    return plan_outputs(load, shapes, precision, speeds, capacity)
 
 
 def step_mode_for(
     task: Task, dataset: Dataset, gpus: float, measuring: Measuring
 ) -> tuple[StepMode, str]:
-    """How the students of a search are computed, and why."""
-    workload = task.workload
+    """Measures the student in each step mode; returns the chosen one and the reason."""
+    workload, num_threads = task.workload, task.num_threads
     _, splits = open_data(workload)
     student, num_classes, image_size = workload.student, dataset.num_classes, dataset.image_size
-    num_threads = task.num_threads
     steps_per_trial = workload.epochs * num_batches(len(splits.train), workload.batch_size)
     num_trials = task.num_trials or task.num_finals
 
@@ -97,10 +96,24 @@ def step_mode_for(
 
 @contextmanager
 def with_threads(num_threads: int) -> Iterator[None]:
-    """As many threads as a trial will have."""
+    """Lets torch compute with this many threads, as a trial will."""
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _entries(search: Task, dataset: Dataset, splits: Splits, digest: str | None) -> set[str]:
+    """The cache entries that the trainings will read."""
+    if digest is None:
+        return set()
+    workload = search.workload
+    seeds = range(workload.seed, workload.seed + search.request.seeds + 1)
+    return {
+        entry_key(
+            describe_entry(workload.teacher, digest, views_of(workload, dataset, splits, seed))
+        )
+        for seed in seeds
+    }

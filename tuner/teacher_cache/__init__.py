@@ -1,4 +1,6 @@
-"""What a teacher says about each view of the data: computed once, kept, and read by all trials."""
+"""Teacher-output cache: each augmented batch goes through the teacher once; all trials read
+the stored outputs.
+"""
 
 from tuner.teacher_cache.plan import OutputsPlan
 from tuner.teacher_cache.teacher import Teacher, TeacherPass

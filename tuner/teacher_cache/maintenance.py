@@ -1,7 +1,7 @@
-"""What a person does to the cache: looks at it, checks it, makes room.
+"""Maintains the cache: lists entries, checks shards, deletes what is damaged or old.
 
-Nothing here disturbs a search that runs: what is damaged is computed again, and an entry
-in use is left alone.
+A running search is never disturbed: it recomputes damaged shards, and an entry in use is not
+deleted.
 """
 
 import fcntl
@@ -15,37 +15,49 @@ from pathlib import Path
 from typing import Any
 
 from tuner.data import num_batches
-from tuner.teacher_cache.claim import claimed
-from tuner.teacher_cache.piece import DamagedPieceError, read_piece
-from tuner.teacher_cache.store import ABOUT_FILE, claim_path, window_folder
+from tuner.teacher_cache.lock import try_lock
+from tuner.teacher_cache.shard import DamagedShardError, read_shard
+from tuner.teacher_cache.shared_buffer import shared_buffer_folder
+from tuner.teacher_cache.store import ABOUT_FILE, LOCK_FOLDER, lock_path
 
-PIECES = "*/*/*.arrow"  # in an entry: OUTPUT.PRECISION.ROWS/PASS/NUMBER-CRC32.arrow
+SHARDS = "*/*/*.arrow"  # in an entry: OUTPUT.PRECISION.ROWS/EPOCH/NUMBER-CRC32.arrow
 
 
 @dataclass(frozen=True)
-class KeptOutput:
-    """One output of a teacher, as it is kept."""
+class StoredOutput:
+    """One output of a teacher in one precision."""
 
     name: str
     precision: str
-    piece_rows: int
-    num_passes: int  # of which every piece is there
-    num_begun: int  # of which some pieces are there
+    shard_rows: int
+    num_complete: int  # augmented epochs of which every shard is stored
+    num_partial: int  # augmented epochs of which some shards are stored
     num_bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs; the keys are those of the first version."""
+        return {
+            "name": self.name,
+            "precision": self.precision,
+            "piece_rows": self.shard_rows,
+            "num_passes": self.num_complete,
+            "num_begun": self.num_partial,
+            "num_bytes": self.num_bytes,
+        }
 
 
 @dataclass(frozen=True)
-class KeptEntry:
-    """The outputs of one teacher for all passes over one view of the data."""
+class StoredEntry:
+    """The outputs of one teacher for all augmented epochs of one view of the data."""
 
     folder: Path
-    about: dict[str, Any]  # empty where the file that says it is lost
-    outputs: tuple[KeptOutput, ...]
+    about: dict[str, Any]  # empty if the file is lost
+    outputs: tuple[StoredOutput, ...]
     last_used: float  # seconds since 1970
 
     @property
     def num_bytes(self) -> int:
-        """Of all that is kept."""
+        """Size of all its outputs."""
         return sum(output.num_bytes for output in self.outputs)
 
     def as_json(self) -> dict[str, Any]:
@@ -53,7 +65,7 @@ class KeptEntry:
         return {
             "id": self.folder.name,
             "about": self.about,
-            "outputs": [vars(output) for output in self.outputs],
+            "outputs": [output.as_json() for output in self.outputs],
             "bytes": self.num_bytes,
             "last_used": self.last_used,
         }
@@ -61,61 +73,61 @@ class KeptEntry:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was deleted, and what was left although it should go, with the reason."""
+    """The entries that were deleted, and those that could not be, with the reason."""
 
-    deleted: tuple[KeptEntry, ...]
-    left: tuple[tuple[KeptEntry, str], ...]
+    deleted: tuple[StoredEntry, ...]
+    left: tuple[tuple[StoredEntry, str], ...]
 
 
 @dataclass(frozen=True)
-class CheckedPiece:
-    """A piece that was read."""
+class CheckedShard:
+    """A shard that was read."""
 
     path: Path
     num_bytes: int
     is_damaged: bool
 
 
-def read_entries(root: Path) -> tuple[KeptEntry, ...]:
-    """All that is kept in a folder, the most recently used first."""
+def read_entries(root: Path) -> tuple[StoredEntry, ...]:
+    """All entries in a folder, the most recently used first."""
     entries = []
     for folder in _folders(root):
-        with suppress(FileNotFoundError):  # another process prunes
+        with suppress(FileNotFoundError):  # another process may be pruning
             entries.append(_read_entry(folder))
     return tuple(sorted(entries, key=lambda entry: -entry.last_used))
 
 
-def check_pieces(root: Path, *, dry_run: bool) -> Iterator[CheckedPiece]:
-    """Reads every piece, and deletes those that are not what was written."""
-    for path in sorted(path for folder in _folders(root) for path in folder.glob(PIECES)):
+def check_shards(root: Path, *, dry_run: bool) -> Iterator[CheckedShard]:
+    """Reads every shard and deletes the damaged ones (not in a dry run)."""
+    for path in sorted(path for folder in _folders(root) for path in folder.glob(SHARDS)):
         try:
             num_bytes = path.stat().st_size
-            read_piece(path)
+            read_shard(path)
         except FileNotFoundError:
             continue  # a trial has just found it damaged, or it was pruned
-        except DamagedPieceError:
+        except DamagedShardError:
             if not dry_run:
                 path.unlink(missing_ok=True)
-            yield CheckedPiece(path, num_bytes, is_damaged=True)
+            yield CheckedShard(path, num_bytes, is_damaged=True)
         else:
-            yield CheckedPiece(path, num_bytes, is_damaged=False)
+            yield CheckedShard(path, num_bytes, is_damaged=False)
 
 
 def remove_stale(root: Path) -> int:
-    """Removes the claims and half-written pieces of processes that died; returns how many."""
+    """Removes the locks and half-written shards of dead processes; returns how many files."""
     num_removed = 0
     for folder in _folders(root):
         for partial in folder.glob("*/*/*.partial"):
             kind = ".".join(partial.parent.parent.name.split(".")[-2:])
-            claim = claim_path(folder, kind, partial.parent.name, partial.stem)
-            claim.parent.mkdir(exist_ok=True)
-            # While the claim is another's, that process is writing.
-            with claimed(claim) as is_ours:
+            lock = lock_path(folder, kind, partial.parent.name, partial.stem)
+            lock.parent.mkdir(exist_ok=True)
+            # If another process holds the lock it is writing the shard.
+            with try_lock(lock) as is_ours:
                 if is_ours:
                     partial.unlink(missing_ok=True)
                     num_removed += 1
-        for claim in folder.glob("claims/*"):
-            with claimed(claim) as is_ours:  # which removes it
+        for lock in folder.glob(f"{LOCK_FOLDER}/*"):
+            with try_lock(lock) as is_ours:  # which removes the file
                 num_removed += is_ours
     for folder in root.glob(".*.deleted"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -126,9 +138,9 @@ def remove_stale(root: Path) -> int:
 def prune(
     root: Path, *, keep_bytes: int = 0, older_than_seconds: float = 0.0, dry_run: bool
 ) -> Pruned:
-    """Deletes entries, the least recently used first, until the others take `keep_bytes`.
+    """Deletes entries, the least recently used first, until the rest takes `keep_bytes`.
 
-    Only those that were not used for so many seconds; none that a trial is reading.
+    Keeps entries that were used in the last `older_than_seconds` or are being read by a trial.
     """
     entries = read_entries(root)
     excess = sum(entry.num_bytes for entry in entries) - keep_bytes
@@ -138,7 +150,7 @@ def prune(
             continue
         with _unused(entry.folder) as is_unused:
             if not is_unused:
-                left.append((entry, "a running trial reads it"))
+                left.append((entry, "a running trial is reading it"))
                 continue
             try:
                 if not dry_run:
@@ -151,10 +163,10 @@ def prune(
     return Pruned(tuple(deleted), tuple(left))
 
 
-def empty_window() -> None:
-    """Frees the shared memory that no trial is using at this moment; never fails."""
+def empty_shared_buffer() -> None:
+    """Frees the shared memory that no trial is using now; never fails."""
     with suppress(OSError):
-        prune(window_folder(), dry_run=False)
+        prune(shared_buffer_folder(), dry_run=False)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -163,7 +175,7 @@ def _folders(root: Path) -> list[Path]:
     return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
-def _read_entry(folder: Path) -> KeptEntry:
+def _read_entry(folder: Path) -> StoredEntry:
     try:
         about = json.loads((folder / ABOUT_FILE).read_bytes())
         last_used = (folder / ABOUT_FILE).stat().st_mtime
@@ -174,37 +186,37 @@ def _read_entry(folder: Path) -> KeptEntry:
         for path in sorted(folder.iterdir())
         if path.is_dir() and path.name.count(".") >= 2
     ]
-    return KeptEntry(folder, about, tuple(outputs), last_used)
+    return StoredEntry(folder, about, tuple(outputs), last_used)
 
 
-def _read_output(folder: Path, num_images: int) -> KeptOutput:
-    name, precision, piece_rows = folder.name.rsplit(".", 2)
-    num_pieces = num_batches(num_images, int(piece_rows))
-    num_passes = num_begun = num_bytes = 0
+def _read_output(folder: Path, num_images: int) -> StoredOutput:
+    name, precision, shard_rows = folder.name.rsplit(".", 2)
+    num_shards = num_batches(num_images, int(shard_rows))
+    num_complete = num_partial = num_bytes = 0
     for sizes in (_sizes(path) for path in folder.iterdir()):
-        is_complete = 0 < num_pieces <= len(sizes)
-        num_passes += is_complete
-        num_begun += bool(sizes) and not is_complete
+        is_complete = 0 < num_shards <= len(sizes)
+        num_complete += is_complete
+        num_partial += bool(sizes) and not is_complete
         num_bytes += sum(sizes)
-    return KeptOutput(name, precision, int(piece_rows), num_passes, num_begun, num_bytes)
+    return StoredOutput(name, precision, int(shard_rows), num_complete, num_partial, num_bytes)
 
 
 def _sizes(folder: Path) -> list[int]:
-    """Bytes of each piece of a pass."""
+    """Bytes of each shard of an augmented epoch."""
     sizes = []
     for path in folder.glob("*.arrow"):
-        with suppress(FileNotFoundError):  # trials delete from memory what is old
+        with suppress(FileNotFoundError):  # trials delete old shards from shared memory
             sizes.append(path.stat().st_size)
     return sizes
 
 
 @contextmanager
 def _unused(folder: Path) -> Iterator[bool]:
-    """Whether no trial has the entry open; none can open it meanwhile."""
+    """Yields whether no trial has the entry open; none can open it meanwhile."""
     try:
         file = (folder / ABOUT_FILE).open("r+b")
     except FileNotFoundError:
-        yield True  # nobody got as far as to use it
+        yield True  # it was never used
         return
     with file:
         try:
@@ -216,7 +228,7 @@ def _unused(folder: Path) -> Iterator[bool]:
 
 
 def _delete(folder: Path) -> None:
-    """Gone at once for whoever looks for it; a trial that begins now makes it anew."""
+    """Hides the entry at once by renaming it; a trial that starts now creates a new one."""
     away = folder.with_name(f".{folder.name}.deleted")
     shutil.rmtree(away, ignore_errors=True)
     folder.rename(away)

@@ -1,9 +1,9 @@
 """A network's outputs by name ("logits", "feature_maps.stage1"), as losses declare their needs.
 
-A name that begins with "rotations." is of the image in four rotations: [B, 4, ...]. The
-classifier's weight has a name too, but is the same for every image, so no cache holds it.
-By name, maps are [B, H, W, C], as they lie in memory in channels_last: the student's are in
-that layout, and a loss that compares two layouts waits for one of them to be copied.
+A name that begins with "rotations." means outputs of the image in four rotations, [B, 4, ...].
+The classifier's weight has a name too, but is the same for all images, so no cache stores it.
+Named maps are [B, H, W, C], their order in memory in channels_last: the student's maps have
+that layout, and a loss that compares two layouts has to copy one of them first.
 """
 
 from collections.abc import Iterable
@@ -24,14 +24,14 @@ def of_images(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def are_rotated(names: Iterable[str]) -> bool:
-    """Whether the outputs are of rotated images; a loss needs all of them so, or none."""
+    """Whether the outputs are those of rotated images; a loss rotates for all of them or none."""
     return any(name.startswith(ROTATIONS) for name in names)
 
 
 def select(outputs: Outputs, names: Iterable[str]) -> dict[str, Tensor]:
-    """The named outputs, [B, ...] each; of rotated images, outputs are of [4B, ...].
+    """The named outputs, [B, ...] each; for rotated images `outputs` are [4B, ...].
 
-    In one layout wherever they come from, because sums depend on it in their last bits.
+    All are contiguous, because sums depend on the layout in their last bits.
     """
     selected = {}
     for name in names:
@@ -45,9 +45,9 @@ def select(outputs: Outputs, names: Iterable[str]) -> dict[str, Tensor]:
 
 
 def assemble(tensors: dict[str, Tensor]) -> Outputs:
-    """`Outputs` that hold what is given and nothing else: what no loss declared is empty.
+    """`Outputs` of the named tensors [B, ...]; those that no loss declared are empty.
 
-    Those of rotated images come under their plain names, [4B, ...]; maps as [B, C, H, W].
+    Outputs of rotated images get their plain names, [4B, ...]; maps become [B, C, H, W].
     """
     nothing = torch.empty(0)
     plain = {}

@@ -1,57 +1,79 @@
-"""Which of a teacher's outputs are kept on disk, which are shared in memory, which are live."""
+"""Which teacher outputs are cached on disk, shared in memory, or computed live."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 CachePrecision = Literal["float16", "float32"]
+Source = Literal["cached", "shared", "live"]
 
 
 @dataclass(frozen=True)
 class CachedOutput:
-    """An output that is kept on disk, for as many passes over the data as fit."""
+    """An output that is cached on disk, for as many augmented epochs as fit."""
 
     name: str
-    search_passes: int  # with the search's own seed
-    final_passes: int  # with each seed of the final trainings
+    search_epochs: int  # augmented epochs with the search's own seed
+    final_epochs: int  # augmented epochs with each seed of the final trainings
 
 
 @dataclass(frozen=True)
 class OutputsPlan:
-    """Decided once, when a search begins, and part of its record: a resumed search keeps it.
+    """Decided once, when a search starts, and recorded: a resumed search keeps its plan.
 
-    What is neither cached nor shared is computed live, by each trial for itself.
+    Every trial computes for itself what is neither cached nor shared.
     """
 
     cached: tuple[CachedOutput, ...] = ()
     shared: tuple[str, ...] = ()
-    precision: CachePrecision = "float16"  # of what is cached; what is shared is as it was computed
-    window_bytes: int = 0  # of memory that shared outputs may take
-    look_ahead: int = 1  # batches that are computed ahead: as many as trials share the work
+    precision: CachePrecision = "float16"  # of cached outputs; shared ones are not rounded
+    buffer_bytes: int = 0  # size of the shared buffer; 0: there is none
+    look_ahead: int = 1  # batches computed ahead: the number of trials that share the work
 
-    def road(self, names: tuple[str, ...], pass_number: int, *, final: bool) -> str:
-        """How a training that needs these outputs gets them: "cached", "shared" or "live".
+    def source(self, names: tuple[str, ...], augmented_epoch: int, *, final: bool) -> Source:
+        """Where a training that needs these outputs gets them from.
 
-        One output that is not cached takes the whole teacher, which has the others for nothing.
+        If one of them is not cached the teacher has to run, which yields all of them.
         """
         cached = {
             output.name
             for output in self.cached
-            if pass_number <= (output.final_passes if final else output.search_passes)
+            if augmented_epoch <= (output.final_epochs if final else output.search_epochs)
         }
         if cached.issuperset(names):
             return "cached"
         known = {*self.shared, *(output.name for output in self.cached)}
-        return "shared" if self.window_bytes and known.issuperset(names) else "live"
+        return "shared" if self.buffer_bytes and known.issuperset(names) else "live"
 
     def as_json(self) -> dict[str, Any]:
-        """For the record of a search."""
-        return asdict(self)
+        """The plan as the journal of a search holds it; the keys are those of its first version."""
+        return {
+            "cached": [
+                {
+                    "name": output.name,
+                    "search_passes": output.search_epochs,
+                    "final_passes": output.final_epochs,
+                }
+                for output in self.cached
+            ],
+            "shared": self.shared,
+            "precision": self.precision,
+            "window_bytes": self.buffer_bytes,
+            "look_ahead": self.look_ahead,
+        }
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "OutputsPlan":
-        """What `as_json` returned."""
-        cached = tuple(CachedOutput(**output) for output in content["cached"])
-        return cls(**{**content, "cached": cached, "shared": tuple(content["shared"])})
+        """The inverse of `as_json`."""
+        return cls(
+            cached=tuple(
+                CachedOutput(output["name"], output["search_passes"], output["final_passes"])
+                for output in content["cached"]
+            ),
+            shared=tuple(content["shared"]),
+            precision=content["precision"],
+            buffer_bytes=content["window_bytes"],
+            look_ahead=content["look_ahead"],
+        )
 
 
 LIVE = OutputsPlan()

@@ -1,4 +1,4 @@
-"""Measures the speeds and the free space that the cache's plan depends on."""
+"""Measures the speeds and the free space on which the cache's plan depends."""
 
 import os
 import shutil
@@ -13,44 +13,46 @@ import torch
 from torch import nn
 
 from tuner.teacher_cache.plan import CachePrecision
-from tuner.teacher_cache.store import SHARED_MEMORY, piece_files
+from tuner.teacher_cache.shared_buffer import SHARED_MEMORY
+from tuner.teacher_cache.store import shard_files
 
 DISK_SHARE = 0.5  # of the free disk: the default budget
-MEMORY_SHARE = 0.1  # of the machine's memory: what shared outputs may take
-PROBED_IMAGES = {"cpu": 8, "cuda": 64}  # a GPU with few would be waiting for its orders
+MEMORY_SHARE = 0.1  # of the machine's memory: the largest shared buffer
+PROBED_IMAGES = {"cpu": 8, "cuda": 64}  # with fewer, a GPU would mostly wait for launches
 PROBED_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """Measured on the machine that will train."""
+    """Speeds of the machine that will train."""
 
-    teacher_seconds: float  # an image
-    disk_bytes: float  # read in a second, from the folder of the cache, not from memory
-    memory_bytes: float  # copied in a second
+    teacher_seconds: float  # per image
+    disk_bytes: float  # per second, read from the cache's folder and not from memory
+    memory_bytes: float  # per second, copied
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """Bytes that teachers' outputs may take."""
+    """Bytes that teacher outputs may take."""
 
     budget: int  # on disk, beyond what is taken already
     free_memory: int
-    window: int  # in shared memory
+    buffer: int  # in shared memory
 
 
 def measure_speeds(
     teacher: nn.Module, image_size: tuple[int, int], folder: Path, device: torch.device
 ) -> Speeds:
-    """Runs the teacher twice on a few black images, writes and reads a file in `folder`.
+    """Runs the teacher twice on a few black images; writes and reads a file in `folder`.
 
-    Takes as long as the teacher takes over 16 images, and a fraction of a second.
+    `image_size` is (height, width). Takes as long as the teacher takes for 16 images (on a GPU
+    128), and a fraction of a second.
     """
     num_images = PROBED_IMAGES.get(device.type, 8)
     images = torch.zeros(num_images, 3, *image_size, device=device)
     network = teacher.to(memory_format=torch.channels_last).to(device).eval()
     with torch.inference_mode():
-        for _ in range(2):  # the first one warms up
+        for _ in range(2):  # the first run warms up
             begin = time.perf_counter()
             network(images).logits.cpu()  # waits for a GPU
             teacher_seconds = (time.perf_counter() - begin) / num_images
@@ -69,10 +71,10 @@ def measure_capacity(
 ) -> Capacity:
     """What `folder` may still take of the budget (default: half of the free disk), and memory.
 
-    `own`: the entries that are asked for, whose pieces in this precision need no new room.
+    `own`: the entries that will be read, whose shards in this precision need no new space.
     """
     taken = reused = 0
-    for path, status in piece_files(folder):
+    for path, status in shard_files(folder):
         entry, output, *_ = path.relative_to(folder).parts
         if entry in own and f".{precision}." in output:
             reused += status.st_size
@@ -85,19 +87,19 @@ def measure_capacity(
     if budget is None:
         budget = int(DISK_SHARE * (free + taken))
     page = os.sysconf("SC_PAGE_SIZE")
-    window = 0
+    buffer = 0
     if SHARED_MEMORY.is_dir():
         physical = page * os.sysconf("SC_PHYS_PAGES")
-        window = min(int(MEMORY_SHARE * physical), shutil.disk_usage(SHARED_MEMORY).free // 2)
+        buffer = min(int(MEMORY_SHARE * physical), shutil.disk_usage(SHARED_MEMORY).free // 2)
     return Capacity(
         budget=max(0, min(budget - taken, free)),
         free_memory=page * os.sysconf("SC_AVPHYS_PAGES"),
-        window=window,
+        buffer=buffer,
     )
 
 
 def _disk_bytes(folder: Path, content: bytes) -> float:
-    """Bytes read in a second from a file that is not in memory any more."""
+    """Bytes per second, read from a file that has been dropped from the page cache."""
     try:
         with tempfile.NamedTemporaryFile(dir=_existing(folder)) as file:
             file.write(content)
@@ -107,7 +109,7 @@ def _disk_bytes(folder: Path, content: bytes) -> float:
             begin = time.perf_counter()
             os.pread(file.fileno(), len(content), 0)
             return len(content) / (time.perf_counter() - begin)
-    except OSError:  # full, or not ours to write to: nothing will be kept there
+    except OSError:  # full or not writable: nothing will be stored there
         return 1.0
 
 

@@ -1,29 +1,61 @@
-"""How large a teacher's outputs are, and into what pieces a pass of them is cut."""
+"""Sizes of teacher outputs, and how an augmented epoch is cut into shards."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from models import Shapes
+from tuner.data import num_batches
 from tuner.teacher_cache.named_outputs import ROTATIONS, are_rotated, shape_of
 
-COMPUTE_BATCH_SIZE = 64  # images that the teacher sees at a time when it fills the cache
-MAX_PIECE_ROWS = 4096
-MAX_PIECE_BYTES = 64 * 2**20
-NUM_PIECES = 32  # of a pass, at least: so that several trials can share the work
+COMPUTE_BATCH_SIZE = 64  # images per teacher pass while the cache is filled
+MAX_SHARD_ROWS = 4096
+MAX_SHARD_BYTES = 64 * 2**20
+MIN_SHARDS = 32  # per augmented epoch, so that several trials can share the work
+
+
+@dataclass(frozen=True, eq=False)
+class ShardLayout:
+    """How the outputs of one augmented epoch are cut into shards."""
+
+    folder: str  # of the augmented epoch
+    order: np.ndarray  # int64 [N]: data set rows, as they are stored
+    precision: str  # "float16" or "float32"
+    shard_rows: int  # the last shard may have one more
+
+    @property
+    def kind(self) -> str:
+        """Shards of different precision or size are independent of each other."""
+        return f"{self.precision}.{self.shard_rows}"
+
+    @property
+    def num_shards(self) -> int:
+        return num_batches(len(self.order), self.shard_rows)
+
+    def rows_of(self, number: int) -> np.ndarray:
+        """The data set rows of a shard, int64 [rows]."""
+        start = number * self.shard_rows
+        stop = start + self.shard_rows if number + 1 < self.num_shards else len(self.order)
+        return self.order[start:stop]
+
+    def shards_of(self, places: np.ndarray) -> np.ndarray:
+        """The shard of each place [B] in `order`, int64 [B]."""
+        return np.minimum(places // self.shard_rows, self.num_shards - 1)
 
 
 def bytes_per_image(shapes: Shapes, names: tuple[str, ...], precision: str) -> int:
-    """Of all the named outputs together."""
+    """Bytes that all named outputs of one image take together."""
     numbers = sum(int(np.prod(shape_of(shapes, name))) for name in names)
     return numbers * np.dtype(precision).itemsize
 
 
-def cached_piece_rows(
+def cached_shard_rows(
     shapes: Shapes, names: tuple[str, ...], precision: str, num_images: int
 ) -> int:
-    """Rows of a piece: few enough to share a pass's work and to fit in memory, whole batches.
+    """Rows per shard: whole batches, few enough to share the work and to fit in memory.
 
-    The same for all losses that need maps, for all that need none, and for all that rotate
-    images: they read each other's.
+    One number for all losses that need maps, one for those that need none, and one for those
+    that rotate images, so that losses of a kind read each other's shards.
     """
     rotated = ROTATIONS if are_rotated(names) else ""
     small = ["logits", "embedding", *(f"attention_maps.{name}" for name in shapes.feature_maps)]
@@ -35,8 +67,8 @@ def cached_piece_rows(
     if not set(kind).issuperset(names):
         kind += tuple(f"{rotated}{name}" for name in maps)
     rows = min(
-        num_images // NUM_PIECES,
-        MAX_PIECE_ROWS,
-        MAX_PIECE_BYTES // bytes_per_image(shapes, kind, precision),
+        num_images // MIN_SHARDS,
+        MAX_SHARD_ROWS,
+        MAX_SHARD_BYTES // bytes_per_image(shapes, kind, precision),
     )
     return max(1, rows // COMPUTE_BATCH_SIZE) * COMPUTE_BATCH_SIZE

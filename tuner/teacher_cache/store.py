@@ -1,7 +1,7 @@
-"""Folders of pieces: the cache on disk, and the window of shared memory that it resembles.
+"""The cache on disk: one folder per teacher and view of the data, shards inside.
 
-ENTRY/about.json says in words what the entry's address is a hash of;
-ENTRY/OUTPUT.PRECISION.ROWS/PASS/NUMBER-CRC32.arrow holds that many rows of one output.
+ENTRY/about.json says in words what the entry's name is a hash of;
+ENTRY/OUTPUT.PRECISION.ROWS/EPOCH/NUMBER-CRC32.arrow holds that many rows of one output.
 """
 
 import fcntl
@@ -18,36 +18,30 @@ import numpy as np
 from models import identity
 from tuner.data import Views
 from tuner.storage.folder import Storage
-from tuner.teacher_cache.claim import claimed
-from tuner.teacher_cache.piece import (
+from tuner.teacher_cache.lock import try_lock
+from tuner.teacher_cache.shard import (
     FORMAT_VERSION,
-    DamagedPieceError,
-    find_piece,
-    read_piece,
-    unchecked,
-    write_piece,
+    DamagedShardError,
+    find_shard,
+    read_shard,
+    write_shard,
 )
 
 ABOUT_FILE = "about.json"
-LOOKS = 32  # at the window while as much is written as it holds
 CACHE_FOLDER = "teacher-outputs"  # in the data folder
-SHARED_MEMORY = Path("/dev/shm")
+LOCK_FOLDER = "claims"  # in an entry
 
 
 def cache_folder(data_dir: str) -> Path:
-    """Where teachers' outputs are kept for later searches."""
+    """The folder of the teacher outputs that later searches can read."""
     return Path(data_dir, CACHE_FOLDER)
 
 
-def window_folder() -> Path:
-    """One folder of shared memory for each user: whatever dies, no more than it is left behind."""
-    return SHARED_MEMORY / f"tuner-{os.getuid()}"
-
-
 def describe_entry(teacher: str, digest: str, views: Views) -> dict[str, Any]:
-    """Everything that a teacher's outputs for all passes are determined by.
+    """Everything that determines a teacher's outputs for all augmented epochs.
 
-    Of a network in a person's own file that is its code too, beside name and weights.
+    `digest` identifies the weights. For a network from the user's own file that includes
+    the code in it.
     """
     return {
         "format_version": FORMAT_VERSION,
@@ -64,79 +58,74 @@ def describe_entry(teacher: str, digest: str, views: Views) -> dict[str, Any]:
 
 
 def entry_key(about: dict[str, Any]) -> str:
-    """The name of an entry's folder."""
-    # The data's name is for people: equal content, equal address.
+    """The name of an entry's folder: 16 hexadecimal digits."""
+    # The name of the data is for people: equal content gets an equal key.
     content = {key: value for key, value in about.items() if key != "data"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def claim_path(folder: Path, kind: str, pass_name: str, number: str) -> Path:
-    """The file that a process locks while it computes a piece of an entry."""
-    return folder / "claims" / f"{kind}-{pass_name}-{number}"
+def lock_path(folder: Path, kind: str, epoch_folder: str, number: str) -> Path:
+    """The file that a process locks while it computes a shard of the entry in `folder`."""
+    return folder / LOCK_FOLDER / f"{kind}-{epoch_folder}-{number}"
 
 
 class Entry:
-    """The outputs of one teacher for all passes over one view of the data."""
+    """The outputs of one teacher for all augmented epochs of one view of the data."""
 
-    def __init__(self, root: Path, about: dict[str, Any], *, limit_bytes: int | None) -> None:
-        """`limit_bytes`: more than that in `root`, and the oldest pieces go (a window of memory).
+    def __init__(self, root: Path, about: dict[str, Any]) -> None:
+        self.root, self.folder = root, root / entry_key(about)
+        self._about = about
 
-        Without it pieces are kept, and checked when they are opened.
+    def read(self, name: str, epoch_folder: str, number: str) -> np.ndarray | None:
+        """A shard [rows, ...], or None if it does not exist.
+
+        Deletes a damaged shard and raises DamagedShardError; raises OSError if it can be
+        neither read nor deleted.
         """
-        self.folder = root / entry_key(about)
-        self.root, self._about, self._limit_bytes = root, about, limit_bytes
-        self._unseen_bytes = limit_bytes or 0  # written since the window was last looked at
-
-    def read(self, name: str, pass_name: str, number: str) -> np.ndarray | None:
-        """A piece, or None if it is not there.
-
-        Raises DamagedPieceError, once: it is gone then; OSError where it cannot be removed.
-        """
-        folder = self.folder / name / pass_name
-        path = (
-            find_piece(folder, number) if self._limit_bytes is None else unchecked(folder, number)
-        )
+        path = self._find(self.folder / name / epoch_folder, number)
         try:
-            return None if path is None else read_piece(path)
+            return None if path is None else read_shard(path)
         except FileNotFoundError:
             return None
-        except DamagedPieceError:
+        except DamagedShardError:
             if path is not None:
                 path.unlink(missing_ok=True)
             raise
 
-    def present(self, name: str, pass_name: str) -> set[str]:
-        """The numbers of the pieces of a pass that are there, unread."""
+    def present(self, name: str, epoch_folder: str) -> set[str]:
+        """The numbers of an augmented epoch's shards that exist; they are not read."""
         try:
-            files = os.listdir(self.folder / name / pass_name)
+            files = os.listdir(self.folder / name / epoch_folder)
         except (FileNotFoundError, NotADirectoryError):
             return set()
         return {file.partition("-")[0] for file in files if file.endswith(".arrow")}
 
     @contextmanager
-    def claimed(self, kind: str, pass_name: str, number: str) -> Iterator[bool]:
-        """Whether this process shall compute a piece. Raises OSError where it cannot be kept.
+    def try_lock(self, kind: str, epoch_folder: str, number: str) -> Iterator[bool]:
+        """Yields whether this process is to compute a shard; `kind` is `ShardLayout.kind`.
 
-        `kind`: precision and rows of a piece, as they are computed independently.
+        Raises OSError if the entry is not writable.
         """
-        path = claim_path(self.folder, kind, pass_name, number)
+        path = lock_path(self.folder, kind, epoch_folder, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with claimed(path) as is_ours:
+        with try_lock(path) as is_ours:
             yield is_ours
 
-    def write(self, name: str, pass_name: str, number: str, values: np.ndarray) -> None:
-        """Keeps a piece; the caller has claimed it. Raises OSError, as when the disk is full."""
-        folder = self.folder / name / pass_name
+    def write(self, name: str, epoch_folder: str, number: str, values: np.ndarray) -> None:
+        """Stores a shard [rows, ...] whose lock the caller holds.
+
+        Raises OSError if it cannot be written, for example because the disk is full.
+        """
+        folder = self.folder / name / epoch_folder
         folder.mkdir(parents=True, exist_ok=True)
-        if self._limit_bytes is not None:
-            self._make_room(values.nbytes)
-        write_piece(folder, number, name, values, check=self._limit_bytes is None)
+        write_shard(folder, number, name, values, check=True)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keeps the entry from being pruned, and notes that it was used."""
-        if self._limit_bytes is not None:
-            self.root.mkdir(mode=0o700, exist_ok=True)  # memory is no other user's business
+        """Protects the entry from being pruned, and records when it was used last.
+
+        Raises OSError if the entry is not writable.
+        """
         path = self.folder / ABOUT_FILE
         while True:
             if not path.exists():
@@ -144,34 +133,18 @@ class Entry:
                 Storage(str(self.folder)).write(ABOUT_FILE, about, sync=False)
             with suppress(FileNotFoundError), path.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH)
-                # What was pruned between opening and locking is not this entry any more.
+                # The entry may have been pruned between our open and our lock.
                 if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
                     os.utime(path)
                     yield
                     return
 
-    def _make_room(self, num_bytes: int) -> None:
-        """Deletes the oldest pieces of all entries; who reads one keeps its memory.
-
-        Looks only now and then, so several processes may be over the limit by a little.
-        """
-        assert self._limit_bytes is not None
-        self._unseen_bytes += num_bytes
-        slack = self._limit_bytes // LOOKS
-        if self._unseen_bytes <= slack:
-            return
-        self._unseen_bytes = 0
-        files = sorted(piece_files(self.root), key=lambda file: file[1].st_mtime_ns)
-        excess = sum(status.st_size for _, status in files) + num_bytes + slack - self._limit_bytes
-        for path, status in files:
-            if excess <= 0:
-                return
-            path.unlink(missing_ok=True)
-            excess -= status.st_size
+    def _find(self, folder: Path, number: str) -> Path | None:
+        return find_shard(folder, number)
 
 
-def piece_files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """All pieces of all entries; what is deleted meanwhile is left out."""
+def shard_files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """All shards of all entries in `root`, without those deleted meanwhile."""
     for folder, _, names in os.walk(root):
         for name in names:
             if name.endswith(".arrow"):

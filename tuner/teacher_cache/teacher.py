@@ -1,4 +1,4 @@
-"""The teacher, as a training asks for it: batch by batch, by the cheapest road that is planned."""
+"""The teacher as a training uses it: outputs per batch, from the planned source."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,31 +11,20 @@ from torch import Tensor, nn
 from models import Outputs, Shapes
 from models.outputs import rotations
 from tuner.data import Views
-from tuner.teacher_cache.named_outputs import are_rotated, assemble, of_images, select
+from tuner.teacher_cache.computation import Computation
+from tuner.teacher_cache.named_outputs import are_rotated, of_images, select
 from tuner.teacher_cache.plan import LIVE, OutputsPlan
-from tuner.teacher_cache.sizes import COMPUTE_BATCH_SIZE, cached_piece_rows
-from tuner.teacher_cache.store import Entry, cache_folder, describe_entry, window_folder
-from tuner.teacher_cache.stored_pass import Run, StoredPass
-
-
-class LivePass:
-    """Runs the teacher on every batch."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    def read(self, start: int, images: Tensor) -> Outputs:
-        """What the teacher says about the images, which are number `start` and on of the epoch."""
-        return assemble(self._run(images))
-
-
-TeacherPass = LivePass | StoredPass
+from tuner.teacher_cache.shards import Shards
+from tuner.teacher_cache.shared_buffer import SharedEntry, shared_buffer_folder
+from tuner.teacher_cache.sizes import COMPUTE_BATCH_SIZE, ShardLayout, cached_shard_rows
+from tuner.teacher_cache.store import Entry, cache_folder, describe_entry
+from tuner.teacher_cache.teacher_pass import LivePass, StoredPass, TeacherPass
 
 
 class Teacher:
     """A frozen network whose outputs are cached, shared between trials, or computed live.
 
-    The network itself is only loaded when something has to be computed.
+    The network is loaded only when something has to be computed.
     """
 
     def __init__(
@@ -50,60 +39,95 @@ class Teacher:
         data_dir: str = "",
         final: bool = False,
     ) -> None:
-        """`network` gives the teacher, frozen; `digest` identifies its weights; `final`: not
-        a trial of the search, but one of the trainings that follow with seeds of their own.
+        """`network` returns the frozen teacher; `digest` identifies its weights.
+
+        `final`: for a final training, which has its own data seed, not for a trial.
         """
         self.name, self.shapes, self.digest, self.plan = name, shapes, digest, plan
-        self._told: set[str] = set()
-        self._new_notes: list[str] = []
         self.device = device
         self._network = network
         self._data_dir, self._final = data_dir, final
         self._loaded: nn.Module | None = None
+        self._notes: dict[str, bool] = {}  # each note, and whether it was taken
 
     def open(
         self, names: tuple[str, ...], views: Views, epoch: int, batch_size: int
     ) -> AbstractContextManager[TeacherPass]:
-        """The teacher's answers to one epoch; `names` are the outputs that the loss needs."""
+        """The teacher's outputs for one epoch; `names` are those that the loss needs."""
         names = of_images(names)
-        road = self.plan.road(names, views.pass_of(epoch), final=self._final)
-        if road == "live" or not names:
+        augmented_epoch = views.augmented_epoch(epoch)
+        source = self.plan.source(names, augmented_epoch, final=self._final)
+        if source == "live" or not names:
             return nullcontext(LivePass(partial(self.run, names=names)))
+        if source == "shared":
+            return self._shared(names, views, epoch, batch_size)
+        return self._cached(names, views, epoch)
+
+    def _shared(
+        self, names: tuple[str, ...], views: Views, epoch: int, batch_size: int
+    ) -> StoredPass:
+        """Shards are the epoch's batches, unrounded: the same bits as a live teacher's."""
+        augmented_epoch = views.augmented_epoch(epoch)
         about = describe_entry(self.name, self.digest, views)
-        stored = partial(StoredPass, partial(self.run, names=names), self._note)
-        if road == "shared":
-            # The trials' present batches in shared memory: the same bits as a live teacher's.
-            return stored(
-                Entry(window_folder(), about, limit_bytes=self.plan.window_bytes),
-                names,
-                views,
-                device=self.device,
-                folder=f"{epoch:04d}-{views.pass_of(epoch):04d}",
-                pass_number=views.pass_of(epoch),
-                order=views.order(epoch),
-                places=None,
-                precision="float32",
-                piece_rows=batch_size,
-                compute_batch_size=2 * batch_size,  # a piece is a batch, the last of one more
-                look_ahead=self.plan.look_ahead,
-            )
-        # A pass on disk, in the order of the first epoch that shows it.
-        number, precision = views.pass_of(epoch), self.plan.precision
-        order = views.order(number)
-        return stored(
-            Entry(cache_folder(self._data_dir), about, limit_bytes=None),
+        return self._stored(
+            SharedEntry(shared_buffer_folder(), about, limit_bytes=self.plan.buffer_bytes),
             names,
             views,
-            device=self.device,
-            folder=f"{number:04d}",
-            pass_number=number,
-            order=order,
-            places=None if number == epoch else _places(order, views.order(epoch)),
-            precision=precision,
-            piece_rows=cached_piece_rows(self.shapes, names, precision, len(order)),
+            augmented_epoch,
+            ShardLayout(
+                folder=f"{epoch:04d}-{augmented_epoch:04d}",
+                order=views.order(epoch),
+                precision="float32",
+                shard_rows=batch_size,
+            ),
+            places=None,
+            compute_batch_size=2 * batch_size,  # the last batch may have one image more
+            look_ahead=self.plan.look_ahead,
+        )
+
+    def _cached(self, names: tuple[str, ...], views: Views, epoch: int) -> StoredPass:
+        """Shards are in the order of the first epoch that shows this augmented epoch."""
+        augmented_epoch, precision = views.augmented_epoch(epoch), self.plan.precision
+        order = views.order(augmented_epoch)
+        about = describe_entry(self.name, self.digest, views)
+        return self._stored(
+            Entry(cache_folder(self._data_dir), about),
+            names,
+            views,
+            augmented_epoch,
+            ShardLayout(
+                folder=f"{augmented_epoch:04d}",
+                order=order,
+                precision=precision,
+                shard_rows=cached_shard_rows(self.shapes, names, precision, len(order)),
+            ),
+            places=None if augmented_epoch == epoch else _places(order, views.order(epoch)),
             compute_batch_size=COMPUTE_BATCH_SIZE,
             look_ahead=len(order),
         )
+
+    def _stored(
+        self,
+        entry: Entry,
+        names: tuple[str, ...],
+        views: Views,
+        augmented_epoch: int,
+        layout: ShardLayout,
+        *,
+        places: np.ndarray | None,
+        compute_batch_size: int,
+        look_ahead: int,
+    ) -> StoredPass:
+        computation = Computation(
+            partial(self.run, names=names),
+            views,
+            augmented_epoch,
+            precision=layout.precision,
+            batch_size=compute_batch_size,
+            device=self.device,
+        )
+        shards = Shards(entry, names, layout, computation, self._note, look_ahead=look_ahead)
+        return StoredPass(shards, places=places)
 
     def run(self, images: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
         """The named outputs [B, ...] for normalised images [B, 3, H, W]."""
@@ -116,10 +140,16 @@ class Teacher:
             return select(self._load()(images), names)
 
     def classifier(self) -> Tensor | None:
-        """The weight [classes, D] of its linear classifier; None where it has none."""
+        """The weight [classes, D] of its linear classifier, or None if it has none."""
         with torch.no_grad():
             outputs: Outputs = self._load()(torch.zeros(1, *self.shapes.image, device=self.device))
         return outputs.classifier
+
+    def take_notes(self) -> list[str]:
+        """New notes for the user, each only once: the cache is full, a shard was damaged."""
+        new = [note for note, was_taken in self._notes.items() if not was_taken]
+        self._notes = dict.fromkeys(self._notes, True)
+        return new
 
     def _load(self) -> nn.Module:
         if self._loaded is None:
@@ -127,19 +157,12 @@ class Teacher:
             self._loaded.to(self.device)
         return self._loaded
 
-    def take_notes(self) -> list[str]:
-        """What a person should know, each thing once: a cache that is full or damaged."""
-        notes, self._new_notes = self._new_notes, []
-        return notes
-
     def _note(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self._new_notes.append(text)
+        self._notes.setdefault(text, False)
 
 
 def _places(order: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Where each of the rows is in the order."""
+    """The place of each of the rows in the order, int64 [N]."""
     place_of_row = np.zeros(order.max() + 1, np.int64)
     place_of_row[order] = np.arange(len(order))
     places: np.ndarray = place_of_row[rows]

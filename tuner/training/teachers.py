@@ -52,8 +52,8 @@ def find_teacher(workload: Workload, dataset: Dataset) -> nn.Module | None:
     name, num_classes = workload.teacher, dataset.num_classes
     if workload.teacher_checkpoint is not None:
         given = workload.teacher_checkpoint
-        if models.is_published(name, given):
-            return frozen(models.load_published(name, given, num_classes))
+        if models.is_pretrained(name, given):
+            return frozen(models.load_pretrained(name, given, num_classes))
         return frozen(models.load_checkpoint(given, name, num_classes))
     path = kept_teacher(workload, dataset)
     try:

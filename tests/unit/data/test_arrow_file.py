@@ -1,8 +1,6 @@
 """The Arrow file: mapped without a copy, built once, rebuilt when damaged."""
 
-import multiprocessing
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -161,36 +159,7 @@ def test_a_killed_build_leaves_no_file_that_looks_whole(tmp_path, monkeypatch):
     assert not list((tmp_path / "arrow").glob("*.partial"))
 
 
-def test_a_data_folder_that_cannot_be_written_is_told(tmp_path):
+def test_a_data_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RequestError, match=r"cannot be written .*; choose another folder with"):
         open_dataset("digits", tmp_path / "file")
-
-
-def open_and_note_builds(folder: Path, barrier: object) -> None:
-    """Opens the digits when the other process does; leaves a file for a build, one at the end."""
-    load = Digits.load
-
-    def slow(self: Digits, image_size: int | None) -> RawData:
-        (folder / f"built-by-{os.getpid()}").touch()
-        time.sleep(0.3)
-        return load(self, image_size)
-
-    Digits.load = slow
-    barrier.wait(timeout=120)
-    dataset = open_dataset("digits", folder)
-    (folder / f"opened-by-{os.getpid()}").write_text(dataset.fingerprint)
-
-
-def test_of_two_processes_one_builds(tmp_path, monkeypatch):
-    monkeypatch.setattr(Digits, "load", Digits.load)  # puts it back afterwards
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(2)
-    other = context.Process(target=open_and_note_builds, args=(tmp_path, barrier))
-    other.start()
-    open_and_note_builds(tmp_path, barrier)
-    other.join(timeout=120)
-    assert other.exitcode == 0
-    assert len(list(tmp_path.glob("built-by-*"))) == 1
-    assert len({path.read_text() for path in tmp_path.glob("opened-by-*")}) == 1
-    assert len(list(tmp_path.glob("opened-by-*"))) == 2

@@ -53,7 +53,7 @@ def files_of(dataset: Dataset) -> ImageFiles:
 
 def views_of(dataset: Dataset, seed: int = 0, *, flip: bool = True) -> Views:
     rows = np.arange(dataset.num_train)
-    return Views(dataset, rows, seed, num_passes=100, padding=0, flip=flip)
+    return Views(dataset, rows, seed, num_augmented_epochs=100, padding=0, flip=flip)
 
 
 def epoch_of(views: Views, epoch: int = 1) -> torch.Tensor:
@@ -145,7 +145,7 @@ def test_padded_crops_are_refused(folder):
 @pytest.mark.parametrize("draw_seed", [None, 5])
 def test_the_number_of_threads_changes_no_bit(dataset, draw_seed):
     def draw(rows: np.ndarray) -> list[RandomCrop]:
-        return draw_crops(rows, seed=draw_seed, pass_number=1, flip=True)
+        return draw_crops(rows, seed=draw_seed, augmented_epoch=1, flip=True)
 
     batches = np.array_split(np.arange(54), 5)
     one, four = (
@@ -168,7 +168,7 @@ def test_a_view_depends_on_seed_pass_and_row_alone(dataset):
 
 
 def test_an_image_is_mirrored_half_of_the_time(dataset):
-    crops = draw_crops(np.arange(4000), seed=0, pass_number=1, flip=True)
+    crops = draw_crops(np.arange(4000), seed=0, augmented_epoch=1, flip=True)
     assert np.mean([crop.is_flipped for crop in crops]) == pytest.approx(0.5, abs=0.03)
     plain, mirrored = epoch_of(views_of(dataset, flip=False)), epoch_of(views_of(dataset))
     is_flipped = [crop.is_flipped for crop in crops[:42]]
@@ -180,7 +180,7 @@ def test_an_image_is_mirrored_half_of_the_time(dataset):
 
 def test_crops_lie_in_the_published_ranges():
     height, width = 375, 500
-    crops = draw_crops(np.arange(5000), seed=3, pass_number=2, flip=False)
+    crops = draw_crops(np.arange(5000), seed=3, augmented_epoch=2, flip=False)
     boxes = np.array([crop.box(height, width) for crop in crops])
     top, left, heights, widths = boxes.T
     assert min(top.min(), left.min()) >= 0
@@ -206,7 +206,7 @@ def test_crops_lie_in_the_published_ranges():
 
 @pytest.mark.parametrize("size", [(30, 1000), (1000, 30), (1, 1), (1, 90)])
 def test_a_narrow_image_is_cropped_inside(size):
-    for crop in draw_crops(np.arange(50), seed=0, pass_number=1, flip=True):
+    for crop in draw_crops(np.arange(50), seed=0, augmented_epoch=1, flip=True):
         top, left, height, width = crop.box(*size)
         assert 0 <= top < top + height <= size[0]
         assert 0 <= left < left + width <= size[1]

@@ -1,4 +1,4 @@
-"""Where images come from: what is read, and what is refused with which sentence."""
+"""Data sources: what is read, and which sentences refuse bad input."""
 
 import io
 import json
@@ -158,8 +158,8 @@ def test_parquet_without_a_column_names_those_it_has(tmp_path, image, label, tex
         ([png(pixels(0)), None], [0, 0], r"row 1: no image bytes"),
         ([png(pixels(0)), png(pixels(1, 6, 9))], [0, 0], r"row 1 is 9x6 pixels but .*row 0 is 6x6"),
         ([7], [0], r"column 'image' is int64; it must be binary"),
-        ([png(pixels(0))], [0.5], r"column 'label' is not of integers"),
-        ([png(pixels(0))], [-1], r"labels run from -1 to 0, but with 1 classes"),
+        ([png(pixels(0))], [0.5], r"column 'label' does not hold integers"),
+        ([png(pixels(0))], [-1], r"labels range from -1 to 0, but with 1 classes"),
         ([png(pixels(0)), png(pixels(0))], [0, None], r"rows without a label"),
     ],
 )
@@ -207,7 +207,7 @@ def test_unequal_images_need_an_image_size(image_folder, tmp_path):
     write_image(odd, pixels(8, 12, 24))
     message = refusal(f"imagefolder:{image_folder}", tmp_path)
     assert message.startswith(f"{odd} is 24x12 pixels but ")
-    assert "give an image size" in message
+    assert "give --image-size to resize" in message
     dataset = open_dataset(f"imagefolder:{image_folder}", tmp_path, image_size=6)
     assert dataset.image_size == (6, 6)
     # Equal ones stay as they are.
@@ -238,14 +238,14 @@ def test_sixteen_bit_images_are_refused_not_clipped(image_folder, tmp_path):
     assert "more than 8 bits per channel" in refusal(f"imagefolder:{image_folder}", tmp_path)
 
 
-def test_image_folder_mistakes_are_told(image_folder, tmp_path):
+def test_image_folder_mistakes_are_refused(image_folder, tmp_path):
     spec = f"imagefolder:{image_folder}"
     empty = image_folder / "train" / "eel"
     empty.mkdir()
-    assert f"{empty}: no readable image file" in refusal(spec, tmp_path)
+    assert f"{empty}: no image files" in refusal(spec, tmp_path)
     empty.rmdir()
     write_image(image_folder / "test" / "fox" / "0.png", pixels(0))
-    assert "'fox' is no class of" in refusal(spec, tmp_path)
+    assert "'fox' is not a class of" in refusal(spec, tmp_path)
     (image_folder / "test").rename(image_folder / "other")
     assert "needs DIR/train/CLASS/ and DIR/test/CLASS/" in refusal(spec, tmp_path)
     (tmp_path / "bare" / "train").mkdir(parents=True)
@@ -298,10 +298,10 @@ def test_stl10_is_resized(stl10_folder, tmp_path):
     np.testing.assert_array_equal(dataset.images, resize_images(whole, 32))
 
 
-def test_stl10_mistakes_are_told(stl10_folder, tmp_path):
+def test_stl10_mistakes_are_refused(stl10_folder, tmp_path):
     spec, folder = f"stl10:{stl10_folder}", stl10_folder / "stl10_binary"
     (folder / "test_y.bin").write_bytes(bytes([2, 4]))
-    assert "test_y.bin: labels run from 2 to 4, but with 3 classes" in refusal(spec, tmp_path)
+    assert "test_y.bin: labels range from 2 to 4, but with 3 classes" in refusal(spec, tmp_path)
     (folder / "train_X.bin").write_bytes(b"short")
     assert "train_X.bin: 5 bytes, but the 3 labels of train_y.bin need" in refusal(spec, tmp_path)
     (folder / "class_names.txt").write_text("\n")
@@ -315,7 +315,7 @@ def test_stl10_mistakes_are_told(stl10_folder, tmp_path):
 
 @pytest.fixture
 def tiny_imagenet_folder(tmp_path):
-    """Two classes of two training images and three validation images, as it is published."""
+    """Two classes of two training images and three validation images, as published."""
     folder = tmp_path / "tiny-imagenet-200"
     for wnid in ("n02", "n01"):
         for number in range(2):
@@ -344,15 +344,15 @@ def test_tiny_imagenet_is_read_as_it_is_published(tiny_imagenet_folder, tmp_path
     assert small.images.shape == (7, 3, 32, 32)
 
 
-def test_tiny_imagenet_mistakes_are_told(tiny_imagenet_folder, tmp_path):
+def test_tiny_imagenet_mistakes_are_refused(tiny_imagenet_folder, tmp_path):
     spec, folder = f"tinyimagenet:{tiny_imagenet_folder}", tiny_imagenet_folder
     annotations = folder / "val" / "val_annotations.txt"
     annotations.write_text("val_0.JPEG\tn03\t0\t0\t1\t1\n")
-    assert "val_0.JPEG is of class 'n03', which is no folder" in refusal(spec, tmp_path)
+    assert "val_0.JPEG is of class 'n03', which is not a folder" in refusal(spec, tmp_path)
     annotations.write_text("val_9.JPEG\tn01\n")
     assert "val_9.JPEG: cannot be read" in refusal(spec, tmp_path)
     annotations.write_text("../val_0.JPEG\tn01\n")
-    assert "each line must be a file, a tab and its class" in refusal(spec, tmp_path)
+    assert "each line must be a file name, a tab and its class" in refusal(spec, tmp_path)
     annotations.write_bytes(b"\xff")
     assert "val_annotations.txt: not a readable text file" in refusal(spec, tmp_path)
     (folder / "words.txt").unlink()
@@ -399,7 +399,7 @@ def test_cifar_without_a_network_says_where_to_put_the_file(tmp_path, monkeypatc
 
     monkeypatch.setattr(datasets.CIFAR100, "download", download)
     message = refusal("cifar100", tmp_path)
-    assert message.startswith("cifar100: could not be downloaded (")
+    assert message.startswith("cifar100: download failed (")
     assert f"put cifar-100-python.tar.gz into {tmp_path / 'downloads'}" in message
     assert "parquet:DIR" in message
 
@@ -424,7 +424,7 @@ def test_unknown_specs_are_refused(tmp_path, spec, text):
     assert text in refusal(spec, tmp_path)
 
 
-def test_a_plain_folder_is_told_how_to_be_written(tmp_path):
+def test_a_folder_without_a_kind_gets_a_hint(tmp_path):
     assert f"write imagefolder:{tmp_path} or parquet:{tmp_path}" in refusal(str(tmp_path), tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Views: pure functions of (seed, epoch, row), equal to plain padding, cropping, mirroring."""
+"""Views: pure functions of (seed, augmented epoch, row), equal to plain padding and cropping."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def dataset():
 
 
 def batches(dataset, indices, **changes):
-    settings = {"seed": 0, "num_passes": 100, "padding": 4, "flip": True}
+    settings = {"seed": 0, "num_augmented_epochs": 100, "padding": 4, "flip": True}
     epoch, batch_size = changes.pop("epoch", 1), changes.pop("batch_size", 32)
     views = Views(dataset, indices, **(settings | changes))
     return list(views.batches(epoch, batch_size, CPU))
@@ -114,7 +114,7 @@ def test_another_epoch_or_seed_gives_other_views_and_batch_seeds(dataset, change
 
 @pytest.mark.parametrize(("padding", "flip"), [(0, False), (0, True), (1, False), (4, True)])
 def test_views_equal_plain_padding_cropping_and_mirroring(dataset, padding, flip):
-    drawn = draw_augmentation(np.arange(250), seed=5, pass_number=3, padding=padding, flip=flip)
+    drawn = draw_augmentation(np.arange(250), seed=5, augmented_epoch=3, padding=padding, flip=flip)
     views = by_row(batches(dataset, np.arange(250), epoch=3, seed=5, padding=padding, flip=flip))
     for row, (top, left, flipped) in enumerate(zip(*drawn, strict=True)):
         # Written pixel by pixel: what lies outside of the image is black.
@@ -131,13 +131,15 @@ def test_views_equal_plain_padding_cropping_and_mirroring(dataset, padding, flip
 
 def test_offsets_and_flips_are_uniform_and_independent():
     rows, padding = np.arange(40_500), 4
-    top, left, flipped = draw_augmentation(rows, seed=0, pass_number=1, padding=padding, flip=True)
+    top, left, flipped = draw_augmentation(
+        rows, seed=0, augmented_epoch=1, padding=padding, flip=True
+    )
     cells = np.bincount((top * 9 + left) * 2 + flipped, minlength=162)
     expected = len(rows) / 162
     chi_square = ((cells - expected) ** 2 / expected).sum()
     # 161 degrees of freedom: mean 161, deviation 18; five deviations either side.
     assert 71 < chi_square < 251
-    later = draw_augmentation(rows, seed=0, pass_number=2, padding=padding, flip=True)
+    later = draw_augmentation(rows, seed=0, augmented_epoch=2, padding=padding, flip=True)
     for ours, theirs in zip((top, left, flipped), later, strict=True):
         assert abs(np.corrcoef(ours, theirs)[0, 1]) < 5 / np.sqrt(len(rows))
 
@@ -198,10 +200,10 @@ def test_read_only_images_raise_no_warning(dataset):
     assert list(evaluation_batches(dataset, np.arange(8), batch_size=4, device=CPU))
 
 
-def test_passes_come_again_in_another_order(dataset):
+def test_augmented_epochs_repeat_in_another_order(dataset):
     rows = np.arange(250)
-    passes = {"num_passes": 2}
-    first, second, third = (batches(dataset, rows, epoch=epoch, **passes) for epoch in (1, 2, 3))
+    two = {"num_augmented_epochs": 2}
+    first, second, third = (batches(dataset, rows, epoch=epoch, **two) for epoch in (1, 2, 3))
     assert all(torch.equal(by_row(first)[row], by_row(third)[row]) for row in range(250))
     assert sum(torch.equal(by_row(first)[row], by_row(second)[row]) for row in range(250)) < 10
     assert not torch.equal(first[0].indices, third[0].indices)
@@ -209,7 +211,7 @@ def test_passes_come_again_in_another_order(dataset):
 
 
 def test_single_images_are_those_of_the_batches(dataset):
-    views = Views(dataset, np.arange(250), seed=3, num_passes=4, padding=2, flip=True)
+    views = Views(dataset, np.arange(250), seed=3, num_augmented_epochs=4, padding=2, flip=True)
     for batch in views.batches(6, 32, CPU):
         assert torch.equal(views.images(batch.indices.numpy(), 2, CPU), batch.images)
 
@@ -217,7 +219,7 @@ def test_single_images_are_those_of_the_batches(dataset):
 @pytest.mark.parametrize(("padding", "flip"), [(0, True), (3, False), (4, True)])
 def test_a_gpu_augments_to_the_same_bits(dataset, padding, flip):
     rows = np.arange(100)
-    drawn = draw_augmentation(rows, seed=1, pass_number=2, padding=padding, flip=flip)
+    drawn = draw_augmentation(rows, seed=1, augmented_epoch=2, padding=padding, flip=flip)
     images = dataset.images[rows]
     ours = augment_on_device(torch.from_numpy(images), drawn, padding)
     np.testing.assert_array_equal(ours.numpy(), augment(images, drawn, padding))
@@ -227,6 +229,6 @@ def test_a_data_set_in_the_devices_memory_gives_the_same_views(dataset):
     on_host, resident = Pixels(dataset, CPU), Pixels(dataset, CPU)
     resident._resident = torch.from_numpy(dataset.images.copy())  # as on a GPU
     rows = np.array([7, 3, 200, 3])
-    drawn = draw_augmentation(rows, seed=1, pass_number=2, padding=4, flip=True)
+    drawn = draw_augmentation(rows, seed=1, augmented_epoch=2, padding=4, flip=True)
     assert torch.equal(resident.augmented(rows, drawn, 4), on_host.augmented(rows, drawn, 4))
     assert torch.equal(resident.plain(rows), on_host.plain(rows))

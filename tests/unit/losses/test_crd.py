@@ -151,7 +151,7 @@ def test_crcd_refuses_a_network_without_a_classifier(whose):
         (CRD, {"nce_temperature": 0.0}, "crd: nce_temperature is 0.0; give a number above 0"),
         (CRCD, {"num_negatives": 0}, "crcd: num_negatives is 0; give a number above 0"),
         (CRCD, {"nce_temperature": 0.0}, "crcd: nce_temperature is 0.0; give a number above 0"),
-        (CRCD, {"finetune_fraction": 1.0}, "crcd: finetune_fraction is 1.0; give 0 or more"),
+        (CRCD, {"finetune_fraction": 1.0}, "crcd: finetune_fraction is 1.0; give at least 0"),
     ],
 )
 def test_invalid_values_are_refused(method, changes, message):
@@ -168,7 +168,7 @@ def test_a_data_set_of_one_class_is_refused_where_negatives_are_of_other_classes
 
 
 def test_a_single_training_image_is_refused():
-    with pytest.raises(LossError, match="crd: 1 training images, so none has a negative"):
+    with pytest.raises(LossError, match="crd: with 1 training images none has a negative"):
         make(CRD, negatives="other_image").start(training(1))
 
 

@@ -99,7 +99,7 @@ def test_a_network_without_stages_is_refused(whose):
         ({"p1": None}, "ft: p1 is None; give a number above 0"),
         ({"p2": 0}, "ft: p2 is 0; give a number above 0"),
         ({"initial_lr": 0.0}, "ft: initial_lr is 0.0; give a number above 0"),
-        ({"rate": 0.05}, r"ft: rate is 0.05, which leaves factors no channel .* give 0.1 or more"),
+        ({"rate": 0.05}, r"ft: rate is 0.05, which leaves no channel .* give 0.1 or more"),
         ({"initial_epochs": 0}, "ft: initial_epochs is 0, which leaves the paraphraser untrained"),
     ],
 )

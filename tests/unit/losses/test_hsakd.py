@@ -152,17 +152,17 @@ def test_students_branches_reach_every_stage_of_the_student():
     [
         (
             {"student": STUDENT._replace(name="")},
-            "hsakd repeats the student's later stages and so needs a network of models/, but"
-            " the student is without a name; choose one of those",
+            "hsakd repeats the student's later stages and needs a built-in network, but"
+            " the student is unnamed; choose a network of models/",
         ),
         (
             {"teacher": TEACHER._replace(name="mine")},
-            "hsakd repeats the teacher's later stages and so needs a network of models/, but"
-            " the teacher is mine; choose one of those",
+            "hsakd repeats the teacher's later stages and needs a built-in network, but"
+            " the teacher is mine; choose a network of models/",
         ),
         (
             {"student": STUDENT._replace(image=(3, 32, 24))},
-            r"hsakd rotates the images by 90 degrees and so needs square ones, but these are"
+            r"hsakd rotates images by 90 degrees and needs square ones, but these are"
             r" 32x24 \(height x width\); give square images or choose another method",
         ),
         ({"initial_epochs": 0}, "hsakd: initial_epochs is 0; give a number above 0"),

@@ -206,13 +206,13 @@ def test_teacher_and_student_are_compared_at_the_same_locations():
 def test_memory_keeps_the_newest_embeddings():
     memory = Memory(4, 1)
     assert memory.stored().shape == (0, 1)
-    memory.take_up(torch.tensor([[1.0], [2.0], [3.0]]))
+    memory.store(torch.tensor([[1.0], [2.0], [3.0]]))
     assert memory.stored().flatten().tolist() == [1, 2, 3]
-    memory.take_up(torch.tensor([[4.0], [5.0]]))
+    memory.store(torch.tensor([[4.0], [5.0]]))
     assert sorted(memory.stored().flatten().tolist()) == [2, 3, 4, 5]
-    memory.take_up(torch.arange(6.0, 16.0)[:, None])
+    memory.store(torch.arange(6.0, 16.0)[:, None])
     assert sorted(memory.stored().flatten().tolist()) == [12, 13, 14, 15]
-    memory.take_up(torch.tensor([[16.0]]))
+    memory.store(torch.tensor([[16.0]]))
     assert sorted(memory.stored().flatten().tolist()) == [13, 14, 15, 16]
 
 

@@ -115,7 +115,7 @@ def test_a_teacher_without_pre_activation_maps_is_refused():
 @pytest.mark.parametrize("whose", ["student", "teacher"])
 def test_a_network_with_one_stage_is_refused(whose):
     one = {whose: shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8))}
-    with pytest.raises(LossError, match="reviewkd: both networks must have 2 stages or more"):
+    with pytest.raises(LossError, match="reviewkd: both networks must have at least 2 stages"):
         make(**one)
 
 

@@ -110,11 +110,11 @@ def test_loading_leaves_the_random_state_alone(path, weights):
 
 
 def test_a_missing_file_is_refused(path):
-    assert refusal(path) == "there is no such file; check the path"
+    assert refusal(path) == "no such file; check the path"
 
 
 def test_a_folder_is_refused(tmp_path):
-    assert refusal(tmp_path) == "this is a folder; name the checkpoint file in it"
+    assert refusal(tmp_path) == "this is a folder; give the checkpoint file in it"
 
 
 def test_an_unreadable_file_is_refused(path, weights, monkeypatch):
@@ -122,19 +122,18 @@ def test_an_unreadable_file_is_refused(path, weights, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    assert refusal(path) == ("the file cannot be opened (Permission denied); check its permissions")
+    assert refusal(path) == ("cannot be opened (Permission denied); check its permissions")
 
 
 @pytest.mark.parametrize("size", [0, 10, 1000, -10])
 def test_a_truncated_checkpoint_is_refused(path, weights, size):
     torch.save({"model": weights}, path)
     path.write_bytes(path.read_bytes()[:size])
-    assert refusal(path) == "the file is empty or cut short; copy or download it again"
+    assert refusal(path) == "empty or truncated; copy or download it again"
 
 
 DAMAGED = (
-    "the file is damaged or no PyTorch checkpoint; "
-    "copy it again, or give a file written by torch.save"
+    "damaged, or not a PyTorch checkpoint; copy it again, or give a file written by torch.save"
 )
 
 
@@ -160,7 +159,7 @@ def test_damaged_bytes_raise_no_other_exception(path, weights):
 
 def test_a_file_of_another_kind_is_refused(path):
     path.write_text("config: this is YAML\n")
-    assert refusal(path) == "this is no PyTorch checkpoint; give a file written by torch.save"
+    assert refusal(path) == "not a PyTorch checkpoint; give a file written by torch.save"
 
 
 class NotData:
@@ -180,21 +179,21 @@ def test_a_checkpoint_that_needs_code_is_refused(path, weights, new_format):
     content = {"model": weights, "logger": NotData()}
     torch.save(content, path, _use_new_zipfile_serialization=new_format)
     assert refusal(path) == (
-        f"the file needs pickled code ({__name__}.NotData), which is never run here; in the "
-        "program that wrote it save only weights: "
+        f"contains pickled code ({__name__}.NotData), which is never run; save only the "
+        "weights in the program that wrote it: "
         "torch.save({'model': model.state_dict()}, path)"
     )
 
 
 def test_a_pickled_network_is_refused(path):
     torch.save(models.build("resnet8", num_classes=10), path)
-    assert "needs pickled code (models.resnet.ResNet)" in refusal(path)
+    assert "contains pickled code (models.resnet.ResNet)" in refusal(path)
 
 
 def test_code_in_a_checkpoint_is_not_run(path, weights, tmp_path):
     trace = tmp_path / "it_ran"
     torch.save({"model": weights, "x": RunsACommand(f"touch {trace}")}, path)
-    assert "needs pickled code" in refusal(path)
+    assert "contains pickled code" in refusal(path)
     assert not trace.exists()
 
 
@@ -204,16 +203,14 @@ def test_code_in_a_checkpoint_is_not_run(path, weights, tmp_path):
 def test_a_file_without_a_state_dict_is_refused(path, content):
     torch.save(content, path)
     assert refusal(path) == (
-        "there is no state dict inside; "
-        "write one with torch.save({'model': model.state_dict()}, path)"
+        "contains no state dict; write one with torch.save({'model': model.state_dict()}, path)"
     )
 
 
 def test_another_number_of_classes_is_refused(path):
     torch.save(models.build("resnet8", num_classes=100).state_dict(), path)
     assert refusal(path) == (
-        "the checkpoint has 100 classes, the data has 10; "
-        "give a resnet8 that was trained on this data"
+        "the checkpoint has 100 classes, the data has 10; give a resnet8 trained on this data"
     )
 
 
@@ -229,8 +226,7 @@ def test_weights_of_another_network_for_other_data_are_refused(path):
     torch.save(models.build("vgg8", num_classes=100).state_dict(), path)
     message = refusal(path, "conv4", num_classes=10)
     assert message.endswith(
-        "it fits vgg8 but has 100 classes, the data has 10; "
-        "give a teacher that was trained on this data"
+        "it fits vgg8 but has 100 classes, the data has 10; give a teacher trained on this data"
     )
 
 
@@ -245,7 +241,7 @@ def test_weights_of_an_unknown_network_are_refused(path):
     torch.save(torch.nn.Linear(3, 2).state_dict(), path)
     assert refusal(path) == (
         "does not fit resnet8 (missing conv1.weight and 46 more, unexpected weight and 1 more) "
-        "nor any other known network; name the architecture that it was saved from"
+        "nor any other known network; name the network it was saved from"
     )
 
 
@@ -253,7 +249,7 @@ def test_weights_of_a_diverged_network_are_refused(path, weights):
     weights["fc.bias"][3] = torch.nan
     torch.save(weights, path)
     assert refusal(path) == (
-        "some weights are nan or infinite; give a checkpoint from before it diverged"
+        "some weights are nan or infinite; give one from before the divergence"
     )
 
 

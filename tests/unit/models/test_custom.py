@@ -1,4 +1,4 @@
-"""Networks that are not in the table: the user's own, torchvision's and timm's."""
+"""Custom networks: from Python files, torchvision and timm."""
 
 import copy
 import re
@@ -148,21 +148,19 @@ def test_a_short_name_is_fit_for_a_file(name, short):
 @pytest.mark.parametrize("name", ["./net.py", "a/b", "net.py:", "resnet20#layer1", "net.py:f:g"])
 def test_half_a_name_is_refused_with_the_forms(folder, name):
     assert refusal(models.canonical_name, name).startswith(
-        f"{name!r} is no network; write FILE.py:FUNCTION, package.module:FUNCTION, "
+        f"{name!r} is not a network; write FILE.py:FUNCTION, package.module:FUNCTION, "
     )
 
 
 def test_a_missing_file_is_refused(folder):
     message = refusal(models.canonical_name, "nte.py:build")
-    assert message.startswith(f"{folder}/nte.py: there is no such file; check the path")
+    assert message.startswith(f"{folder}/nte.py: no such file; check the path")
 
 
 def test_a_path_that_looks_like_a_checkpoint_is_refused(folder):
     (folder / "a@b").mkdir()
     (folder / "a@b" / "net.py").write_text(NET)
-    assert "put the file where no folder has an @" in refusal(
-        models.canonical_name, "a@b/net.py:build"
-    )
+    assert "the path contains an @" in refusal(models.canonical_name, "a@b/net.py:build")
 
 
 # The file
@@ -170,14 +168,14 @@ def test_a_path_that_looks_like_a_checkpoint_is_refused(folder):
 
 def test_a_function_that_is_not_there_is_refused_with_the_nearest(folder):
     assert refusal(models.build, "net.py:buidl", 10) == (
-        f"{folder}/net.py: 'buidl' is not in it; did you mean 'build'? "
-        "name a function that takes num_classes and returns the network"
+        f"{folder}/net.py: 'buidl' is not defined; did you mean 'build'? "
+        "give a function that takes num_classes and returns the network"
     )
 
 
 def test_a_builder_that_is_no_function_is_refused(write):
     name = write("build = 3")
-    assert "'build' is no function; name a function" in refusal(models.build, name, 10)
+    assert "'build' is not a function; give a function" in refusal(models.build, name, 10)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +195,7 @@ def test_an_error_in_the_file_is_refused_with_its_line(write, code, sentence):
 
 def test_a_result_that_is_no_network_is_refused(write):
     for value, problem in [
-        ("3", "returned a int; let it return an nn.Module"),
+        ("3", "returned a int; it must return an nn.Module"),
         ("nn.Flatten()", "has no parameters"),
         ("nn.Sequential(nn.Flatten(), nn.LazyLinear(n))", "has lazy layers"),
     ]:
@@ -207,7 +205,7 @@ def test_a_result_that_is_no_network_is_refused(write):
 
 def test_a_missing_module_is_refused(folder):
     assert refusal(models.build, "nowhere.net:build", 10) == (
-        "nowhere.net:build: there is no module 'nowhere.net' in this folder or installed; "
+        "nowhere.net:build: no module 'nowhere.net' in this folder or installed; "
         "check the name, or give the path of its file"
     )
 
@@ -438,17 +436,17 @@ def test_logits_are_taken_from_a_structured_output(write):
 def test_the_network_keeps_nothing_of_a_step(folder):
     network = models.build("net:build", 10)
     maps = network(torch.randn(3, 3, 8, 8)).feature_maps
-    assert not network._kept.sized
-    assert network._kept.embedding is None
+    assert not network._captured.sized
+    assert network._captured.embedding is None
     maps["stage1"].sum().backward()
 
 
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ("return x", "the logits are [1, 8, 4, 4], not of [1, 10]; build it with as many"),
-        ("return self.fc(x.mean(dim=(2, 3)))[:, :7]", "the logits are [1, 7], not of [1, 10]"),
-        ("return x, x", "forward returns a tuple; let it return the logits [B, 10] or models.Out"),
+        ("return x", "the logits are [1, 8, 4, 4], not [1, 10]; the network must have num_classes"),
+        ("return self.fc(x.mean(dim=(2, 3)))[:, :7]", "the logits are [1, 7], not [1, 10]"),
+        ("return x, x", "forward returns a tuple; it must return logits [B, 10] or models.Out"),
         ("return self.fc(x)", "fails on an image of 8x8 pixels (RuntimeError: "),
     ],
 )
@@ -465,13 +463,13 @@ def test_a_network_without_map_and_classifier_is_refused(write):
     code += "        self.w = nn.Parameter(torch.zeros(3, 10))\n"
     code += "    def forward(self, x):\n        return x.mean(dim=(2, 3)) @ self.w\n"
     name = write(f"{code}\ndef build(n):\n    return Net()")
-    assert "there is no embedding" in refused_run(name)
+    assert "found no embedding" in refused_run(name)
 
 
 def test_a_layer_that_is_not_there_is_refused_with_the_nearest(folder):
     assert refusal(models.build, "net:build#conv3", 10) == (
-        f"{folder}/net.py:build#conv3: there is no layer 'conv3'; did you mean 'conv2'? "
-        "known: conv1, conv2, bn, fc, and what they consist of"
+        f"{folder}/net.py:build#conv3: no layer 'conv3'; did you mean 'conv2'? "
+        "known: conv1, conv2, bn, fc, and their submodules"
     )
 
 
@@ -487,13 +485,13 @@ def test_a_network_that_returns_outputs_takes_no_layers(write):
     body = "return Outputs(self.fc(x.mean(dim=(2, 3))), x.mean(dim=(2, 3)), {'stem': x}, {})"
     name = write("from models import Outputs\n" + forward(body))
     assert list(models.build(name, 10)(torch.zeros(1, 3, 8, 8)).feature_maps) == ["stem"]
-    assert "leave out #conv1,bn" in refused_run(f"{name}#conv1,bn")
+    assert "omit #conv1,bn" in refused_run(f"{name}#conv1,bn")
     name = write("from models import Outputs\n" + forward(body.replace("{'stem': x}", "[x]")))
-    assert "no dicts of maps" in refused_run(name)
+    assert "not dicts of maps" in refused_run(name)
 
 
 def test_only_networks_of_the_table_can_be_continued(folder):
-    with pytest.raises(UnknownModel, match="only the networks of the table"):
+    with pytest.raises(UnknownModel, match="only built-in networks"):
         models.build("net:build", 10).continuation()
 
 
@@ -623,16 +621,16 @@ def test_a_checkpoint_for_other_data_is_refused(network, folder):
 
 def test_a_name_that_torchvision_lacks_is_refused_with_the_nearest():
     assert refusal(models.canonical_name, "torchvision:resnt34") == (
-        "torchvision has no network 'resnt34' that classifies images; did you mean 'resnet34'? "
+        "torchvision has no image classifier 'resnt34'; did you mean 'resnet34'? "
         "see its documentation for the names"
     )
-    assert "that classifies images" in refusal(models.canonical_name, "torchvision:fcn_resnet50")
+    assert "has no image classifier" in refusal(models.canonical_name, "torchvision:fcn_resnet50")
 
 
 def test_without_timm_its_networks_are_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     assert refusal(models.build, "timm:resnet26t", 10) == (
-        "timm:resnet26t needs timm, which is not installed; run pip install timm"
+        "timm:resnet26t needs timm, which is not installed; run `pip install timm`"
     )
 
 

@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 import models
-from models import CheckpointError, UnknownModel, is_published, load_published
+from models import CheckpointError, UnknownModel, is_pretrained, load_pretrained
 from tuner.config.workload import resolve
 
 NAME = "torchvision:resnet18"
@@ -54,34 +54,33 @@ def test_a_file_as_torchvision_publishes_it_is_loaded(weights, tmp_path):
 
 def test_weights_are_known_by_torchvisions_name_for_them(weights, hub):
     torch.save(weights, hub / FILE)
-    assert is_published(NAME, "IMAGENET1K_V1")
-    network = load_published(NAME, "IMAGENET1K_V1", 1000)
+    assert is_pretrained(NAME, "IMAGENET1K_V1")
+    network = load_pretrained(NAME, "IMAGENET1K_V1", 1000)
     assert same_weights(network, weights)
     assert not network.training
     with pytest.raises(CheckpointError, match="has 1000 classes, the data has 10; give a"):
-        load_published(NAME, "IMAGENET1K_V1", 10)
+        load_pretrained(NAME, "IMAGENET1K_V1", 10)
 
 
 def test_what_cannot_be_downloaded_can_be_put_there(hub):
     with pytest.raises(CheckpointError) as error:
-        load_published(NAME, "IMAGENET1K_V1", 1000)
+        load_pretrained(NAME, "IMAGENET1K_V1", 1000)
     assert str(error.value) == (
-        f"{NAME}@IMAGENET1K_V1: could not be downloaded (no network in tests); "
-        f"put {FILE} into {hub}"
+        f"{NAME}@IMAGENET1K_V1: download failed (no network in tests); put {FILE} into {hub}"
     )
 
 
 def test_a_damaged_download_is_refused(hub):
     (hub / FILE).write_bytes(b"half a file")
-    with pytest.raises(CheckpointError, match=f"{FILE}: this is no PyTorch checkpoint"):
-        load_published(NAME, "IMAGENET1K_V1", 1000)
+    with pytest.raises(CheckpointError, match=f"{FILE}: not a PyTorch checkpoint"):
+        load_pretrained(NAME, "IMAGENET1K_V1", 1000)
 
 
 def test_unknown_weights_are_refused_with_the_known_ones():
     with pytest.raises(UnknownModel) as error:
-        is_published(NAME, "IMAGENET1K_V2")
+        is_pretrained(NAME, "IMAGENET1K_V2")
     assert str(error.value) == (
-        "torchvision:resnet18 has no published weights 'IMAGENET1K_V2'; did you mean "
+        "torchvision:resnet18 has no pretrained weights 'IMAGENET1K_V2'; did you mean "
         "'IMAGENET1K_V1'? known: IMAGENET1K_V1"
     )
 
@@ -91,7 +90,7 @@ def test_unknown_weights_are_refused_with_the_known_ones():
     [("resnet20", "IMAGENET1K_V1"), (NAME, "./IMAGENET1K_V1"), (NAME, FILE), (NAME, "imagenet_v1")],
 )
 def test_other_checkpoints_are_files(network, checkpoint):
-    assert not is_published(network, checkpoint)
+    assert not is_pretrained(network, checkpoint)
 
 
 def test_a_workload_keeps_the_name_and_makes_a_files_path_absolute(tmp_path, monkeypatch):
@@ -114,5 +113,5 @@ def test_a_pickle_that_would_run_code_is_refused(hub):
             return (sys.exit, (3,))
 
     torch.save({"fc.weight": Runs()}, hub / FILE)
-    with pytest.raises(CheckpointError, match=f"{FILE}: the file needs pickled code"):
-        load_published(NAME, "IMAGENET1K_V1", 1000)
+    with pytest.raises(CheckpointError, match=f"{FILE}: contains pickled code"):
+        load_pretrained(NAME, "IMAGENET1K_V1", 1000)

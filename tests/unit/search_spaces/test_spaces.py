@@ -114,7 +114,7 @@ def test_a_partial_setting_is_completed_with_published_values():
         ),
         (
             {"beta_corr": 9.0},
-            "beta_corr: 9.0 is outside 0.5 to 4.0; give a value inside, or set a wider range",
+            "beta_corr: 9.0 is outside 0.5 to 4.0; give a value in this range, or set a wider",
         ),
         ({"beta_corr": "2"}, "beta_corr: '2' is not a number; give one"),
         ({"beta_corr": None}, "beta_corr: 'none' is not a number; give one"),
@@ -127,7 +127,7 @@ def test_a_partial_setting_is_completed_with_published_values():
         ({"degree": 3}, "degree: unknown option '3'; options: 1, 2"),
         (
             {"h": 2.0},
-            "itrd: h is 2.0 but applies only when kernel is rbf and sigma is none; leave it out",
+            "itrd: h is 2.0 but applies only when kernel is rbf and sigma is none; omit it",
         ),
     ],
 )
@@ -301,7 +301,7 @@ def test_narrowing_twice_remembers_the_first_declaration():
             MIMKD,
             {"shortcut": "linear"},
             "mimkd: setting shortcut has no effect, it applies only when critic is project_and_dot"
-            " and critic is convolve; set critic=project_and_dot too, or leave shortcut out",
+            " and critic is convolve; also set critic=project_and_dot, or omit shortcut",
         ),
         (ITRD, {"kernel": "rbf", "degree": "2"}, "itrd: setting degree has no effect"),
         (ITRD, {"sigma": "1", "h": "2"}, "itrd: setting h has no effect"),
@@ -346,8 +346,8 @@ def weight(**changes: object) -> Float:
         (lambda: weight(log=True), "w: a log scale cannot start at 0.0; give a low end above 0"),
         (lambda: weight(published=7), "w: 7.0 is outside 0.0 to 1.0"),
         (lambda: weight(grid=(0, 7)), "w: 7.0 is outside 0.0 to 1.0"),
-        (lambda: weight(grid=()), "w: an empty grid; give at least one value"),
-        (lambda: Choice("c", (), published="a"), "c: a choice of no options"),
+        (lambda: weight(grid=()), "w: the grid is empty; give at least one value"),
+        (lambda: Choice("c", (), published="a"), "c: there are no options"),
         (lambda: Choice("c", ("a",), published="b"), "c: unknown option 'b'"),
         (lambda: Fixed("f", None), "f: published is none, which has no type; add kind=float"),
         (lambda: Fixed("f", "x", options=("a", "b")), "f: unknown option 'x'; options: a, b"),

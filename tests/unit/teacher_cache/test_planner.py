@@ -1,4 +1,4 @@
-"""Which outputs are cached, shared or live: decided from sizes and speeds alone, and told."""
+"""Which outputs are cached, shared or live: decided from sizes and speeds alone, with a reason."""
 
 import json
 import random
@@ -20,17 +20,17 @@ SHAPES = Shapes((100,), (64,), {"stage1": (16, 32, 32), "stage2": (32, 16, 16)})
 SMALL, ATTENTION, MAP = ("logits", "embedding"), "attention_maps.stage1", "feature_maps.stage1"
 NAMES = (*SMALL, ATTENTION, MAP)
 NEEDS = (NAMES, SMALL, (ATTENTION, *SMALL))  # in whatever order settings are tried
-NUM_IMAGES, NUM_PASSES, NUM_SEEDS, BATCH_SIZE = 1000, 10, 3, 64
-ALL_PASSES = NUM_PASSES * (1 + NUM_SEEDS)
+NUM_IMAGES, NUM_EPOCHS, NUM_SEEDS, BATCH_SIZE = 1000, 10, 3, 64
+ALL_EPOCHS = NUM_EPOCHS * (1 + NUM_SEEDS)
 SPEEDS = Speeds(teacher_seconds=1e-3, disk_bytes=1e9, memory_bytes=1e10)
-ROOM = Capacity(budget=10**12, free_memory=0, window=10**9)
+CAPACITY = Capacity(budget=10**12, free_memory=0, buffer=10**9)
 
 
-def demand(**changes) -> TeacherLoad:
+def load(**changes) -> TeacherLoad:
     options = {
         "needs": NEEDS,
         "num_images": NUM_IMAGES,
-        "num_passes": NUM_PASSES,
+        "num_epochs": NUM_EPOCHS,
         "num_seeds": NUM_SEEDS,
         "has_trials": True,
         "batch_size": BATCH_SIZE,
@@ -39,33 +39,33 @@ def demand(**changes) -> TeacherLoad:
     return TeacherLoad(**{**options, **changes})
 
 
-def room(**changes) -> Capacity:
-    return Capacity(**{**vars(ROOM), **changes})
+def capacity_of(**changes) -> Capacity:
+    return Capacity(**{**vars(CAPACITY), **changes})
 
 
 def speeds(**changes) -> Speeds:
     return Speeds(**{**vars(SPEEDS), **changes})
 
 
-def plan(demanded=None, *, precision="float16", speeds=SPEEDS, room=ROOM):
-    return plan_outputs(demanded or demand(), SHAPES, precision, speeds, room)
+def plan(wanted=None, *, precision="float16", speeds=SPEEDS, capacity=CAPACITY):
+    return plan_outputs(wanted or load(), SHAPES, precision, speeds, capacity)
 
 
-def passes_of(planned: OutputsPlan) -> dict[str, tuple[int, int]]:
-    return {output.name: (output.search_passes, output.final_passes) for output in planned.cached}
+def epochs_of(planned: OutputsPlan) -> dict[str, tuple[int, int]]:
+    return {output.name: (output.search_epochs, output.final_epochs) for output in planned.cached}
 
 
-def pass_bytes(*names: str, precision="float16") -> int:
+def epoch_bytes(*names: str, precision="float16") -> int:
     return bytes_per_image(SHAPES, names, precision) * NUM_IMAGES
 
 
 # Cached.
 
 
-def test_what_fits_is_cached_with_every_pass():
+def test_what_fits_is_cached_for_every_augmented_epoch():
     planned, _ = plan()
-    assert passes_of(planned) == dict.fromkeys(NAMES, (NUM_PASSES, NUM_PASSES))
-    assert (planned.shared, planned.window_bytes, planned.precision) == ((), 0, "float16")
+    assert epochs_of(planned) == dict.fromkeys(NAMES, (NUM_EPOCHS, NUM_EPOCHS))
+    assert (planned.shared, planned.buffer_bytes, planned.precision) == ((), 0, "float16")
 
 
 def test_what_is_smaller_comes_first():
@@ -75,30 +75,35 @@ def test_what_is_smaller_comes_first():
     assert maps.startswith("feature_maps.stage1: cached")
 
 
-def test_a_budget_to_the_byte_is_enough_and_a_byte_less_is_a_pass_less():
+def test_a_budget_to_the_byte_is_enough_and_a_byte_less_is_an_epoch_less():
     names = ("logits",)
-    whole = pass_bytes("logits") * ALL_PASSES
-    planned, _ = plan(demand(needs=(names,)), room=room(budget=whole))
-    assert passes_of(planned) == {"logits": (10, 10)}
-    planned, _ = plan(demand(needs=(names,)), room=room(budget=whole - 1))
-    assert passes_of(planned) == {"logits": (10, 9)}
+    whole = epoch_bytes("logits") * ALL_EPOCHS
+    planned, _ = plan(load(needs=(names,)), capacity=capacity_of(budget=whole))
+    assert epochs_of(planned) == {"logits": (10, 10)}
+    planned, _ = plan(load(needs=(names,)), capacity=capacity_of(budget=whole - 1))
+    assert epochs_of(planned) == {"logits": (10, 9)}
 
 
 @pytest.mark.parametrize(
-    ("num_kept", "expected"), [(4, (4, 0)), (10, (10, 0)), (12, (10, 0)), (13, (10, 1))]
+    ("num_epochs", "expected"), [(4, (4, 0)), (10, (10, 0)), (12, (10, 0)), (13, (10, 1))]
 )
-def test_a_small_budget_keeps_the_first_passes_of_the_search_then_of_the_finals(num_kept, expected):
-    budget = pass_bytes("logits") * num_kept
-    planned, (line,) = plan(demand(needs=(("logits",),)), room=room(budget=budget))
-    assert passes_of(planned) == {"logits": expected}
-    assert f"{expected[0]} of 10 passes of the search and {expected[1]} of each final seed" in line
+def test_a_small_budget_keeps_the_first_epochs_of_the_search_then_of_the_finals(
+    num_epochs, expected
+):
+    budget = epoch_bytes("logits") * num_epochs
+    planned, (line,) = plan(load(needs=(("logits",),)), capacity=capacity_of(budget=budget))
+    assert epochs_of(planned) == {"logits": expected}
+    assert (
+        f"{expected[0]} of 10 augmented epochs of the search and {expected[1]} of each final seed"
+        in line
+    )
     assert "all would take 8.0 MB" in line
 
 
-def test_what_the_small_ones_take_is_gone_for_the_large_ones():
-    budget = pass_bytes(*SMALL) * ALL_PASSES + pass_bytes(ATTENTION) * 2
-    planned, _ = plan(room=room(budget=budget))
-    assert passes_of(planned) == {
+def test_large_outputs_get_what_the_small_ones_leave():
+    budget = epoch_bytes(*SMALL) * ALL_EPOCHS + epoch_bytes(ATTENTION) * 2
+    planned, _ = plan(capacity=capacity_of(budget=budget))
+    assert epochs_of(planned) == {
         "logits": (10, 10), "embedding": (10, 10), ATTENTION: (2, 0),
     }  # fmt: skip
 
@@ -108,23 +113,25 @@ def test_no_plan_takes_more_than_its_budget():
     for _ in range(200):
         budget = int(10 ** draw.uniform(3, 10))
         precision = draw.choice(["float16", "float32"])
-        planned, lines = plan(precision=precision, room=room(budget=budget))
+        planned, lines = plan(precision=precision, capacity=capacity_of(budget=budget))
         taken = sum(
-            pass_bytes(output.name, precision=precision)
-            * (output.search_passes + NUM_SEEDS * output.final_passes)
+            epoch_bytes(output.name, precision=precision)
+            * (output.search_epochs + NUM_SEEDS * output.final_epochs)
             for output in planned.cached
         )
         assert taken <= budget
-        assert all(0 < o.search_passes <= NUM_PASSES for o in planned.cached)
-        assert all(0 <= o.final_passes <= o.search_passes for o in planned.cached)
-        assert {*passes_of(planned), *planned.shared} <= set(NAMES)
+        assert all(0 < o.search_epochs <= NUM_EPOCHS for o in planned.cached)
+        assert all(0 <= o.final_epochs <= o.search_epochs for o in planned.cached)
+        assert {*epochs_of(planned), *planned.shared} <= set(NAMES)
         assert len(lines) == 3
 
 
 def test_single_precision_takes_twice_as_much():
-    budget = pass_bytes("logits") * NUM_PASSES
-    planned, _ = plan(demand(needs=(("logits",),)), precision="float32", room=room(budget=budget))
-    assert passes_of(planned) == {"logits": (5, 0)}
+    budget = epoch_bytes("logits") * NUM_EPOCHS
+    planned, _ = plan(
+        load(needs=(("logits",),)), precision="float32", capacity=capacity_of(budget=budget)
+    )
+    assert epochs_of(planned) == {"logits": (5, 0)}
     assert planned.precision == "float32"
 
 
@@ -132,107 +139,114 @@ def test_single_precision_takes_twice_as_much():
 def test_what_is_read_more_slowly_than_half_the_teachers_time_is_not_cached(share, is_cached):
     seconds = bytes_per_image(SHAPES, (MAP,), "float16") / SPEEDS.disk_bytes / share
     planned, lines = plan(speeds=speeds(teacher_seconds=seconds))
-    assert (MAP in passes_of(planned)) == is_cached
-    assert {*SMALL, ATTENTION} <= set(passes_of(planned))
+    assert (MAP in epochs_of(planned)) == is_cached
+    assert {*SMALL, ATTENTION} <= set(epochs_of(planned))
     assert ("would take 51 % of the teacher's time" in lines[2]) != is_cached
 
 
 def test_what_fits_in_memory_is_read_at_the_speed_of_memory():
     slow = speeds(disk_bytes=1e6)
-    assert MAP not in passes_of(plan(speeds=slow)[0])
-    assert MAP in passes_of(plan(speeds=slow, room=room(free_memory=10**12))[0])
+    assert MAP not in epochs_of(plan(speeds=slow)[0])
+    assert MAP in epochs_of(plan(speeds=slow, capacity=capacity_of(free_memory=10**12))[0])
 
 
 # Shared and live.
 
 
 def test_large_maps_of_trials_side_by_side_are_shared():
-    planned, lines = plan(room=room(budget=pass_bytes(*SMALL) * ALL_PASSES))
+    planned, lines = plan(capacity=capacity_of(budget=epoch_bytes(*SMALL) * ALL_EPOCHS))
     assert planned.shared == (ATTENTION, MAP)
-    assert planned.window_bytes == ROOM.window
-    assert set(passes_of(planned)) == set(SMALL)
-    assert "shared by trials that run at the same time; a pass takes 32.8 MB" in lines[2]
+    assert planned.buffer_bytes == CAPACITY.buffer
+    assert set(epochs_of(planned)) == set(SMALL)
+    assert (
+        "shared by trials that run at the same time; an augmented epoch takes 32.8 MB" in lines[2]
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"demanded": demand(max_concurrent=1)}, "one trial at a time"),
-        ({"room": room(budget=0, window=10**6)}, "no room in the window"),
-        ({"room": room(budget=0, window=0)}, "no window"),
+        ({"wanted": load(max_concurrent=1)}, "one trial at a time"),
+        ({"capacity": capacity_of(budget=0, buffer=10**6)}, "too small a buffer"),
+        ({"capacity": capacity_of(budget=0, buffer=0)}, "no buffer"),
         ({"speeds": speeds(memory_bytes=1e8)}, "slow memory"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_can_neither_be_kept_nor_shared_is_live(changes, why):
-    planned, lines = plan(**{"room": room(budget=0), **changes})
+def test_what_can_neither_be_cached_nor_shared_is_live(changes, why):
+    planned, lines = plan(**{"capacity": capacity_of(budget=0), **changes})
     assert MAP not in planned.shared
     assert lines[2].startswith("feature_maps.stage1: live; ")
     assert not planned.cached
 
 
-def test_the_window_must_hold_some_batches_of_every_trial():
+def test_the_buffer_must_hold_some_batches_of_every_trial():
     batch_bytes = bytes_per_image(SHAPES, (MAP,), "float32") * BATCH_SIZE
-    least = planner.MIN_WINDOW_BATCHES * 4 * batch_bytes
-    for window, expected in ((least, (MAP,)), (least - 1, ())):
-        planned, _ = plan(demand(needs=((MAP,),)), room=room(budget=0, window=window))
+    least = planner.MIN_BUFFER_BATCHES * 4 * batch_bytes
+    for buffer, expected in ((least, (MAP,)), (least - 1, ())):
+        planned, _ = plan(load(needs=((MAP,),)), capacity=capacity_of(budget=0, buffer=buffer))
         assert planned.shared == expected
 
 
 def test_without_a_need_there_is_nothing_to_plan():
-    assert plan(demand(needs=((),))) == (LIVE, ())
+    assert plan(load(needs=((),))) == (LIVE, ())
 
 
-def test_passes_beyond_the_budget_are_shared():
+def test_epochs_beyond_the_budget_are_shared():
     planned, (line,) = plan(
-        demand(needs=(("logits",),)), room=room(budget=pass_bytes("logits") * 4)
+        load(needs=(("logits",),)), capacity=capacity_of(budget=epoch_bytes("logits") * 4)
     )
-    assert planned.road(("logits",), 4, final=False) == "cached"
-    assert planned.road(("logits",), 5, final=False) == "shared"
+    assert planned.source(("logits",), 4, final=False) == "cached"
+    assert planned.source(("logits",), 5, final=False) == "shared"
     assert planned.look_ahead == 4
     assert "the others shared" in line
     planned, (line,) = plan(
-        demand(needs=(("logits",),), max_concurrent=1), room=room(budget=pass_bytes("logits") * 4)
+        load(needs=(("logits",),), max_concurrent=1),
+        capacity=capacity_of(budget=epoch_bytes("logits") * 4),
     )
-    assert planned.road(("logits",), 5, final=False) == "live"
+    assert planned.source(("logits",), 5, final=False) == "live"
     assert "the others live" in line
 
 
-# The lines.
+# The reasons.
 
 
 @pytest.mark.parametrize("budget", [0, 10**5, 10**7, 10**9, 10**12])
 @pytest.mark.parametrize("max_concurrent", [1, 4])
 @pytest.mark.parametrize("teacher_seconds", [1e-3, 1e-5])
-def test_every_line_names_outputs_what_is_done_and_why(budget, max_concurrent, teacher_seconds):
+def test_every_reason_names_outputs_what_is_done_and_why(budget, max_concurrent, teacher_seconds):
     planned, lines = plan(
-        demand(max_concurrent=max_concurrent),
+        load(max_concurrent=max_concurrent),
         speeds=speeds(teacher_seconds=teacher_seconds),
-        room=room(budget=budget),
+        capacity=capacity_of(budget=budget),
     )
     named = []
     for line in lines:
-        names, road, reason = re.fullmatch(r"([\w., ]+): (cached|shared|live)\b(.+)", line).groups()
+        names, source, reason = re.fullmatch(
+            r"([\w., ]+): (cached|shared|live)\b(.+)", line
+        ).groups()
         named += names.split(", ")
-        if road == "cached":
-            assert re.search(r"because reading [\d.]+ \w+ an image takes [\d.e-]+ % of the", reason)
-            assert set(names.split(", ")) <= set(passes_of(planned))
+        if source == "cached":
+            assert re.search(
+                r"because reading [\d.]+ \w+ per image takes [\d.e-]+ % of the", reason
+            )
+            assert set(names.split(", ")) <= set(epochs_of(planned))
         else:
-            assert "; a pass takes " in reason or "; reading " in reason
-            assert (road == "shared") == (set(names.split(", ")) <= set(planned.shared))
+            assert "; an augmented epoch takes " in reason or "; reading " in reason
+            assert (source == "shared") == (set(names.split(", ")) <= set(planned.shared))
     assert sorted(named) == sorted(NAMES)
 
 
 # The plan.
 
 
-def test_a_training_takes_the_road_that_all_its_outputs_have():
+def test_a_training_takes_the_source_that_all_its_outputs_have():
     planned = OutputsPlan(
         (CachedOutput("logits", 5, 2), CachedOutput("embedding", 3, 0)),
         (MAP,),
-        window_bytes=1,
+        buffer_bytes=1,
     )
-    roads = {
+    sources = {
         (("logits",), 5, False): "cached",
         (("logits",), 6, False): "shared",  # beyond what is kept, trials can still share it
         (("logits",), 2, True): "cached",
@@ -242,16 +256,29 @@ def test_a_training_takes_the_road_that_all_its_outputs_have():
         (("logits", MAP), 1, False): "shared",
         (("logits", ATTENTION), 1, False): "live",
     }
-    for (names, number, final), expected in roads.items():
-        assert planned.road(names, number, final=final) == expected
-    assert LIVE.road(("logits",), 1, final=False) == "live"
-    windowless = OutputsPlan(planned.cached)
-    assert windowless.road(("logits",), 6, final=False) == "live"
+    for (names, number, final), expected in sources.items():
+        assert planned.source(names, number, final=final) == expected
+    assert LIVE.source(("logits",), 1, final=False) == "live"
+    bufferless = OutputsPlan(planned.cached)
+    assert bufferless.source(("logits",), 6, final=False) == "live"
+
+
+def test_a_plan_in_an_earlier_journal_is_read():
+    planned = OutputsPlan((CachedOutput("logits", 5, 2),), (MAP,), "float32", 123, 4)
+    content = {
+        "cached": [{"name": "logits", "search_passes": 5, "final_passes": 2}],
+        "shared": [MAP],
+        "precision": "float32",
+        "window_bytes": 123,
+        "look_ahead": 4,
+    }
+    assert OutputsPlan.from_json(content) == planned
+    assert json.loads(json.dumps(planned.as_json())) == content
 
 
 @pytest.mark.parametrize("budget", [0, 10**7, 10**12])
 def test_a_plan_survives_the_journal(budget):
-    planned, _ = plan(room=room(budget=budget))
+    planned, _ = plan(capacity=capacity_of(budget=budget))
     assert OutputsPlan.from_json(json.loads(json.dumps(planned.as_json()))) == planned
 
 
@@ -279,13 +306,13 @@ def test_a_larger_teacher_is_slower(tmp_path, monkeypatch):
     assert large > 2 * small
 
 
-def test_what_is_there_already_is_off_the_budget(tmp_path):
+def test_stored_outputs_count_against_the_budget(tmp_path):
     folder = tmp_path / "teacher-outputs"
     empty = measure_capacity(folder, 10**6)
     assert empty.budget == 10**6
-    piece = folder / "entry" / "logits.float16.64" / "0001" / "00000-0.arrow"
-    piece.parent.mkdir(parents=True)
-    piece.write_bytes(bytes(400_000))
+    shard = folder / "entry" / "logits.float16.64" / "0001" / "00000-0.arrow"
+    shard.parent.mkdir(parents=True)
+    shard.write_bytes(bytes(400_000))
     assert measure_capacity(folder, 10**6).budget == 600_000
     assert measure_capacity(folder, 10**5).budget == 0
     assert measure_capacity(folder, 0).budget == 0
@@ -306,9 +333,9 @@ def test_memory_is_counted(tmp_path):
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     measured = measure_capacity(tmp_path, 0)
     assert 0 < measured.free_memory <= physical
-    assert 0 <= measured.window <= probing.MEMORY_SHARE * physical
+    assert 0 <= measured.buffer <= probing.MEMORY_SHARE * physical
 
 
-def test_without_shared_memory_there_is_no_window(tmp_path, monkeypatch):
+def test_without_shared_memory_there_is_no_buffer(tmp_path, monkeypatch):
     monkeypatch.setattr(probing, "SHARED_MEMORY", tmp_path / "absent")
-    assert measure_capacity(tmp_path, 0).window == 0
+    assert measure_capacity(tmp_path, 0).buffer == 0

@@ -1,4 +1,4 @@
-"""Where images come from, by spec: `digits`, `cifar10`, `cifar100`, `parquet:DIR`, ..."""
+"""Data sources by spec: `digits`, `cifar10`, `cifar100`, `parquet:DIR`, ..."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ FOLDER_SOURCES: dict[str, Callable[[Path], Source]] = {
 
 
 def find_source(spec: str, data_dir: Path) -> Source:
-    """Raises RequestError for an unknown spec or a folder that does not exist."""
+    """The source that a spec names. Raises RequestError if it is unknown, or its folder missing."""
     kind, colon, folder = spec.partition(":")
     if kind in FOLDER_SOURCES:
         if not folder:

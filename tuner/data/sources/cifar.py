@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 by torchvision's loaders, which download them on first use."""
+"""CIFAR-10 and CIFAR-100, downloaded on first use by torchvision."""
 
 from http.client import HTTPException
 from pathlib import Path
@@ -9,7 +9,7 @@ from tuner.data.sources.decoding import resize_images
 from tuner.data.sources.raw_data import RawData
 from tuner.text.errors import RequestError
 
-# The CRD framework's constants, so that its published teachers see what they learnt on.
+# The CRD framework's constants, with which its published teachers were trained.
 _MEAN_AND_STD = {"cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))}
 
 
@@ -21,19 +21,21 @@ class Cifar:
         self.download_dir = download_dir
 
     def files(self) -> list[tuple[str, int, int]]:
-        return []  # the MD5 fixes the content
+        """Nothing: the archive's MD5 fixes the content."""
+        return []
 
     def load(self, image_size: int | None) -> RawData:
+        """Reads everything; raises RequestError if the archive cannot be downloaded."""
         from torchvision import datasets  # takes seconds to import
 
         loader = getattr(datasets, self.name.upper())
         try:
             train = loader(self.download_dir, train=True, download=True)
             test = loader(self.download_dir, train=False, download=True)
-        # RuntimeError: torchvision's word for a download that is not the archive.
+        # torchvision raises RuntimeError if the download is not the archive.
         except (OSError, HTTPException, RuntimeError) as error:
             raise RequestError(
-                f"{self.name}: could not be downloaded ({error}); put {loader.filename} into "
+                f"{self.name}: download failed ({error}); put {loader.filename} into "
                 f"{self.download_dir.resolve()}, or use a local copy with parquet:DIR"
             ) from error
         images = np.concatenate([train.data, test.data]).transpose(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Encoded images (PNG, JPEG, ...) to one array of pixels. Used once, when a file is built."""
+"""Decodes images (PNG, JPEG, ...) into one array, while an Arrow file is built."""
 
 import os
 import warnings
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def decode_images(
     encoded: Iterable[tuple[str, Path | BytesIO]], num_images: int, image_size: int | None
 ) -> np.ndarray:
-    """Decodes pairs (where it stands, file) to uint8 [num_images, 3, H, W].
+    """Decodes pairs (place for errors, file) to uint8 [num_images, 3, H, W].
 
-    One image is open at a time. Raises RequestError for an image that cannot be read
-    and for images of unequal sizes when no image_size is given.
+    Only one image is open at a time. Raises RequestError if an image cannot be read, or if
+    sizes differ and no `image_size` is given.
     """
-    if image_size is not None:  # refused before the first one is resized
+    if image_size is not None:  # fails before the first image is resized
         _empty_images(num_images, image_size, image_size)
     images, first = np.empty(0, np.uint8), ""
     for row, (where, file) in enumerate(encoded):
@@ -34,14 +34,17 @@ def decode_images(
         elif pixels.shape != images.shape[1:]:
             raise RequestError(
                 f"{where} is {_size(pixels)} pixels but {first} is {_size(images[0])}; "
-                "give an image size, to which all are resized"
+                "give --image-size to resize all images"
             )
         images[row] = pixels
     return images
 
 
 def resize_images(images: np.ndarray, image_size: int | None) -> np.ndarray:
-    """Brings uint8 [N, 3, H, W] to [N, 3, image_size, image_size]; None: as they are."""
+    """Resizes uint8 [N, 3, H, W] to [N, 3, image_size, image_size]; None keeps the size.
+
+    Raises RequestError if the result does not fit in memory.
+    """
     if image_size is None or images.shape[2:] == (image_size, image_size):
         return images
     from PIL import Image
@@ -53,12 +56,12 @@ def resize_images(images: np.ndarray, image_size: int | None) -> np.ndarray:
 
 
 def _empty_images(num_images: int, height: int, width: int) -> np.ndarray:
-    """uint8 [num_images, 3, height, width]; raises RequestError where they cannot fit in memory."""
+    """uint8 [num_images, 3, height, width]; raises RequestError if it does not fit in memory."""
     num_bytes = num_images * 3 * height * width
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if num_bytes > memory:
         raise RequestError(
-            f"{num_images} images of {width}x{height} pixels take {num_bytes / 1e9:.0f} GB but "
+            f"{num_images} images of {width}x{height} pixels take {num_bytes / 1e9:.0f} GB, but "
             f"this machine has {memory / 1e9:.0f} GB of memory; give a smaller --image-size"
         )
     return np.empty((num_images, 3, height, width), np.uint8)
@@ -66,21 +69,21 @@ def _empty_images(num_images: int, height: int, width: int) -> np.ndarray:
 
 def _decode(where: str, file: Path | BytesIO, image_size: int | None) -> np.ndarray:
     with warnings.catch_warnings():
-        # Of a large image, and of small flaws that it can live with.
+        # Pillow warns of large images and of small flaws that it tolerates.
         warnings.simplefilter("ignore")
         image = decoded(where, file)
     return _pixels(image if image_size is None else _resize(image, image_size))
 
 
 def _resize(image: "Image", image_size: int) -> "Image":
-    """Shorter side to image_size pixels, then the centre square."""
+    """Resizes the shorter side to `image_size` pixels, then crops the central square."""
     from PIL import Image
 
     if image.size == (image_size, image_size):
         return image
     scale = image_size / min(image.size)
     width, height = (max(image_size, round(side * scale)) for side in image.size)
-    # Pillow's filters widen with the scale: downsizing does not alias.
+    # Pillow's filters widen with the scale, so downsizing does not alias.
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = (width - image_size) // 2, (height - image_size) // 2
     return image.crop((left, top, left + image_size, top + image_size))

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 images of 8 x 8, nothing to download."""
+"""scikit-learn's handwritten digits: 1,797 images of 8 x 8 pixels, nothing to download."""
 
 import numpy as np
 
@@ -11,19 +11,21 @@ _TEST_STREAM = 0x7E57  # which fifth; the data set has no official test set
 
 
 class Digits:
-    """A fixed stratified fifth is the test set; grey is repeated to three channels."""
+    """A fixed stratified fifth is the test set; the grey channel is repeated three times."""
 
     spec = name = "digits"
 
     def files(self) -> list[tuple[str, int, int]]:
+        """Nothing: the images are part of scikit-learn."""
         return []
 
     def load(self, image_size: int | None) -> RawData:
+        """Reads all images."""
         from sklearn.datasets import load_digits  # takes a second to import
 
         digits = load_digits()
         labels = digits.target.astype(np.int64)
-        # The scale of the originals is 0 ... 16.
+        # The originals range from 0 to 16.
         grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
         images = np.repeat(grey[:, None], 3, axis=1)
 

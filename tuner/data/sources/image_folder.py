@@ -1,4 +1,4 @@
-"""A folder of image files: DIR/train/CLASS/*.png and DIR/test (or DIR/val) likewise."""
+"""Folders of image files: DIR/train/CLASS/*.png, and DIR/test (or DIR/val) likewise."""
 
 from pathlib import Path
 
@@ -20,16 +20,18 @@ class ImageFolder:
         self.name = folder.name
 
     def files(self) -> list[tuple[str, int, int]]:
+        """All image files; raises RequestError for another layout."""
         return describe_files(path for split in self._splits() for path, _ in self._images(split))
 
     def load(self, image_size: int | None) -> RawData:
+        """Decodes all images; raises RequestError for another layout or an unreadable image."""
         train, test = (self._images(split) for split in self._splits())
         class_names = tuple(sorted({name for _, name in train}))
         for path, name in test:
             if name not in class_names:
                 raise RequestError(
-                    f"{path.parent}: '{name}' is no class of {self.folder / 'train'}; "
-                    "the test images need the training set's class folders"
+                    f"{path.parent}: '{name}' is not a class of {self.folder / 'train'}; "
+                    "the test images must be in the training set's class folders"
                 )
         number = {name: label for label, name in enumerate(class_names)}
         rows = train + test
@@ -51,7 +53,7 @@ class ImageFolder:
         return train, tests[0]
 
     def _images(self, split: Path) -> list[tuple[Path, str]]:
-        """Every image file with its class, sorted; raises RequestError for a class of none."""
+        """Every image file with its class, sorted; raises RequestError for an empty class."""
         images = []
         try:
             classes = sorted(path for path in split.iterdir() if path.is_dir())
@@ -61,7 +63,7 @@ class ImageFolder:
             paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
             if not paths:
                 raise RequestError(
-                    f"{folder}: no readable image file in this class; add some or remove the folder"
+                    f"{folder}: no image files in this class; add some or remove the folder"
                 )
             images += [(path, folder.name) for path in paths]
         if not images:

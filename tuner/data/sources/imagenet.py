@@ -1,4 +1,4 @@
-"""ImageNet in its usual layout, DIR/train/WNID/*.JPEG and DIR/val/WNID/*.JPEG: a list of files."""
+"""ImageNet in its usual layout, DIR/train/WNID/*.JPEG and DIR/val/WNID/*.JPEG."""
 
 import os
 from pathlib import Path
@@ -16,9 +16,10 @@ _MEAN_AND_STD = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class ImageNet:
-    """Classes are the folders in DIR/train, sorted by name as torchvision's networks have them.
+    """Classes are the folders in DIR/train, sorted by name as in torchvision's networks.
 
-    What is known of the content is the files' names and sizes: 150 GB are not hashed.
+    The images stay in their files. Only names and sizes of the files identify the content,
+    because hashing 150 GB would take too long.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,13 +28,15 @@ class ImageNet:
         self.name = folder.name
 
     def files(self) -> list[tuple[str, int, int]]:
-        """The class folders, which change when a file comes or goes: 2,000 instead of 1.3 million.
+        """The class folders, whose times change with added or removed files.
 
-        A file that is overwritten in its place is not noticed.
+        There are 2,000 of them instead of 1.3 million files. A file overwritten in place goes
+        unnoticed. Raises RequestError for another layout.
         """
         return describe_files(path for split in self._splits() for path in _classes(split))
 
     def load(self, image_size: int | None) -> RawData:
+        """Lists all files; raises RequestError for another layout or an empty file."""
         train, val = self._splits()
         folders = _classes(train)
         number = {folder.name: label for label, folder in enumerate(folders)}
@@ -46,8 +49,8 @@ class ImageNet:
             for folder in folders if split == train else _classes(split):
                 if folder.name not in number:
                     raise RequestError(
-                        f"{folder}: '{folder.name}' is no class of {train}; "
-                        "the validation images need the training set's class folders"
+                        f"{folder}: '{folder.name}' is not a class of {train}; "
+                        "the validation images must be in the training set's class folders"
                     )
                 for name, num_bytes in _images(folder):
                     paths.append(f"{split.name}/{folder.name}/{name}")
@@ -76,7 +79,7 @@ class ImageNet:
 
 
 def _classes(split: Path) -> list[Path]:
-    """The class folders, sorted. Raises RequestError where there are none."""
+    """The class folders, sorted. Raises RequestError if there are none."""
     try:
         folders = sorted(Path(entry) for entry in os.scandir(split) if entry.is_dir())
     except OSError as error:
@@ -90,7 +93,10 @@ def _classes(split: Path) -> list[Path]:
 
 
 def _images(folder: Path) -> list[tuple[str, int]]:
-    """Name and size in bytes of every image file, sorted. Raises RequestError."""
+    """Name and size in bytes of every image file, sorted.
+
+    Raises RequestError if there are none, or one is empty.
+    """
     try:
         images = sorted(
             (entry.name, entry.stat().st_size)
@@ -100,7 +106,7 @@ def _images(folder: Path) -> list[tuple[str, int]]:
     except OSError as error:
         raise RequestError(f"{folder}: cannot be read ({error.strerror})") from error
     if not images:
-        raise RequestError(f"{folder}: no JPEG in this class; add some or remove the folder")
+        raise RequestError(f"{folder}: no JPEG files in this class; add some or remove the folder")
     for name, num_bytes in images:
         if not num_bytes:
             raise RequestError(f"{folder / name}: the file is empty; replace or remove it")

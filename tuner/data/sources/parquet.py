@@ -1,4 +1,4 @@
-"""A folder of Parquet files in the Hugging Face layout: train-*.parquet, test-*.parquet."""
+"""Folders of Parquet files in the Hugging Face layout: train-*.parquet, test-*.parquet."""
 
 import json
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from tuner.text.errors import RequestError, printable
 
 _IMAGE_COLUMNS = ("image", "img")
 _LABEL_COLUMNS = ("label", "fine_label")
-# Some sets publish no labelled test set; then the validation set is the test set.
+# Data sets without a labelled test set are tested on their validation set.
 _TEST_PREFIXES = ("test", "validation", "valid", "val")
 _ROWS_PER_READ = 256
 
 
 class ParquetFolder:
-    """Files lie in DIR or DIR/data; encoded images, integer labels."""
+    """Encoded images and integer labels, in files in DIR or DIR/data."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,23 +30,25 @@ class ParquetFolder:
         self.name = folder.name
 
     def files(self) -> list[tuple[str, int, int]]:
+        """The Parquet files; raises RequestError if there are none."""
         train, test = self._splits()
         return describe_files(train + test)
 
     def load(self, image_size: int | None) -> RawData:
+        """Decodes all images; raises RequestError if columns, labels or images are unusable."""
         train, test = self._splits()
         num_train = sum(_num_rows(file) for file in train)
         num_images = num_train + sum(_num_rows(file) for file in test)
         if not 0 < num_train < num_images:
-            raise RequestError(f"{self.folder}: the training or the test files hold no rows")
+            raise RequestError(f"{self.folder}: the training or the test files have no rows")
         labels = np.concatenate([_labels(file) for file in train + test])
         class_names = _class_names(train[0])
         if class_names is None:
-            # Larger numbers are identifiers of something, not of classes.
+            # Numbers beyond the number of images are identifiers, not classes.
             class_names = tuple(map(str, range(min(labels.max() + 1, num_images))))
         if labels.min() < 0 or labels.max() >= len(class_names):
             raise RequestError(
-                f"{self.folder}: labels run from {labels.min()} to {labels.max()}, but with "
+                f"{self.folder}: labels range from {labels.min()} to {labels.max()}, but with "
                 f"{len(class_names)} classes they must be 0 to {len(class_names) - 1}; "
                 "remove the rows without a true label"
             )
@@ -59,7 +61,7 @@ class ParquetFolder:
         )
 
     def _splits(self) -> tuple[list[Path], list[Path]]:
-        """The training and the test files, each sorted; raises RequestError without them."""
+        """The training and test files, each sorted; raises RequestError if there are none."""
         for folder in (self.folder, self.folder / "data"):
             train = sorted(folder.glob("train-*.parquet"))
             for prefix in _TEST_PREFIXES:
@@ -80,7 +82,7 @@ def _open(file: Path) -> pq.ParquetFile:
 
 
 def _unreadable(file: Path, error: Exception) -> RequestError:
-    return RequestError(f"{file}: not a readable Parquet file ({error}); fetch it again")
+    return RequestError(f"{file}: not a readable Parquet file ({error}); download it again")
 
 
 def _num_rows(file: Path) -> int:
@@ -92,7 +94,7 @@ def _labels(file: Path) -> np.ndarray:
     parquet = _open(file)
     column = _find_column(file, parquet.schema_arrow, _LABEL_COLUMNS, "label")
     if not pa.types.is_integer(parquet.schema_arrow.field(column).type):
-        raise RequestError(f"{file}: column '{column}' is not of integers; number the classes")
+        raise RequestError(f"{file}: column '{column}' does not hold integers; number the classes")
     try:
         labels = parquet.read([column]).column(0)
     except (OSError, pa.ArrowException) as error:
@@ -103,7 +105,7 @@ def _labels(file: Path) -> np.ndarray:
 
 
 def _encoded_images(file: Path) -> Iterator[tuple[str, BytesIO]]:
-    """Each row's name for an error message, and its bytes."""
+    """Each row's place for error messages, and its bytes. Raises RequestError."""
     parquet = _open(file)
     column = _find_column(file, parquet.schema_arrow, _IMAGE_COLUMNS, "image")
     kind = parquet.schema_arrow.field(column).type
@@ -120,7 +122,7 @@ def _encoded_images(file: Path) -> Iterator[tuple[str, BytesIO]]:
             for image in images:
                 where = f"{file}: row {row}"
                 if not image.is_valid:
-                    raise RequestError(f"{where}: no image bytes; remove the row or embed its file")
+                    raise RequestError(f"{where}: no image bytes; remove the row or embed the file")
                 yield where, BytesIO(image.as_py())
                 row += 1
     except (OSError, pa.ArrowException) as error:
@@ -149,5 +151,5 @@ def _class_names(file: Path) -> tuple[str, ...] | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return None  # another dialect of the metadata: numbers do as well
+        return None  # unknown metadata; the classes are numbered instead
     return tuple(map(printable, names)) or None

@@ -1,4 +1,4 @@
-"""Tiny ImageNet as it is published (tiny-imagenet-200): 200 classes, images of 64 x 64."""
+"""Tiny ImageNet as published (tiny-imagenet-200): 200 classes, images of 64 x 64 pixels."""
 
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from tuner.text.errors import RequestError, printable
 
 
 class TinyImageNet:
-    """Classes are the folders in DIR/train, sorted by name. The published test images have no
-    labels, so the validation images are the test set.
+    """Classes are the folders in DIR/train, sorted by name.
+
+    The published test images have no labels, so the validation images are the test set.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -22,10 +23,12 @@ class TinyImageNet:
         self._words = folder / "words.txt"
 
     def files(self) -> list[tuple[str, int, int]]:
+        """All images and both lists; raises RequestError for another layout."""
         images = [path for path, _ in self._train() + self._validation()]
         return describe_files([*images, self._annotations, self._words])
 
     def load(self, image_size: int | None) -> RawData:
+        """Decodes all images; raises RequestError for another layout or an unreadable image."""
         train, test = self._train(), self._validation()
         classes = sorted({wnid for _, wnid in train})
         number = {wnid: label for label, wnid in enumerate(classes)}
@@ -33,7 +36,7 @@ class TinyImageNet:
             if wnid not in number:
                 raise RequestError(
                     f"{self._annotations}: {path.name} is of class '{printable(wnid)}', which is "
-                    f"no folder of {self.folder / 'train'}; fetch the data set again"
+                    f"not a folder in {self.folder / 'train'}; download the data set again"
                 )
         names = self._names()
         rows = train + test
@@ -50,7 +53,7 @@ class TinyImageNet:
         for folder in sorted(self.folder.glob("train/*/images")):
             paths = sorted(folder.glob("*.JPEG"))
             if not paths:
-                raise RequestError(f"{folder}: no .JPEG file in this class; fetch it again")
+                raise RequestError(f"{folder}: no .JPEG files in this class; download it again")
             images += [(path, folder.parent.name) for path in paths]
         if not images or not self._annotations.is_file() or not self._words.is_file():
             raise RequestError(
@@ -60,18 +63,18 @@ class TinyImageNet:
         return images
 
     def _validation(self) -> list[tuple[Path, str]]:
-        """The images that the annotations name, in their order."""
+        """The annotated images with their classes, in the file's order. Raises RequestError."""
         images = self._annotations.parent / "images"
         rows = [line.split("\t") for line in _lines(self._annotations)]
         if not rows or any(len(row) < 2 or "/" in row[0] for row in rows):
             raise RequestError(
-                f"{self._annotations}: each line must be a file, a tab and its class; "
-                "fetch the data set again"
+                f"{self._annotations}: each line must be a file name, a tab and its class; "
+                "download the data set again"
             )
         return [(images / file, wnid) for file, wnid, *_ in rows]
 
     def _names(self) -> dict[str, str]:
-        """What each class is called: of its synonyms the first."""
+        """The name of each class: the first of its synonyms."""
         names = {}
         for line in _lines(self._words):
             wnid, _, words = line.partition("\t")
@@ -83,4 +86,4 @@ def _lines(file: Path) -> list[str]:
     try:
         return [line for line in file.read_text("utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{file}: not a readable text file; fetch it again") from error
+        raise RequestError(f"{file}: not a readable text file; download it again") from error

@@ -1,4 +1,4 @@
-"""Claims: of several processes that want the same piece, one computes it."""
+"""File locks that decide which of several processes computes a shard."""
 
 import fcntl
 import os
@@ -8,29 +8,29 @@ from pathlib import Path
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[bool]:
-    """Yields whether the claim is ours; it is another's while False.
+def try_lock(path: Path) -> Iterator[bool]:
+    """Yields True while this process holds the lock, False if another one does; never waits.
 
-    The system releases the claim of a process that dies. Raises OSError where the
-    folder cannot be written.
+    The operating system releases the lock when its process dies. Raises OSError if the
+    folder is not writable.
     """
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        if not _locked(descriptor, path):
+        if not _is_locked(descriptor, path):
             yield False
             return
         try:
             yield True
         finally:
-            # Before the lock is released: whoever opened this file sees that it is gone.
+            # Deleted before the lock is released: whoever holds the deleted file open notices.
             path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 
 
-def _locked(descriptor: int, path: Path) -> bool:
+def _is_locked(descriptor: int, path: Path) -> bool:
     with suppress(BlockingIOError, FileNotFoundError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A claim that was released between opening and locking is not this file any more.
+        # The previous holder may have deleted this file between our open and our lock.
         return os.fstat(descriptor).st_ino == path.stat().st_ino
     return False

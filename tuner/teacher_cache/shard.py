@@ -1,8 +1,8 @@
-"""The Arrow file of a piece: one output of the teacher for some rows, uncompressed to be mapped.
+"""Shard files: one teacher output for some rows, as an uncompressed Arrow file to be mapped.
 
-One record batch with one column, fixed_size_list<halffloat or float>; its shape is JSON in
-the schema's metadata. The checksum of the whole file is in its name, NUMBER-CRC32.arrow,
-because a damaged Arrow file can crash whoever parses it.
+Each file has one record batch with one column, fixed_size_list<halffloat or float>; its shape
+is JSON in the schema's metadata. The name, NUMBER-CRC32.arrow, ends with the checksum of the
+whole file, because a damaged Arrow file can crash the process that parses it.
 """
 
 import json
@@ -14,29 +14,31 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-FORMAT_VERSION = 2  # 1 had maps as [rows, C, H, W]
-UNCHECKED = "unchecked"  # in place of the checksum: memory is not torn by a power cut
+FORMAT_VERSION = 2  # version 1 stored maps as [rows, C, H, W]
+UNCHECKED = "unchecked"  # stands for the checksum in shared memory, which survives no power cut
 _METADATA_KEY = b"tuner.teacher_cache"
 
 
-class DamagedPieceError(ValueError):
-    """A file that is not what was written."""
+class DamagedShardError(ValueError):
+    """A shard whose content is not what was written."""
 
 
-def find_piece(folder: Path, number: str) -> Path | None:
-    """The file of a piece, if it is there."""
+def find_shard(folder: Path, number: str) -> Path | None:
+    """The path of a shard, or None if it has not been written."""
     return next(folder.glob(f"{number}-*.arrow"), None)
 
 
-def unchecked(folder: Path, number: str) -> Path:
-    """The file of a piece without a checksum."""
+def unchecked_path(folder: Path, number: str) -> Path:
+    """The path of a shard that is written without a checksum."""
     return folder / f"{number}-{UNCHECKED}.arrow"
 
 
-def write_piece(folder: Path, number: str, name: str, values: np.ndarray, *, check: bool) -> None:
-    """Writes [rows, ...] under a temporary name, then renames it; the caller holds the claim.
+def write_shard(folder: Path, number: str, name: str, values: np.ndarray, *, check: bool) -> None:
+    """Writes `values` [rows, ...] under a temporary name, then renames the file.
 
-    Not synced: what a power cut tears, the checksum finds, and it can be computed again.
+    The caller holds the shard's lock. The file is not synced: a checksum (`check`) reveals
+    what a power cut tore, and the shard can be computed again. Raises OSError if it cannot
+    be written.
     """
     metadata = {"shape": values.shape}
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
@@ -57,14 +59,14 @@ def write_piece(folder: Path, number: str, name: str, values: np.ndarray, *, che
     os.replace(partial, folder / f"{number}-{checksum}.arrow")
 
 
-def read_piece(path: Path) -> np.ndarray:
-    """A read-only view of the mapped file, [rows, ...].
+def read_shard(path: Path) -> np.ndarray:
+    """A read-only view [rows, ...] of the mapped file.
 
-    Raises FileNotFoundError, and DamagedPieceError where the checksum differs.
+    Raises FileNotFoundError if it does not exist and DamagedShardError if its checksum differs.
     """
     expected = path.stem.rpartition("-")[2]
     if expected != UNCHECKED and _checksum(path) != expected:
-        raise DamagedPieceError(f"{path}: the checksum differs")
+        raise DamagedShardError(f"{path}: the checksum differs")
     with pa.memory_map(os.fspath(path)) as source:
         reader = pa.ipc.open_file(source)
         metadata = json.loads(reader.schema.metadata[_METADATA_KEY])
@@ -75,6 +77,6 @@ def read_piece(path: Path) -> np.ndarray:
 
 def _checksum(path: Path) -> str:
     if path.stat().st_size == 0:
-        return "empty"  # which cannot be mapped
+        return "empty"  # an empty file cannot be mapped
     with pa.memory_map(os.fspath(path)) as source:
         return f"{zlib.crc32(source.read_buffer()):08x}"

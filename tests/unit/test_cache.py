@@ -1,11 +1,9 @@
-"""`tuner cache`: what it lists and deletes, and that a search after `fill` computes nothing."""
+"""`tuner cache`: what it lists, checks, deletes and precomputes."""
 
 import fcntl
 import json
 import os
-import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,22 +12,21 @@ import pytest
 
 import models
 import tuner.cache
-import tuner.teach
 from losses import DistillationLoss
 from search_spaces import Choice, Fixed, Space
-from tests.support.searching import Searches, as_flags, local_ray
+from tests.support.searching import as_flags
 from tuner.config.command_line import ENVIRONMENT
 from tuner.config.options import SearchRequest
-from tuner.orchestration import fill
+from tuner.orchestration import precompute
 from tuner.planning.search import plan_search
-from tuner.teacher_cache import OutputsPlan, store
-from tuner.teacher_cache.piece import read_piece
+from tuner.teacher_cache import OutputsPlan, shared_buffer
 from tuner.teacher_cache.plan import CachedOutput
+from tuner.teacher_cache.shard import read_shard
 from tuner.teacher_cache.store import Entry, cache_folder
 from tuner.training.workload_data import open_data
 
 ROWS = 64
-NUM_IMAGES = 150  # two pieces a pass and a shorter third
+NUM_IMAGES = 150  # per augmented epoch two shards, and a third shorter one
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +34,7 @@ def _environment(monkeypatch, tmp_path):
     for variable in ENVIRONMENT.values():
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(store, "window_folder", lambda: tmp_path / "window")
+    monkeypatch.setattr(shared_buffer, "shared_buffer_folder", lambda: tmp_path / "buffer")
 
 
 @pytest.fixture
@@ -52,59 +49,59 @@ def cache(tmp_path, capsys):
     return call
 
 
-def keep(
-    data_dir: Path, seed: int = 0, *, age: float = 0.0, pieces: int = 6, root: Path | None = None
+def store_entry(
+    data_dir: Path, seed: int = 0, *, age: float = 0.0, shards: int = 6, root: Path | None = None
 ) -> Entry:
-    """An entry of two passes with three pieces each, of which the first ones are there."""
+    """An entry of two augmented epochs with three shards each, of which the first ones exist."""
     about = {
         "teacher": "resnet20",
         "data": "digits",
         "num_images": NUM_IMAGES,
         "seed": seed,
     }
-    entry = Entry(root or cache_folder(str(data_dir)), about, limit_bytes=None)
+    entry = Entry(root or cache_folder(str(data_dir)), about)
     with entry.in_use():
-        for number in range(pieces):
-            one, piece = f"{number // 3 + 1:04d}", f"{number % 3:05d}"
-            with entry.claimed("float16.64", one, piece):
+        for number in range(shards):
+            epoch, shard = f"{number // 3 + 1:04d}", f"{number % 3:05d}"
+            with entry.try_lock("float16.64", epoch, shard):
                 values = np.full((ROWS, 8), number, np.float16)
-                entry.write(f"embedding.float16.{ROWS}", one, piece, values)
+                entry.write(f"embedding.float16.{ROWS}", epoch, shard, values)
     when = time.time() - age
     os.utime(entry.folder / "about.json", (when, when))
     return entry
 
 
-def pieces_in(folder: Path) -> list[Path]:
+def shards_in(folder: Path) -> list[Path]:
     return sorted(folder.rglob("[0-9]*.arrow"))
 
 
 # list
 
 
-def test_an_empty_cache_is_told_in_a_sentence(cache, tmp_path):
-    expected = [f"{tmp_path}/teacher-outputs holds no teacher's outputs yet"]
+def test_an_empty_cache_is_reported_in_one_sentence(cache, tmp_path):
+    expected = [f"{tmp_path}/teacher-outputs holds no teacher outputs yet"]
     assert cache("list") == (0, expected, [])
 
 
-def test_what_is_kept_is_listed_the_last_used_first(cache, tmp_path):
-    old, new = keep(tmp_path, 1, age=3600), keep(tmp_path, 0, pieces=4)
+def test_entries_are_listed_the_last_used_first(cache, tmp_path):
+    old, new = store_entry(tmp_path, 1, age=3600), store_entry(tmp_path, 0, shards=4)
     status, out, err = cache("list")
     assert (status, err) == (0, [])
     head, first, second, total = out
-    assert head.split()[:7] == ["id", "teacher", "data", "seed", "outputs", "passes", "size"]
+    assert head.split()[:7] == ["id", "teacher", "data", "seed", "outputs", "epochs", "size"]
     names = ["resnet20", "digits"]
     assert first.split()[:10] == [
-        new.folder.name, *names, "0", "embedding", "float16", "1", "+", "1", "in",
+        new.folder.name, *names, "0", "embedding", "float16", "1", "+", "1", "partial",
     ]  # fmt: skip
     assert second.split()[:7] == [old.folder.name, *names, "1", "embedding", "float16", "2"]
     minute = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() - 3600))
     assert second.rstrip().endswith(minute)
-    size = sum(path.stat().st_size for path in pieces_in(tmp_path))
+    size = sum(path.stat().st_size for path in shards_in(tmp_path))
     assert total == f"{size / 1000:.1f} kB in {tmp_path}/teacher-outputs"
 
 
 def test_a_list_for_programs_is_one_json_object(cache, tmp_path):
-    entry = keep(tmp_path, 7)
+    entry = store_entry(tmp_path, 7)
     status, (line,), err = cache("list", "--json")
     assert (status, err) == (0, [])
     content = json.loads(line)
@@ -112,13 +109,13 @@ def test_a_list_for_programs_is_one_json_object(cache, tmp_path):
     assert listed["id"] == entry.folder.name
     assert listed["about"]["seed"] == 7
     (output,) = listed["outputs"]
-    size = sum(path.stat().st_size for path in pieces_in(tmp_path))
+    size = sum(path.stat().st_size for path in shards_in(tmp_path))
     assert content["bytes"] == listed["bytes"] == output["num_bytes"] == size
     assert (output["name"], output["num_passes"], output["num_begun"]) == ("embedding", 2, 0)
 
 
 def test_an_entry_that_lost_its_name_is_listed_all_the_same(cache, tmp_path):
-    (keep(tmp_path).folder / "about.json").write_text("{")
+    (store_entry(tmp_path).folder / "about.json").write_text("{")
     status, out, _ = cache("list")
     assert status == 0
     assert out[1].split()[1:4] == ["?", "?", "?"]
@@ -128,20 +125,20 @@ def test_an_entry_that_lost_its_name_is_listed_all_the_same(cache, tmp_path):
 
 
 def test_a_whole_cache_passes(cache, tmp_path):
-    keep(tmp_path)
+    store_entry(tmp_path)
     status, out, err = cache("check")
-    size = sum(path.stat().st_size for path in pieces_in(tmp_path))
-    assert (status, out, err) == (0, [f"read 6 pieces ({size / 1000:.1f} kB), 0 damaged"], [])
-    assert len(pieces_in(tmp_path)) == 6
+    size = sum(path.stat().st_size for path in shards_in(tmp_path))
+    assert (status, out, err) == (0, [f"read 6 shards ({size / 1000:.1f} kB), 0 damaged"], [])
+    assert len(shards_in(tmp_path)) == 6
 
 
 def test_an_empty_cache_passes(cache):
-    assert cache("check") == (0, ["read 0 pieces (0 bytes), 0 damaged"], [])
+    assert cache("check") == (0, ["read 0 shards (0 bytes), 0 damaged"], [])
 
 
-def test_damaged_pieces_are_named_and_deleted(cache, tmp_path):
-    keep(tmp_path)
-    flipped, cut, emptied, *whole = pieces_in(tmp_path)
+def test_damaged_shards_are_named_and_deleted(cache, tmp_path):
+    store_entry(tmp_path)
+    flipped, cut, emptied, *whole = shards_in(tmp_path)
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)
@@ -156,49 +153,49 @@ def test_damaged_pieces_are_named_and_deleted(cache, tmp_path):
     assert status == 1
     assert out[:-1] == [f"{path}: damaged, deleted" for path in damaged]
     assert out[-1].endswith(", 3 damaged")
-    assert pieces_in(tmp_path) == whole
+    assert shards_in(tmp_path) == whole
     assert cache("check")[0] == 0
 
 
-def test_what_dead_processes_left_is_removed_and_the_living_are_left_alone(cache, tmp_path):
-    entry = keep(tmp_path)
-    claims, passes = entry.folder / "claims", entry.folder / f"embedding.float16.{ROWS}" / "0003"
-    passes.mkdir()
+def test_files_of_dead_processes_are_removed_and_those_of_living_ones_kept(cache, tmp_path):
+    entry = store_entry(tmp_path)
+    locks, epoch = entry.folder / "claims", entry.folder / f"embedding.float16.{ROWS}" / "0003"
+    epoch.mkdir()
     for number in ("00000", "00001"):
-        (claims / f"float16.{ROWS}-0003-{number}").touch()
-        (passes / f"{number}.partial").write_bytes(b"half")
-    (passes / "00002.partial").write_bytes(b"its claim is gone")
-    with entry.claimed(f"float16.{ROWS}", "0003", "00001") as is_ours:
+        (locks / f"float16.{ROWS}-0003-{number}").touch()
+        (epoch / f"{number}.partial").write_bytes(b"half")
+    (epoch / "00002.partial").write_bytes(b"its lock is gone")
+    with entry.try_lock(f"float16.{ROWS}", "0003", "00001") as is_ours:
         assert is_ours
         status, out, _ = cache("check")
         assert status == 0
-        assert out[0] == "removed what dead processes left: 2 files"
-        assert [path.name for path in claims.iterdir()] == [f"float16.{ROWS}-0003-00001"]
-        assert [path.name for path in passes.iterdir()] == ["00001.partial"]
+        assert out[0] == "removed 2 files left by dead processes"
+        assert [path.name for path in locks.iterdir()] == [f"float16.{ROWS}-0003-00001"]
+        assert [path.name for path in epoch.iterdir()] == ["00001.partial"]
 
 
 # prune
 
 
 def test_the_least_recently_used_goes_until_the_rest_fits(cache, tmp_path):
-    entries = [keep(tmp_path, seed, age=100 * seed) for seed in range(3)]
-    size = sum(path.stat().st_size for path in pieces_in(entries[0].folder))
+    entries = [store_entry(tmp_path, seed, age=100 * seed) for seed in range(3)]
+    size = sum(path.stat().st_size for path in shards_in(entries[0].folder))
     status, out, err = cache("prune", "--keep", str(int(2.5 * size)), "--dry-run")
     assert (status, err) == (0, [])
     assert out[0].startswith(f"would delete {entries[2].folder.name} (resnet20 on digits, seed 2, ")
     assert out[1] == f"would free {size / 1000:.1f} kB"
-    assert len(pieces_in(tmp_path)) == 18
+    assert len(shards_in(tmp_path)) == 18
     status, out, _ = cache("prune", "--keep", str(int(2.5 * size)))
     assert out[1] == f"freed {size / 1000:.1f} kB"
     assert [entry.folder.exists() for entry in entries] == [True, True, False]
     assert cache("prune", "--keep", "1GB") == (0, ["freed 0 bytes"], [])
     assert cache("prune", "--keep", "0")[0] == 0
-    assert pieces_in(tmp_path) == []
+    assert shards_in(tmp_path) == []
 
 
 def test_what_was_not_used_for_long_goes(cache, tmp_path):
     day = 86400
-    entries = [keep(tmp_path, seed, age=days * day) for seed, days in enumerate((0, 6, 8))]
+    entries = [store_entry(tmp_path, seed, age=days * day) for seed, days in enumerate((0, 6, 8))]
     cache("prune", "--older-than", "7d")
     assert [entry.folder.exists() for entry in entries] == [True, True, False]
     cache("prune", "--older-than", "12h")
@@ -206,47 +203,47 @@ def test_what_was_not_used_for_long_goes(cache, tmp_path):
 
 
 def test_all_means_shared_memory_too(cache, tmp_path):
-    keep(tmp_path)
-    keep(tmp_path, 1, root=tmp_path / "window")
+    store_entry(tmp_path)
+    store_entry(tmp_path, 1, root=tmp_path / "buffer")
     status, out, _ = cache("prune", "--keep", "0", "--dry-run")
     assert len(out) == 2
     status, out, _ = cache("prune", "--all")
     assert (status, len(out)) == (0, 3)
-    assert pieces_in(tmp_path) == []
+    assert shards_in(tmp_path) == []
     assert list((tmp_path / "teacher-outputs").iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [("--all",), ("--keep", "0"), ("--older-than", "1s")])
-def test_an_entry_that_a_trial_reads_is_left_and_told(cache, tmp_path, arguments):
-    used, unused = keep(tmp_path, 0, age=200), keep(tmp_path, 1, age=100)
+def test_an_entry_that_a_trial_reads_is_kept(cache, tmp_path, arguments):
+    used, unused = store_entry(tmp_path, 0, age=200), store_entry(tmp_path, 1, age=100)
     with used.in_use():
         os.utime(used.folder / "about.json", (0, 0))
         status, out, _ = cache("prune", *arguments)
         assert status == 0
         assert out[0].startswith(f"deleted {unused.folder.name} ")
-        assert out[1].startswith(f"left {used.folder.name} (resnet20 on digits, seed 0, ")
-        assert out[1].endswith("): a running trial reads it")
-        assert len(pieces_in(used.folder)) == 6
+        assert out[1].startswith(f"kept {used.folder.name} (resnet20 on digits, seed 0, ")
+        assert out[1].endswith("): a running trial is reading it")
+        assert len(shards_in(used.folder)) == 6
     cache("prune", *arguments)
     assert not used.folder.exists()
 
 
-def test_an_entry_is_gone_at_once_and_can_be_made_anew(cache, tmp_path):
-    folder = keep(tmp_path).folder
+def test_a_pruned_entry_can_be_created_again_at_once(cache, tmp_path):
+    folder = store_entry(tmp_path).folder
     killed = folder.with_name(f".{folder.name}.deleted")  # what an earlier prune did not finish
     killed.mkdir()
-    (killed / "left").touch()
+    (killed / "rest").touch()
     cache("prune", "--all")
     assert list(folder.parent.iterdir()) == []
-    assert keep(tmp_path).folder == folder
+    assert store_entry(tmp_path).folder == folder
     killed.mkdir()
     assert cache("list", "--json")[0] == 0
-    assert cache("check")[1][0] == "removed what dead processes left: 1 file"
+    assert cache("check")[1][0] == "removed 1 file left by dead processes"
     assert not killed.exists()
 
 
 def test_pruning_does_not_wait_for_a_lock(tmp_path, cache):
-    entry = keep(tmp_path)
+    entry = store_entry(tmp_path)
     with (entry.folder / "about.json").open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         begin = time.monotonic()
@@ -254,7 +251,7 @@ def test_pruning_does_not_wait_for_a_lock(tmp_path, cache):
         assert time.monotonic() - begin < 5
 
 
-# What a person can get wrong.
+# What a user can get wrong.
 
 
 @pytest.mark.parametrize(
@@ -264,22 +261,23 @@ def test_pruning_does_not_wait_for_a_lock(tmp_path, cache):
         (["lst"], "unknown command 'lst'; known: list, check, prune, precompute; see "),
         (["--data-dir", "x", "list"], "unrecognized arguments: --data-dir; see "),
         (["list", "x"], "unrecognized arguments: x; see tuner cache list --help"),
-        (["prune"], "say what shall go with one of --keep SIZE (such as 20GB), --older-than TIME "),
-        (["prune", "--all", "--keep", "1GB"], "say what shall go with one of "),
-        (["prune", "--dry-run"], "say what shall go with one of "),
+        (["prune"], "say what to delete with one of --keep SIZE (such as 20GB), "),
+        (["prune", "--all", "--keep", "1GB"], "say what to delete with one of "),
+        (["prune", "--dry-run"], "say what to delete with one of "),
         (["prune", "--keep", "lots"], "keep is 'lots'; give a size such as 200GB"),
         (["prune", "--keep", "3 XB"], "keep is '3 XB'; give a size such as 200GB"),
         (["prune", "--keep", "-1"], "keep is '-1'; "),
         (["prune", "--older-than", "xd"], "older_than is 'xd'; give a number, or a time such as "),
         (["prune", "--older-than=-1d"], "older_than is '-1d'; it must be at least 0"),
         (["precompute"], "space is missing; give --space"),
+        (["fill"], "space is missing; give --space"),
         (["precompute", "--space", "itdr"], "unknown space 'itdr'; did you mean 'itrd'? "),
-        (["fill", "--space", "itrd", "--algo", "grid"], "unrecognized arguments: --algo grid; "),
-        (["fill", "--space", "itrd", "--epochs", "0"], "epochs is '0'; it must be at least 1"),
+        (["precompute", "--space", "itrd", "--algo", "grid"], "unrecognized arguments: --algo"),
+        (["precompute", "--space", "itrd", "--epochs", "0"], "epochs is '0'; it must be at "),
     ],
 )  # fmt: skip
 def test_a_bad_request_is_refused_in_one_sentence(arguments, sentence, capsys, tmp_path):
-    if arguments and arguments[0] in ("list", "prune", "precompute"):
+    if arguments and arguments[0] in ("list", "prune", "precompute", "fill"):
         arguments = [*arguments, "--data-dir", str(tmp_path)]
     assert tuner.cache.main(arguments, prog="tuner cache") == 2
     out, err = capsys.readouterr()
@@ -296,7 +294,7 @@ def test_every_command_has_its_help(command, capsys):
     assert capsys.readouterr().out.startswith(f"usage: {' '.join(('tuner cache', *command))} ")
 
 
-# fill
+# precompute
 
 
 SMALL = {
@@ -314,37 +312,39 @@ def search_of(data_dir: str, **options):
     return plan_search(SearchRequest(**{**SMALL, "data_dir": data_dir, **options}))
 
 
-def filling_of(search) -> fill.Filling:
+def job_of(search) -> precompute.Job:
     dataset, _ = open_data(search.workload)
     plan = OutputsPlan((CachedOutput("embedding", 4, 1), CachedOutput("logits", 1, 1)))
-    return fill.Filling(
+    return precompute.Job(
         workload=search.workload,
         fingerprint=dataset.fingerprint,
         digest="d",
         plan=plan,
-        passes=fill._passes(search, search.needs(dataset), plan),
+        epochs=precompute.cached_epochs(search, search.needs(dataset), plan),
         num_threads=1,
         gpus=0,
     )
 
 
 def weights() -> bytes:
-    return fill._weights(models.build("resnet8", 10))
+    return precompute.weights_of(models.build("resnet8", 10))
 
 
-def test_the_passes_are_those_that_trials_read(data_dir):
-    filling = filling_of(search_of(data_dir, seeds=2, seed=5))
+def test_the_epochs_are_those_that_trials_read(data_dir):
+    job = job_of(search_of(data_dir, seeds=2, seed=5))
     needs = ("embedding",)
-    assert filling.passes == (
-        *(fill.Pass(needs, 5, number) for number in (1, 2, 3)),
-        fill.Pass(needs, 6, 1),  # the final trainings: the plan keeps one pass of each
-        fill.Pass(needs, 7, 1),
+    assert job.epochs == (
+        *(precompute.EpochOutputs(needs, 5, number) for number in (1, 2, 3)),
+        precompute.EpochOutputs(
+            needs, 6, 1
+        ),  # the final trainings: the plan caches one epoch of each
+        precompute.EpochOutputs(needs, 7, 1),
     )
 
 
-def test_what_a_trial_would_not_read_is_not_filled(data_dir):
-    # MIMKD needs maps too, which this plan does not keep: its trials run the teacher anyway.
-    assert filling_of(search_of(data_dir, space="mimkd")).passes == ()
+def test_what_a_trial_would_not_read_is_not_precomputed(data_dir):
+    # MIMKD needs maps too, which this plan does not cache: its trials run the teacher anyway.
+    assert job_of(search_of(data_dir, space="mimkd")).epochs == ()
 
 
 def test_every_choice_of_a_space_is_asked_what_it_needs(data_dir):
@@ -362,26 +362,26 @@ def test_every_choice_of_a_space_is_asked_what_it_needs(data_dir):
     assert needs == ((), ("feature_maps.stage1",), ("feature_maps.stage2",))
 
 
-def test_a_second_filling_finds_all_there(tmp_path):
+def test_precomputing_again_computes_nothing(tmp_path):
     search = search_of(str(tmp_path))
-    filling = filling_of(search)
-    told = list(fill.fill_passes(filling, weights()))
+    job = job_of(search)
+    yielded = list(precompute.compute_missing(job, weights()))
     _, splits = open_data(search.workload)
-    total = len(filling.passes) * len(splits.train)
-    assert sum(num_images for num_images, _ in told) == total
-    kept = {path: path.stat().st_mtime_ns for path in pieces_in(tmp_path)}
-    assert len(kept) == len(told) == 4 * len(filling.passes)
-    assert sum(num for num, _ in fill.fill_passes(filling, weights())) == total
-    assert {path: path.stat().st_mtime_ns for path in pieces_in(tmp_path)} == kept
-    assert all(read_piece(path).size for path in kept)
+    total = len(job.epochs) * len(splits.train)
+    assert sum(num_images for num_images, _ in yielded) == total
+    stored = {path: path.stat().st_mtime_ns for path in shards_in(tmp_path)}
+    assert len(stored) == len(yielded) == 4 * len(job.epochs)
+    assert sum(num for num, _ in precompute.compute_missing(job, weights())) == total
+    assert {path: path.stat().st_mtime_ns for path in shards_in(tmp_path)} == stored
+    assert all(read_shard(path).size for path in stored)
 
 
-def test_where_nothing_can_be_kept_filling_stops_and_says_why(tmp_path):
-    filling = filling_of(search_of(str(tmp_path)))
+def test_precomputing_stops_and_says_why_nothing_can_be_stored(tmp_path):
+    job = job_of(search_of(str(tmp_path)))
     (tmp_path / "teacher-outputs").write_text("a file")
-    ((num_images, notes),) = fill.fill_passes(filling, weights())
+    ((num_images, notes),) = precompute.compute_missing(job, weights())
     assert num_images == 0
-    assert "cannot be kept" in notes[0]
+    assert "cannot be stored" in notes[0]
 
 
 def test_without_a_teacher_it_says_how_to_train_one(capsys, tmp_path, monkeypatch):
@@ -394,30 +394,3 @@ def test_without_a_teacher_it_says_how_to_train_one(capsys, tmp_path, monkeypatc
         "tuner: there is no teacher resnet8 for digits yet; train it with "
         "`tuner teach --data digits --teacher resnet8 --teacher-epochs 1` "
     )
-
-
-@pytest.fixture(scope="module")
-def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searches]:
-    folder = tmp_path_factory.mktemp("filled")
-    with local_ray():
-        yield Searches(folder / "runs", str(folder / "data"))
-
-
-def test_a_search_after_filling_computes_nothing(searches: Searches, capsys) -> None:
-    data_dir = Path(searches.data_dir)
-    teacher = {name: SMALL[name] for name in ("limit", "teacher", "teacher_epochs")}
-    assert tuner.teach.main(as_flags({**teacher, "data_dir": data_dir})) == 0
-    capsys.readouterr()
-    assert tuner.cache.main(["fill", *as_flags({**SMALL, "data_dir": data_dir})]) == 0
-    *reasons, last = capsys.readouterr().out.splitlines()
-    assert reasons[0].startswith("embedding: cached in float16, ")
-    assert last == f"all that is needed of 6 passes is in {data_dir}/teacher-outputs"
-    kept = {path: path.stat().st_mtime_ns for path in pieces_in(data_dir)}
-    assert {path.parent.name for path in kept} == {"0001", "0002", "0003"}
-    assert searches.run("after", "--quiet") == 0
-    assert searches.record("after").header.reasons[0].startswith("embedding: cached in float16")
-    assert {path: path.stat().st_mtime_ns for path in pieces_in(data_dir)} == kept
-    capsys.readouterr()
-    assert tuner.cache.main(["list", "--data-dir", str(data_dir)]) == 0
-    out = capsys.readouterr().out
-    assert re.findall(r"embedding float16 +(\d)\b", out) == ["3", "3"]
