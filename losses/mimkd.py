@@ -31,6 +31,19 @@ SHORTCUTS = ("relu", "linear")
 FEATURE_REDUCTIONS = ("sum", "mean")
 
 
+def require_same_sized_pairs(student: Shapes, teacher: Shapes) -> list[tuple[str, str]]:
+    """As `same_sized_pairs`. Raises LossError if there is none."""
+    pairs = same_sized_pairs(student, teacher)
+    if not pairs:
+        raise LossError(
+            "mimkd: no map of the student has the height and width of one of the teacher"
+            f" (student: {described(student.feature_maps)};"
+            f" teacher: {described(teacher.feature_maps)});"
+            " set lambda_f to 0 or choose other networks"
+        )
+    return pairs
+
+
 class MIMKD(DistillationLoss):
     """Maximises bounds on the mutual information of the teacher's and student's representations.
 
@@ -90,14 +103,7 @@ class MIMKD(DistillationLoss):
             channels = student.feature_maps[self.last_map][0]
             self.local_critic = self.build_critic(teacher_width, channels)
         if lambda_f:
-            self.pairs = same_sized_pairs(student, teacher)
-            if not self.pairs:
-                raise LossError(
-                    "mimkd: no map of the student has the height and width of one of the teacher"
-                    f" (student: {described(student.feature_maps)};"
-                    f" teacher: {described(teacher.feature_maps)});"
-                    " set lambda_f to 0 or choose other networks"
-                )
+            self.pairs = require_same_sized_pairs(student, teacher)
             self.feature_critics = nn.ModuleList(
                 self.build_critic(teacher.feature_maps[t][0], student.feature_maps[s][0])
                 for s, t in self.pairs

@@ -28,7 +28,7 @@ from tuner.teacher_cache.store import cache_folder
 from tuner.training.distillation import Distillation
 from tuner.training.precision import FLOAT32
 from tuner.training.seeding import frozen
-from tuner.training.teachers import teacher_of
+from tuner.training.teachers import build_teacher
 
 # Two trials at a time, each to its end: who finishes first then decides nothing.
 OPTIONS = {"algo": "random", "scheduler": "none", "epochs": 2, "max_concurrent": 2, "trials": 4}
@@ -229,7 +229,7 @@ def test_half_precision_changes_accuracies_no_more_than_seeds_do(
                 dataset,
                 splits,
                 setting=SPACES["itrd"].published(),
-                teacher=teacher_of(
+                teacher=build_teacher(
                     "resnet20",
                     lambda: frozen(teacher.student),
                     dataset,

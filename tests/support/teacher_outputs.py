@@ -11,7 +11,7 @@ from tuner.data import Dataset, Splits, Views, open_dataset, split
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.training.seeding import frozen, seeded
-from tuner.training.teachers import teacher_of
+from tuner.training.teachers import build_teacher
 
 CPU = torch.device("cpu")
 NAMES = ("logits", "embedding", "attention_maps.stage2", "feature_maps.stage1")
@@ -56,7 +56,7 @@ class Counting:
 
 
 def make_teacher(data: Data, network, folder: Path, plan: OutputsPlan, digest="d") -> Teacher:
-    return teacher_of(
+    return build_teacher(
         "resnet8", lambda: network, data[0], CPU, digest=digest, plan=plan, data_dir=str(folder)
     )
 

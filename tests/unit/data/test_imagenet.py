@@ -115,7 +115,7 @@ def test_a_folder_of_another_layout_is_refused(copy, tmp_path):
     )
     (copy / "val" / "n09999999").mkdir()
     shutil.copy(copy / "train" / CLASSES[0] / f"{CLASSES[0]}_3.JPEG", copy / "val" / "n09999999")
-    assert "'n09999999' is no class of" in refusal(copy, tmp_path)
+    assert "'n09999999' is not a class of" in refusal(copy, tmp_path)
     shutil.rmtree(copy / "val")
     assert "needs DIR/train/WNID/ and DIR/val/WNID/" in refusal(copy, tmp_path)
 
@@ -126,7 +126,7 @@ def test_empty_files_and_classes_are_refused(copy, tmp_path):
     assert refusal(copy, tmp_path) == f"{empty}: the file is empty; replace or remove it"
     shutil.rmtree(empty.parent)
     empty.parent.mkdir()
-    assert "no JPEG in this class" in refusal(copy, tmp_path)
+    assert "no JPEG files in this class" in refusal(copy, tmp_path)
 
 
 def test_padded_crops_are_refused(folder):
