@@ -31,7 +31,7 @@ SHORTCUTS = ("relu", "linear")
 FEATURE_REDUCTIONS = ("sum", "mean")
 
 
-def require_same_sized_pairs(student: Shapes, teacher: Shapes) -> list[tuple[str, str]]:
+def require_same_sized_pairs(student: Shapes, teacher: Shapes) -> tuple[tuple[str, str], ...]:
     """As `same_sized_pairs`. Raises LossError if there is none."""
     pairs = same_sized_pairs(student, teacher)
     if not pairs:
