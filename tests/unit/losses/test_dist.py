@@ -174,8 +174,6 @@ def test_dist_refuses(changes, message):
 
 
 def test_dist_refuses_networks_of_different_classes():
-    message = (
-        "dist: the student has 10 classes and the teacher 100; choose networks with the same"
-    )
+    message = "dist: the student has 10 classes and the teacher 100; choose networks with the same"
     with pytest.raises(LossError, match=message):
         DIST(shapes(3, classes=10), shapes(3, classes=100), **SETTING)

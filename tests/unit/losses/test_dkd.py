@@ -114,8 +114,6 @@ def test_dkd_refuses(changes, message):
 
 
 def test_dkd_refuses_networks_of_different_classes():
-    message = (
-        "dkd: the student has 10 classes and the teacher 100; choose networks with the same"
-    )
+    message = "dkd: the student has 10 classes and the teacher 100; choose networks with the same"
     with pytest.raises(LossError, match=message):
         DKD(shapes(3, classes=10), shapes(3, classes=100), **SETTING)
