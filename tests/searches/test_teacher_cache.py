@@ -13,9 +13,8 @@ import torch
 
 import tuner.cache
 import tuner.teach
-from losses import LOSSES
-from search_spaces import SPACES
 from tests.support.searching import Driver, Searches, as_flags, local_ray
+from tests.support.trainings import make_training, run_to_the_end
 from tuner.config.options import SearchRequest
 from tuner.data import open_dataset, split
 from tuner.orchestration.cluster import on_every_machine
@@ -26,7 +25,6 @@ from tuner.teacher_cache.shard import read_shard
 from tuner.teacher_cache.shared_buffer import shared_buffer_folder
 from tuner.teacher_cache.store import cache_folder
 from tuner.training.distillation import Distillation
-from tuner.training.precision import FLOAT32
 from tuner.training.seeding import frozen
 from tuner.training.teachers import build_teacher
 
@@ -189,7 +187,6 @@ SMALL = {
 }
 
 
-@pytest.mark.slow
 def test_a_search_after_precomputing_computes_nothing(
     searches: Searches, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,22 +210,18 @@ def test_a_search_after_precomputing_computes_nothing(
     assert re.findall(r"embedding float16 +(\d)\b", out) == ["3", "3"]
 
 
-@pytest.mark.slow
 def test_half_precision_changes_accuracies_no_more_than_seeds_do(
     data_dir: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dataset = open_dataset("digits", Path(data_dir))
     splits = split(dataset, validation_fraction=0.2, seed=0)
-    teacher = train(
-        dataset, splits, method=LOSSES["plain"], setting={}, student="resnet20", epochs=8
-    )
+    teacher = train((dataset, splits), "plain", student="resnet20", epochs=8)
     differences, live_ones = [], []
     for seed in range(5):
         accuracies = [
             train(
-                dataset,
-                splits,
-                setting=SPACES["itrd"].published(),
+                (dataset, splits),
+                "itrd",
                 teacher=build_teacher(
                     "resnet20",
                     lambda: frozen(teacher.student),
@@ -257,26 +250,6 @@ def test_half_precision_changes_accuracies_no_more_than_seeds_do(
 HALF_PRECISION = OutputsPlan((CachedOutput("embedding", 9, 9),), (), "float16")
 
 
-def train(dataset, splits, **changes) -> Distillation:
-    options = {
-        "student": "resnet8",
-        "method": LOSSES["itrd"],
-        "teacher": None,
-        "batch_size": 32,
-        "lr": 0.05,
-        "lr_decay_epochs": (),
-        "lr_decay_rate": 0.1,
-        "momentum": 0.9,
-        "weight_decay": 5e-4,
-        "crop_padding": 1,
-        "flip": False,
-        "passes": 100,
-        "seed": 0,
-        "data_seed": 0,
-        "device": torch.device("cpu"),
-        "execution": FLOAT32,
-    }
-    training = Distillation(dataset=dataset, splits=splits, **(options | changes))
-    while training.epoch < training.epochs:
-        training.run_epoch()
-    return training
+def train(data, method, **changes) -> Distillation:
+    options = {"lr_decay_epochs": (), "flip": False, "passes": 100} | changes
+    return run_to_the_end(make_training(data, method, **options))
