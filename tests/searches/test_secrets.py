@@ -12,7 +12,6 @@ from tests.support.searching import Driver, Searches, runs_of
 from tests.support.servers import Proxy, mlflow_server
 
 
-@pytest.mark.slow
 def test_no_secret_is_printed_or_written(
     tmp_path: Path, data_dir: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
