@@ -65,7 +65,6 @@ def missing_trainings(task: FixedTask) -> tuple[FinalTraining, ...]:
     workload = task.workload
     dataset, _ = open_data(workload)
     teacher = find_teacher(workload, dataset)
-    # Nothing is distilled yet from a teacher that is still to be trained.
     digest = "" if teacher is None else weights_digest(teacher)
     keys = [
         TrainingKey(
@@ -82,15 +81,14 @@ def missing_trainings(task: FixedTask) -> tuple[FinalTraining, ...]:
         )
     ]
     ledger = Ledger(task.all_runs)
-    return tuple(
-        training
-        for training in task.trainings
-        if not (digest or training.method == "plain")
-        or not any(
-            ledger.has(key.content(training.method, training.setting, training.seed))
-            for key in keys
-        )
-    )
+
+    def is_finished(training: FinalTraining) -> bool:
+        if training.method != "plain" and not digest:  # its teacher is not trained yet
+            return False
+        content = (training.method, training.setting, training.seed)
+        return any(ledger.has(key.content(*content)) for key in keys)
+
+    return tuple(training for training in task.trainings if not is_finished(training))
 
 
 def _outlooks(tasks: Sequence[FixedTask]) -> list[Outlook]:

@@ -121,10 +121,10 @@ def run_reproduction(
 
 def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
     """Reasons by label, of the variants whose method does not fit the networks."""
-    if not refusal(task, dataset):
-        return {}
     # All seeds of a variant have one setting.
     one_each = {training.setting_label: training for training in task.trainings}
+    if not refusal(replace(task, trainings=tuple(one_each.values())), dataset):
+        return {}
     refusals = {
         label: refusal(replace(task, trainings=(training,)), dataset)
         for label, training in one_each.items()

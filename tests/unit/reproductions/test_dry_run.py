@@ -44,7 +44,6 @@ def test_a_finished_training_is_not_missing(tmp_path, data_dir) -> None:
             method=training.method, setting=training.setting, seed=training.seed, num_epochs=1,
             started=0.0, status=DONE, ended=1.0,
         )  # fmt: skip
-        content = key.content(training.method, training.setting, training.seed)
-        Ledger(task.all_runs).add(trial, key, content, "somewhere")
+        Ledger(task.all_runs).add(trial, key, "somewhere")
     # Those of kd had another teacher than the one that is still to be trained.
     assert {training.method for training in missing_trainings(task)} == {"kd"}
