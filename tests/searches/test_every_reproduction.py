@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.searches.test_imagenet import CLASSES, NUM_TRAIN, NUM_VAL, save_image
+from tests.support.imagenet import make_imagenet
 from tests.support.searching import as_flags, local_ray
 from tests.unit.data.test_sources import write_image
 from tuner.report import main as report
@@ -126,14 +126,7 @@ def tiny_imagenet(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory: pytest.TempPathFactory) -> str:
     """ImageNet in its own layout, of generated JPEGs."""
-    folder, number = tmp_path_factory.mktemp("imagenet"), 0
-    for part, num_images in (("train", NUM_TRAIN), ("val", NUM_VAL)):
-        for label, name in enumerate(CLASSES):
-            (folder / part / name).mkdir(parents=True)
-            for index in range(num_images):
-                save_image(folder / part / name / f"{name}_{index}.JPEG", number, label)
-                number += 1
-    return f"imagenet:{folder}"
+    return f"imagenet:{make_imagenet(tmp_path_factory.mktemp('imagenet'))}"
 
 
 def striped(number: int, label: int, size: int) -> np.ndarray:
