@@ -43,7 +43,7 @@ METRICS = {
 
 def report_only(config: dict[str, Any], job: Any) -> None:
     """In place of `tuner.orchestration.trainable.train`: one epoch, done at once."""
-    # Here, because Ray is told how to behave before it is imported.
+    # Imported here, because Ray reads its settings when it is imported.
     from ray import tune
 
     tune.report({**METRICS, "reported": list(METRICS), "notes": []})

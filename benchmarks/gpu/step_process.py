@@ -1,4 +1,4 @@
-"""Trains for some seconds once told to on standard input: PRECISION FOLDER SECONDS."""
+"""Trains for some seconds after a line on standard input: PRECISION FOLDER SECONDS."""
 
 import sys
 import time

@@ -11,7 +11,7 @@ import yaml
 from search_spaces.wording import error_text
 from tuner.text.errors import RequestError
 
-# Part of a value that starts with somebody's home folder.
+# Part of a value that starts with a home folder, such as ~ or ~name.
 _HOME = re.compile(r"(?:^|[=:@,])(~[^/=:@,]*)")
 # For values in messages: a few lines of YAML can unfold to gigabytes.
 SHORT = reprlib.Repr()

@@ -1,8 +1,8 @@
-"""The record of a search: what was tried, what came of it, in the order it happened.
+"""Records every trial and its results, in the order they happen.
 
-Every event is a line of `journal.jsonl`, written before anything acts on it. All
-state of a search (sampler, scheduler, tables, the live view) is a function of
-these lines, so a search that was killed anywhere goes on as if it had not been.
+Every event is a line of `journal.jsonl`, written before anything acts on it. All state of a
+search (sampler, scheduler, tables, live view) is a function of these lines, so a search that was
+killed at any moment resumes as if it had not been.
 """
 
 import threading
@@ -17,7 +17,7 @@ from tuner.results.trial import SEARCH, STORED_AS, Setting, Trial
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError, printable
 
-# Of a trial, when it begins.
+# Fields of a trial that are known when it begins.
 BEGIN_FIELDS = (
     "name", "role", "setting_label", "method", "setting", "seed", "num_epochs", "started",
 )  # fmt: skip
@@ -30,9 +30,9 @@ class Record:
         self._header: Header | None = None
         self.trials: dict[str, Trial] = {}
         self.events: list[Event] = []
-        self.notes: list[str] = []  # what trials said that a person should know
+        self.notes: list[str] = []  # sentences for the user, each once
         self.listeners: list[Callable[[Event, Trial], None]] = []
-        self.failure: Exception | None = None  # of writing it: a disk that is full, and the like
+        self.failure: Exception | None = None  # of writing it, such as a full disk
         self.storage = storage
         self.is_locked = False  # whether this process may write the journal
         self._journal = Journal(storage)
@@ -40,9 +40,10 @@ class Record:
 
     @classmethod
     def load(cls, storage: Storage, *, lock: bool = False) -> "Record":
-        """Reads the journal of an earlier session, without its torn last line if it has one.
+        """Reads the journal of an earlier session, without a torn last line.
 
-        With `lock`, this process becomes the one that writes it: RequestError if another is.
+        With `lock`, this process becomes the only one that writes it. Raises RequestError if
+        another process holds the journal, or a line is damaged or not an event.
         """
         record = cls(storage)
         if lock:
@@ -61,7 +62,7 @@ class Record:
     def claim(self) -> None:
         """Takes a new search's journal before anything else is written.
 
-        Raises RequestError where another process has it, or had it.
+        Raises RequestError if another process holds it, or wrote it before.
         """
         self._journal.open()
         self.is_locked = True
@@ -71,11 +72,11 @@ class Record:
             )
 
     def close(self) -> None:
-        """Leaves the journal to a later session, which may be one of this process."""
+        """Releases the journal for a later session."""
         self._journal.close()
 
     def abandon(self) -> None:
-        """Leaves the journal as it is: it is another process's now."""
+        """Stops writing a journal that another process has taken over."""
         self._journal.abandon()
 
     def open(self, header: Header) -> None:
@@ -95,11 +96,11 @@ class Record:
         return self._header
 
     def begin(self, **fields: Any) -> Trial:
-        """A trial begins; see `Trial` for the fields."""
+        """Records that a trial begins; see `Trial` for the fields."""
         return self._write({"event": "begin", **_stored(fields), "started": time.time()})
 
     def import_finished(self, trial: Trial) -> None:
-        """Takes over a training that another search has made and ended, with its times."""
+        """Records a finished training of another search, with its times."""
         fields = {name: getattr(trial, name) for name in BEGIN_FIELDS}
         self._write({"event": "begin", **_stored(fields)})
         for metrics in trial.initial_epochs:
@@ -110,27 +111,27 @@ class Record:
         self._write({"event": "end", "trial": trial.name, **ended})
 
     def epoch(self, trial: str, metrics: dict[str, float]) -> Trial:
-        """A trial has finished an epoch; `metrics` holds "epoch", counted from 1."""
+        """Records an epoch of a trial; `metrics` holds "epoch", counted from 1."""
         return self._write({"event": "epoch", "trial": trial, "metrics": metrics})
 
     def initial_epoch(self, trial: str, metrics: dict[str, float]) -> Trial:
-        """A trial has finished an epoch of its initial stage; `metrics` holds "initial_epoch"."""
+        """Records an epoch of a trial's initial stage; `metrics` holds "initial_epoch"."""
         return self._write({"event": "initial epoch", "trial": trial, "metrics": metrics})
 
     def change(self, trial: str, setting: Setting) -> Trial:
-        """Population-based training gave a running trial another setting."""
+        """Records the new setting that population-based training gave a running trial."""
         return self._write({"event": "change", "trial": trial, "setting": setting})
 
     def teacher(self, trial: str, digest: str) -> Trial:
-        """The teacher that was trained here, identified by its weights."""
+        """Records the digest of the teacher that was trained here."""
         return self._write({"event": "teacher", "trial": trial, "digest": digest})
 
     def note(self, trial: str, text: str) -> Trial:
-        """Something that a person should know, and that changes no result."""
+        """Records a sentence for the user that changes no result."""
         return self._write({"event": "note", "trial": trial, "text": printable(text)})
 
     def end(self, trial: str, status: str, reason: str = "") -> Trial:
-        """A trial has ended; it is never run again."""
+        """Records the end of a trial; it never runs again."""
         return self._write(
             {
                 "event": "end",
@@ -141,20 +142,22 @@ class Record:
             }
         )
 
-    def trials_of(self, kind: str) -> list[Trial]:
-        """The trials of one kind, in the order they began."""
-        # Other threads ask too, while trials begin.
-        return [trial for trial in list(self.trials.values()) if trial.role == kind]
+    def trials_of(self, role: str) -> list[Trial]:
+        """The trials with a role, in the order they began."""
+        # A copy: other threads call this while trials begin.
+        return [trial for trial in list(self.trials.values()) if trial.role == role]
 
     def _write(self, event: Event) -> Trial:
-        with self._writing:  # one line after the other, whichever thread it comes from
+        with self._writing:  # one line at a time, from any thread
             try:
                 self._append(event)
                 trial = self._apply(event)
                 for listener in self.listeners:
                     listener(event, trial)
             except Exception as error:
-                self.failure = error  # Tune only logs what its scheduler raises, and waits for ever
+                self.failure = (
+                    error  # Tune only logs what its scheduler raises, then waits for ever
+                )
                 raise
         return trial
 

@@ -23,7 +23,7 @@ PARENT_TAG = "mlflow.parentRunId"
 
 @dataclass(frozen=True)
 class TrackedSearch:
-    """What MLflow is told about a search as a whole."""
+    """What MLflow shows of a search as a whole."""
 
     id: str  # unique; the search's runs are found again by it
     name: str
