@@ -1,4 +1,4 @@
-"""Plain Ray Tune around the plain loop: what a user with the script, but without tuner, would write.
+"""Plain Ray Tune around the plain loop: what a user with the script alone would write.
 
 `python -m benchmarks.plain_search ...` is a process of its own, so that all of it can be
 timed. Defaults of Ray Tune everywhere: every trial has a new worker process, which

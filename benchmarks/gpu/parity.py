@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import models
 from benchmarks.gpu.check import Check
 from benchmarks.gpu.trainings import (
+    FEW_METHODS,
     STUDENT,
     TEACHER,
     has_initial_stage,
@@ -31,12 +32,13 @@ from tuner.training.seeding import seeded
 WORST = {"fp32": 0.1, "tf32": 0.3, "bf16": 1.0}  # relative errors of logits and gradient
 LARGE_BATCHES = {"mimkd": 16, "hsakd": 16}  # too slow on a CPU with 32
 TOLERANCE = 2e-3
+FEW_MODELS = ("resnet8", "ShuffleV1")  # on a CPU, which only shows that the check runs
 
 
 def check_models(check: Check) -> None:
     """Every network: logits and gradient in float32, TF32 and bfloat16 against float64."""
     worst: dict[str, list[tuple[float, str, tuple[float, float]]]] = {}
-    for name in MODELS:
+    for name in MODELS if check.on_gpu else FEW_MODELS:
         if not check.has_time("models", name):
             return
         with check.guarded("models", name):
@@ -97,7 +99,7 @@ def check_losses(check: Check) -> None:
     """Every loss: its terms in two steps, and in a step of its initial stage, against the CPU."""
     data = make_data(640, 10)
     num_far = num_run = 0
-    for method in LOSSES:
+    for method in LOSSES if check.on_gpu else FEW_METHODS:
         if not check.has_time("losses", method):
             return
         with check.guarded("losses", method), warnings.catch_warnings(record=True) as caught:

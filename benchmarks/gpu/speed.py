@@ -51,7 +51,8 @@ def check_speed(check: Check) -> None:
     folder = tempfile.mkdtemp()
     for case in CASES if check.on_gpu else CASES[:1]:
         precisions: tuple[Precision, ...] = ("float32", "bfloat16")
-        for precision in precisions if case in IN_BOTH_PRECISIONS else precisions[:1]:
+        in_both = check.on_gpu and case in IN_BOTH_PRECISIONS
+        for precision in precisions if in_both else precisions[:1]:
             if not check.has_time(SECTION, case[0]):
                 return
             with check.guarded(SECTION, f"{' '.join(case)} {precision}"):
@@ -63,11 +64,11 @@ def check_speed(check: Check) -> None:
 
 def _add_speed(check: Check, case: tuple[str, str, str], precision: Precision, folder: str) -> None:
     student, teacher, method = case
-    data = make_data(6400, 100)
+    data = make_data(6400 if check.on_gpu else 640, 100)
     training = make_cached_training(
         student, teacher, method, data, check.device, precision=precision, folder=folder
     )
-    number = (10 if method == "mimkd" else 60) if check.on_gpu else 2
+    number = (10 if method == "mimkd" else 60) if check.on_gpu else 1
     cost = step_cost(training, number)
     check.add(SECTION, f"{teacher} > {student} {method} {precision}", cost)
     if check.on_gpu and (student, method) in WITHOUT_DETERMINISM:
@@ -95,7 +96,7 @@ def step_cost(training: Distillation, number: int) -> StepCost:
             steps = steps_of(training)
             next(steps)
 
-    for _ in range(WARMUP_STEPS):
+    for _ in range(WARMUP_STEPS if device.type == "cuda" else 1):
         following()
     times = []
     for _ in range(2):

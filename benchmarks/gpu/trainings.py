@@ -32,6 +32,7 @@ from tuner.training.stages import INITIAL
 from tuner.training.teachers import build_teacher, weights_digest
 
 STUDENT, TEACHER = "wrn_16_2", "wrn_40_2"
+FEW_METHODS = ("kd", "crd", "ab")  # on a CPU: a plain loss, a memory bank, an initial stage
 
 
 def make_data(num: int, classes: int = 100, size: int = 32) -> tuple[Dataset, Splits]:
