@@ -107,7 +107,7 @@ def teacher_workload(workload: Workload) -> Workload:
 
 
 def _training_data(dataset: Dataset, splits: Splits, num_epochs: int) -> TrainingData:
-    """What a loss may know before the first step."""
+    """What a loss may know before the first step: rows and labels, int64 [N], rows ascending."""
     rows = np.sort(splits.train)
     labels = dataset.labels[rows].astype(np.int64)
     return TrainingData(torch.from_numpy(rows), torch.from_numpy(labels), num_epochs)
