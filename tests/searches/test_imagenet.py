@@ -28,8 +28,6 @@ from tuner.results.trial import DONE
 from tuner.teacher_cache import OutputsPlan
 from tuner.teacher_cache.named_outputs import assemble, of_images, select
 from tuner.teacher_cache.plan import CachedOutput
-from tuner.teacher_cache.planner import TeacherLoad, plan_outputs
-from tuner.teacher_cache.probing import Capacity, Speeds
 from tuner.training.distillation import Distillation
 from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import build_teacher
@@ -125,21 +123,6 @@ def test_methods_fit_torchvisions_networks(method):
     gradients = [parameter.grad for parameter in student.parameters()]
     assert all(g is not None and g.isfinite().all() for g in gradients)
     assert any(g.abs().max() > 0 for g in gradients)
-
-
-def test_the_planner_caches_logits_of_imagenet_and_no_maps():
-    shapes = shapes_of(build_untrained("torchvision:resnet34", 1000), (224, 224))
-    maps = ("logits", *(f"feature_maps.{name}" for name in shapes.feature_maps))
-    load = TeacherLoad(
-        (("logits",), maps), 1_229_920, 100, 0, has_trials=True, batch_size=256, max_concurrent=1
-    )
-    gpu = Speeds(teacher_seconds=3e-4, disk_bytes=2e9, memory_bytes=1e10)
-    capacity = Capacity(budget=500 * 10**9, free_memory=10**11, buffer=10**10)
-    plan, (logits, live) = plan_outputs(load, shapes, "float16", gpu, capacity)
-    assert plan.cached == (CachedOutput("logits", 100, 100),)
-    assert logits.startswith("logits: cached in float16, 246.0 GB in all")
-    assert live.startswith("feature_maps.stage1, ")
-    assert ": live; " in live
 
 
 def distill(folder: Path, data_dir: str, *arguments: str) -> int:

@@ -339,3 +339,24 @@ def test_memory_is_counted(tmp_path):
 def test_without_shared_memory_there_is_no_buffer(tmp_path, monkeypatch):
     monkeypatch.setattr(probing, "SHARED_MEMORY", tmp_path / "absent")
     assert measure_capacity(tmp_path, 0).buffer == 0
+
+
+def test_the_planner_caches_logits_of_imagenet_and_no_maps():
+    network = models.build_untrained("torchvision:resnet34", 1000)
+    shapes = models.shapes_of(network, (224, 224))
+    maps = ("logits", *(f"feature_maps.{name}" for name in shapes.feature_maps))
+    imagenet = load(
+        needs=(("logits",), maps),
+        num_images=1_229_920,
+        num_epochs=100,
+        num_seeds=0,
+        batch_size=256,
+        max_concurrent=1,
+    )
+    gpu = Speeds(teacher_seconds=3e-4, disk_bytes=2e9, memory_bytes=1e10)
+    capacity = Capacity(budget=500 * 10**9, free_memory=10**11, buffer=10**10)
+    found, (logits, live) = plan_outputs(imagenet, shapes, "float16", gpu, capacity)
+    assert found.cached == (CachedOutput("logits", 100, 100),)
+    assert logits.startswith("logits: cached in float16, 246.0 GB in all")
+    assert live.startswith("feature_maps.stage1, ")
+    assert ": live; " in live
