@@ -161,8 +161,15 @@ def straight(searches: BucketSearches, bucket: Bucket) -> str:
     """A search that nothing disturbed."""
     before = len(bucket.requests())
     assert searches.run("straight", "--quiet") == 0
+    # Those of the heartbeat depend on how busy the machine is.
+    heartbeat = ("/driver.json", "/stop/", "/search.yaml")
+    requests = [
+        request
+        for request in bucket.requests()[before:]
+        if not any(name in request for name in heartbeat)
+    ]
     # Four trials and three final trainings of three epochs: 160 when this was written.
-    assert len(bucket.requests()) - before < 250
+    assert len(requests) < 250
     return "straight"
 
 
