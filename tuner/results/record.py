@@ -42,7 +42,8 @@ class Record:
     def load(cls, storage: Storage, *, lock: bool = False) -> "Record":
         """Reads the journal of an earlier session, without its torn last line if it has one.
 
-        With `lock`, this process becomes the one that writes it: RequestError if another is.
+        With `lock`, this process becomes the one that writes it. Raises RequestError if another
+        is, and for a damaged line.
         """
         record = cls(storage)
         if lock:
