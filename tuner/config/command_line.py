@@ -32,6 +32,7 @@ class Parser(argparse.ArgumentParser):
     general: Any  # the group of --help, for flags that are not in a request
 
     def error(self, message: str) -> NoReturn:
+        """Raises RequestError, where argparse would exit."""
         raise RequestError(f"{message}; see {self.prog} --help")
 
     def parse_known_args(  # type: ignore[override]

@@ -88,6 +88,7 @@ class PlainLoader(yaml.SafeLoader):
     """
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Raises ConstructorError for a merge key or a name that is given twice."""
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for name in names:
             if name == "<<" or names.count(name) > 1:

@@ -53,7 +53,7 @@ def split(
         if not num_classes <= limit <= len(train):
             raise RequestError(
                 f"the limit is {limit}; it must lie between {num_classes} (one image for each "
-                f"class) and {len(train)} (training images beside the validation split)"
+                f"class) and {len(train)} (training images outside the validation split)"
             )
         in_proportion = round(limit * num_validation / len(train))
         train = stratified_order(train, labels[train], _LIMIT_STREAM, seed)[:limit]
@@ -70,5 +70,5 @@ def _refuse_untrained_classes(dataset: Dataset, train: np.ndarray) -> None:
         label = missing[0]
         raise RequestError(
             f"class '{dataset.class_names[label]}' has {sizes[label]} training image(s), none left "
-            "beside the validation split; add images or lower the validation fraction"
+            "outside the validation split; add images or lower the validation fraction"
         )

@@ -24,7 +24,10 @@ Measuring = Callable[[Callable[[], Any]], Any]  # calls a function on a machine 
 
 @contextmanager
 def ray_for(task: Task) -> Iterator[None]:
-    """Ray is running within it: an existing cluster, or one on this machine."""
+    """Ray is running within it: an existing cluster, or one on this machine.
+
+    Raises RequestError if the cluster cannot be joined.
+    """
     import ray
 
     if ray.is_initialized():

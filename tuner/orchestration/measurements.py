@@ -105,12 +105,12 @@ def with_threads(num_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _entries(search: Task, dataset: Dataset, splits: Splits, digest: str | None) -> set[str]:
+def _entries(task: Task, dataset: Dataset, splits: Splits, digest: str | None) -> set[str]:
     """The cache entries that the trainings will read."""
     if digest is None:
         return set()
-    workload = search.workload
-    seeds = range(workload.seed, workload.seed + search.request.seeds + 1)
+    workload = task.workload
+    seeds = range(workload.seed, workload.seed + task.request.seeds + 1)
     return {
         entry_key(
             describe_entry(workload.teacher, digest, views_of(workload, dataset, splits, seed))

@@ -84,7 +84,7 @@ def _names(text: str) -> list[str]:
 
 
 def spaces_of(text: str) -> dict[str, Space]:
-    """The spaces that are asked for, by the names that they are asked for by."""
+    """The requested spaces by their given names. Raises RequestError if two have one method."""
     spaces: dict[str, Space] = {}
     for name in list(SPACES) if text == ALL else _names(text):
         space = load_space(name)

@@ -57,6 +57,7 @@ class FixedTask(Task):
         return [(LOSSES[method], setting) for method, setting in last.items()]
 
     def needs(self, dataset: Dataset) -> Needs:
+        """See `Task.needs`. Raises RequestError if a method does not fit the networks."""
         student, teacher = shapes_of_both(self.workload, dataset)
         needs: dict[tuple[str, ...], None] = {}
         for training in self.trainings:

@@ -115,7 +115,8 @@ def landscape(
 ) -> Drawing:
     """Contours over two of three weights, with a panel for each value of the third.
 
-    `accuracies` in percent by the three weights; `fixed`: the number of the third.
+    `accuracies` in percent by the three weights; `fixed`: the number of the third; `levels`
+    are those of the contours, [L].
     """
     first, second = (number for number in range(3) if number != fixed)
     values = sorted({weights[fixed] for weights in accuracies})

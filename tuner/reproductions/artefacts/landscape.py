@@ -41,7 +41,7 @@ def landscape(results: Results) -> Artefact:
 
 
 def levels_of(accuracies: Sequence[float]) -> np.ndarray:
-    """About twelve round contour levels, without the lowest few accuracies.
+    """About twelve round contour levels, [L], without the lowest few accuracies.
 
     One bad corner would flatten all the rest.
     """
