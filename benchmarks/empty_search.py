@@ -81,7 +81,7 @@ def measure(num_trials: int, data: str, data_dir: str, folder: Path) -> dict[str
 
     with (
         patch("tuner.orchestration.trainable.train", report_only),
-        patch("tuner.driver.results.conclude", conclude),
+        patch("tuner.driver.ending.conclude", conclude),
     ):
         begin = time.perf_counter()
         status = search.main([*flags, "--quiet"])

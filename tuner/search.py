@@ -46,7 +46,7 @@ def _search(given: dict[str, Any], mode: str) -> int:
 
     from tuner.config.run_folder import resume_command
     from tuner.driver.comparison import run_comparison
-    from tuner.driver.results import conclude
+    from tuner.driver.ending import conclude
     from tuner.driver.watched_run import run_watched
     from tuner.planning.comparison import is_comparison, plan_comparison
     from tuner.planning.search import plan_search
@@ -79,7 +79,7 @@ def _print_estimates(searches: "Sequence[Search]") -> None:
     if searches[0].request.address is None:
         return
     from tuner.orchestration.cluster import ray_for
-    from tuner.orchestration.estimate import estimate
+    from tuner.orchestration.measured_estimate import estimate
     from tuner.terminal.dry_run import print_estimate
 
     with ray_for(searches[0]):

@@ -16,7 +16,7 @@ def test_pyplot_and_its_state_are_not_used() -> None:
 
 def test_matplotlib_is_imported_only_where_a_report_is_written() -> None:
     code = (
-        "import sys, tuner.search, tuner.driver.comparison, tuner.driver.results, tuner.report\n"
+        "import sys, tuner.search, tuner.driver.comparison, tuner.driver.ending, tuner.report\n"
         "import tuner.terminal.document\n"
         "sys.exit(any(name.partition('.')[0] == 'matplotlib' for name in sys.modules))"
     )

@@ -34,10 +34,10 @@ from tests.support.by_hand import make_header
 from tests.support.mirrors import hurry, mirror_of
 from tests.support.searching import Searches, TrialProcesses, local_ray, next_session, runs_of
 from tuner.orchestration.gpu_share import gpu_fraction
-from tuner.orchestration.messages import FAILURE, OUT_OF_MEMORY
-from tuner.orchestration.planned_search import AloneQueue
 from tuner.orchestration.recorded_scheduler import RecordedScheduler
+from tuner.orchestration.result_keys import FAILURE, OUT_OF_MEMORY
 from tuner.orchestration.schedulers import build_scheduler
+from tuner.orchestration.tune_searcher import AloneQueue
 from tuner.planning.sampler import Sampler
 from tuner.results.record import Record, winner
 from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER

@@ -1,1 +1,1 @@
-"""One search from start to end."""
+"""One task (a search, or fixed trainings) from start to end, and groups of several."""

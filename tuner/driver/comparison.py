@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tuner.config.run_folder import request_yaml, resume_command
-from tuner.driver.results import write_results
+from tuner.driver.ending import write_results
 from tuner.driver.task_group import InterruptedRunError, check_begun, refusal, run_group
 from tuner.orchestration.cluster import ray_for
 from tuner.planning.comparison import ALL, Comparison

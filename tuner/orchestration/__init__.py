@@ -1,1 +1,1 @@
-"""Ray Tune and Optuna: the only package that knows either."""
+"""Runs trainings on Ray Tune. The only folder that imports Ray."""

@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
-from tuner.orchestration.messages import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
+from tuner.orchestration.result_keys import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED, SEARCH, STOPPED, Trial
 from tuner.storage.retrying import LostStorageError

@@ -23,7 +23,7 @@ from tuner.config.method import method_named, source_digests
 from tuner.config.step_mode import FLOAT32, StepMode
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, UnreadableImageError
-from tuner.orchestration.messages import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
+from tuner.orchestration.result_keys import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
 from tuner.results.trial import FINAL, SEARCH, TEACHER
 from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import Storage

@@ -9,12 +9,12 @@ from ray import tune
 
 from tuner.orchestration.failed_starts import FailedStarts
 from tuner.orchestration.interruption import Interruption
-from tuner.orchestration.messages import record_name
-from tuner.orchestration.planned_search import AloneQueue, PlannedSearch
 from tuner.orchestration.ray_internals import restarting_lost_trials
 from tuner.orchestration.recorded_scheduler import RecordedScheduler
+from tuner.orchestration.result_keys import record_name
 from tuner.orchestration.schedulers import build_scheduler
 from tuner.orchestration.trainable import Job, train
+from tuner.orchestration.tune_searcher import AloneQueue, PlannedSearch
 from tuner.orchestration.watchdog import Watchdog
 from tuner.planning.plan import Plan
 from tuner.planning.resources import Resources

@@ -1,4 +1,4 @@
-"""Checks of a request that need no training."""
+"""Checks a request before anything is trained."""
 
 import inspect
 import re

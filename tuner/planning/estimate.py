@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tuner.planning.rungs import REDUCTION_FACTOR, grace_period
+from tuner.planning.rungs import REDUCTION_FACTOR, WITH_RUNGS, grace_period
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def side_by_side(durations: Iterable[float], slots: int) -> float:
 
 def mean_epochs(scheduler: str, epochs: int) -> float:
     """Mean epochs of a trial, if each of the scheduler's rungs keeps the share it aims at."""
-    if scheduler not in ("asha", "hyperband"):
+    if scheduler not in WITH_RUNGS:
         return float(epochs)
     rung = grace_period(epochs)
     mean, share = float(rung), 1.0

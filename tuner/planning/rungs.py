@@ -1,5 +1,6 @@
-"""When early stopping compares trials."""
+"""When schedulers compare trials: rungs of early stopping, the interval of a population."""
 
+WITH_RUNGS = ("asha", "hyperband")  # schedulers
 REDUCTION_FACTOR = 3
 
 

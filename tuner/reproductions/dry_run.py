@@ -13,9 +13,9 @@ from rich.table import Table
 import models
 from tuner.config.method import source_digests
 from tuner.orchestration.cluster import ray_for
-from tuner.orchestration.estimate import estimate_trainings
+from tuner.orchestration.measured_estimate import estimate_trainings
 from tuner.planning.estimate import Estimate
-from tuner.planning.fixed import FixedTask
+from tuner.planning.fixed_trainings import FixedTask
 from tuner.planning.plan import FinalTraining
 from tuner.reproductions.planning import Reproduction
 from tuner.reproductions.terminal import print_heading

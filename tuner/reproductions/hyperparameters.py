@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from search_spaces import Setting
-from tuner.planning.fixed import FixedTask
+from tuner.planning.fixed_trainings import FixedTask
 from tuner.reports.document import Table
 from tuner.text.formatting import setting_text
 

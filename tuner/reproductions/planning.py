@@ -9,7 +9,7 @@ from tuner.config.options import OPERATIONAL, ReproduceRequest, RunRequest
 from tuner.config.run_folder import default_tracking_uri
 from tuner.config.workload import Workload, resolve
 from tuner.planning.checks import check_name
-from tuner.planning.fixed import FixedTask
+from tuner.planning.fixed_trainings import FixedTask
 from tuner.planning.plan import FinalTraining
 from tuner.reproductions.departures import departures_of
 from tuner.reproductions.experiment import Experiment, Pair

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tuner.config.workload import Workload
-from tuner.planning.fixed import FixedTask
+from tuner.planning.fixed_trainings import FixedTask
 from tuner.reports.statistics import Accuracy, Difference, accuracy_of, difference
 from tuner.reproductions.experiment import Experiment, Pair, Variant
 from tuner.reproductions.measuring import Measured, Measurer, NotMeasuredError

@@ -14,7 +14,7 @@ from tuner.driver import task_group
 from tuner.driver.search_outcome import seed_metrics
 from tuner.driver.task_group import refusal, run_group
 from tuner.orchestration.cluster import measuring_for, ray_for
-from tuner.planning.fixed import FixedTask
+from tuner.planning.fixed_trainings import FixedTask
 from tuner.planning.task import Run
 from tuner.reports.statistics import accuracy_of
 from tuner.reproductions.experiment import Pair

@@ -1,1 +1,1 @@
-"""What a search found: trials, journal, record, tables, ledger, heartbeat."""
+"""What a search has done so far, on disk: journal, record, tables, ledger, heartbeat."""

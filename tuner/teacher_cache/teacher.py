@@ -12,9 +12,9 @@ from models import Outputs, Shapes
 from models.outputs import rotations
 from tuner.data import Views
 from tuner.teacher_cache.computation import Computation
+from tuner.teacher_cache.epoch_shards import Shards
 from tuner.teacher_cache.named_outputs import are_rotated, of_images, select
 from tuner.teacher_cache.plan import LIVE, OutputsPlan
-from tuner.teacher_cache.shards import Shards
 from tuner.teacher_cache.shared_buffer import SharedEntry, shared_buffer_folder
 from tuner.teacher_cache.sizes import COMPUTE_BATCH_SIZE, ShardLayout, cached_shard_rows
 from tuner.teacher_cache.store import Entry, cache_folder, describe_entry

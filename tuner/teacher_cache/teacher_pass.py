@@ -8,8 +8,8 @@ from torch import Tensor
 
 from models import Outputs
 from tuner.teacher_cache.computation import Run
+from tuner.teacher_cache.epoch_shards import Shards
 from tuner.teacher_cache.named_outputs import assemble
-from tuner.teacher_cache.shards import Shards
 
 
 class LivePass:

@@ -8,7 +8,7 @@ from tests.support.by_hand import make_header
 from tuner.config.options import SearchRequest, WorkloadRequest
 from tuner.config.workload import resolve
 from tuner.driver.finished_trainings import FinishedTrainings
-from tuner.planning.fixed import FixedTask
+from tuner.planning.fixed_trainings import FixedTask
 from tuner.planning.plan import FinalTraining
 from tuner.planning.search import plan_search
 from tuner.results.ledger import Ledger, TrainingKey

@@ -10,10 +10,10 @@ from ray.tune.schedulers import TrialScheduler
 
 from search_spaces import SPACES
 from tests.support.by_hand import METRIC, NUMBERS, SPACE, begin, new_record, reloaded
-from tuner.orchestration.messages import FAILURE, OUT_OF_MEMORY, record_name
-from tuner.orchestration.planned_search import AloneQueue
 from tuner.orchestration.recorded_scheduler import MAX_LOST, RecordedScheduler
+from tuner.orchestration.result_keys import FAILURE, OUT_OF_MEMORY, record_name
 from tuner.orchestration.schedulers import Explore, build_scheduler
+from tuner.orchestration.tune_searcher import AloneQueue
 from tuner.planning.rungs import perturbation_interval
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, STOPPED, TEACHER

@@ -10,7 +10,7 @@ from tests.support.trainings import digits, small_workload, untrained_network
 from tuner.config.method import source_digests
 from tuner.config.step_mode import FLOAT32
 from tuner.orchestration import trainable
-from tuner.orchestration.messages import FAILURE, NOTES, STORAGE
+from tuner.orchestration.result_keys import FAILURE, NOTES, STORAGE
 from tuner.orchestration.trainable import Job, train
 from tuner.storage.folder import Storage
 from tuner.teacher_cache import OutputsPlan

@@ -7,8 +7,8 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import SearchAlgorithm
 
-from tuner.orchestration.messages import record_name
 from tuner.orchestration.recorded_scheduler import RecordedScheduler
+from tuner.orchestration.result_keys import record_name
 from tuner.planning.plan import Plan
 from tuner.results.trial import FINAL, SEARCH, Trial
 

@@ -24,7 +24,7 @@ from tuner.planning.estimate import (
     TrainingGroup,
     mean_epochs,
 )
-from tuner.planning.fixed import FixedTask
+from tuner.planning.fixed_trainings import FixedTask
 from tuner.planning.plan import FinalTraining
 from tuner.planning.resources import Resources, check_resources, fit, machine_resources
 from tuner.planning.search import Search
