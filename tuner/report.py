@@ -107,14 +107,14 @@ def compare_searches(runs: "Storage", names: Sequence[str], folder: str | None) 
             raise RequestError(f"{search.name!r} is named twice; name each search once")
     name = folder or "+".join(names).replace("/", "-")
     if folder is None and len(name) > LONGEST_NAME:
-        raise RequestError("the names together are too long for a folder's; give one with --name")
+        raise RequestError("the joined names are too long for a folder name; give one with --name")
     check_name(name)
     storage = runs.sub(name)
     if storage.exists(SEARCH_FILE):
         raise RequestError(f"{name!r} is the folder of a search; choose another --name")
     # Writing a report removes the figures and tables of the one before.
     if storage.exists() and not storage.exists(REPORT_FILE):
-        raise RequestError(f"{storage.uri} holds files of something else; choose another --name")
+        raise RequestError(f"{storage.uri} already holds other files; choose another --name")
     runs.check_writable()
     return write_searches_report(storage, name, searches)
 

@@ -119,7 +119,7 @@ def _problem(one: Answer, task: Task, fingerprint: str, code: tuple[str, ...]) -
         return f"{task.workload.data} differs on {one.host}; copy the same data to all machines"
     if one.code != code:
         return (
-            f"a network's or method's own file differs on {one.host}; "
+            f"the file of a custom network or method differs on {one.host}; "
             "copy the same file to all machines"
         )
     return ""

@@ -1,4 +1,4 @@
-"""When early stopping compares trials."""
+"""The epochs at which early stopping compares trials."""
 
 REDUCTION_FACTOR = 3
 
