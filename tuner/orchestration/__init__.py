@@ -1,1 +1,1 @@
-"""Ray Tune and Optuna: the only package that knows either."""
+"""Runs plans on Ray Tune. The only package that imports Ray."""

@@ -43,9 +43,9 @@ class Answer:
 
 
 def find_resources(task: Task, dataset: Dataset) -> Resources:
-    """Looks at the machines of the running Ray, and checks those of a cluster.
+    """Returns what the running Ray offers a task, after checking the machines of a cluster.
 
-    Raises RequestError where no trial fits, or the machines differ from the driver's.
+    Raises RequestError if no trial fits, or a machine differs from the driver's.
     """
     import ray
 
