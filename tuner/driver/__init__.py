@@ -1,1 +1,1 @@
-"""One search from start to end."""
+"""Runs one task, or a group of them, from start to end."""

@@ -67,8 +67,8 @@ def tune_trials(
     if heartbeat.is_taken_over:
         record.abandon()
         raise RequestError(
-            f"another process has taken over {task.name} because this one sent no heartbeat for long; "
-            f"look at it with `tuner status {task.name}`"
+            f"another process has taken over {task.name} because this one sent no heartbeat "
+            f"for long; look at it with `tuner status {task.name}`"
         )
     with suppress(OSError):  # nothing in it is needed any more
         task.storage.delete("ray")

@@ -1,1 +1,1 @@
-"""What a search found: trials, journal, record, tables, ledger, heartbeat."""
+"""Stores what a search does and finds: trials, journal, record, tables, ledger, heartbeat."""
