@@ -25,7 +25,7 @@ class _OurPackages:
     ) -> ModuleSpec | None:
         if name not in cls.names:
             return None
-        # Ray unpacks each package that it ships in a folder of its own, beside this one's.
+        # Ray unpacks each package that it ships into a separate folder beside this one's.
         beside = [entry for entry in sys.path if Path(entry).parent == cls.root.parent]
         return PathFinder.find_spec(name, [str(cls.root), *beside])
 

@@ -89,7 +89,7 @@ def _list(arguments: list[str], prog: str, description: str) -> int:
 def _read(
     model: type[Request], parser: argparse.ArgumentParser, arguments: list[str], flag: str
 ) -> tuple[Request, bool]:
-    """The request, and whether `flag`, which is not part of it, was given."""
+    """Returns the request, and whether `flag`, which is not part of it, was given."""
     given = vars(parser.parse_args(arguments))
     is_given: bool = given.pop(flag, False)
     return read_request(model, given), is_given
@@ -243,7 +243,7 @@ Command = Callable[[list[str], str, str], int]
 COMMANDS: dict[str, tuple[str, Command]] = {
     "list": ("list stored outputs", _list),
     "check": ("read all shards, delete damaged ones", _check),
-    "prune": ("delete outputs that have not been used for long", _prune),
+    "prune": ("delete outputs, those unused for longest first", _prune),
     "precompute": ("compute the teacher outputs of a search before it starts", _precompute),
 }
 ALIASES = {"fill": "precompute"}

@@ -46,7 +46,7 @@ def _report(arguments: list[str] | None, prog: str) -> int:
 def rebuild_report(runs: "Storage", name: str) -> str:
     """Rebuilds the report from the files in a folder; returns the page's path.
 
-    Raises RequestError if there is no such folder or its files do not make a report yet.
+    Raises RequestError if there is no such folder, or too little in it for a report.
     """
     from tuner.config.run_folder import is_reproduction
     from tuner.storage.folder import COMPARISON_FILE, existing
@@ -62,7 +62,7 @@ def rebuild_report(runs: "Storage", name: str) -> str:
     from tuner.results.tables import read_journal, write_tables
 
     record = read_journal(storage)
-    if record is not None:  # it may hold more than the tables of a search that was killed
+    if record is not None:  # after a kill it may be ahead of the tables
         write_tables(storage, record)
     return write_search_report(storage)
 
@@ -94,7 +94,7 @@ def compare_searches(runs: "Storage", names: Sequence[str], folder: str | None) 
     """Writes a page that compares several searches; returns its path.
 
     `folder` is its name beside the searches, by default theirs joined by "+". Raises RequestError
-    for a search that does not exist or is named twice, and for a folder that holds something else.
+    for a search that does not exist or is named twice, and for a folder with other content.
     """
     from tuner.planning.checks import check_name
     from tuner.reports.page import REPORT_FILE
@@ -107,14 +107,14 @@ def compare_searches(runs: "Storage", names: Sequence[str], folder: str | None) 
             raise RequestError(f"{search.name!r} is named twice; name each search once")
     name = folder or "+".join(names).replace("/", "-")
     if folder is None and len(name) > LONGEST_NAME:
-        raise RequestError("the names together are too long for a folder's; give one with --name")
+        raise RequestError("the joined names are too long for a folder name; give one with --name")
     check_name(name)
     storage = runs.sub(name)
     if storage.exists(SEARCH_FILE):
         raise RequestError(f"{name!r} is the folder of a search; choose another --name")
     # Writing a report removes the figures and tables of the one before.
     if storage.exists() and not storage.exists(REPORT_FILE):
-        raise RequestError(f"{storage.uri} holds files of something else; choose another --name")
+        raise RequestError(f"{storage.uri} already holds other files; choose another --name")
     runs.check_writable()
     return write_searches_report(storage, name, searches)
 

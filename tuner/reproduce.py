@@ -1,4 +1,4 @@
-"""`python -m tuner.reproduce NAME`: reproduces a paper's table or figure, beside the published."""
+"""`python -m tuner.reproduce NAME`: reproduces a paper's table or figure."""
 
 import json
 import sys

@@ -88,7 +88,7 @@ def _print_estimates(searches: "Sequence[Search]") -> None:
 
 
 def _refuse_reproduction(runs: "Storage", name: str) -> None:
-    """Raises RequestError for a reproduction and for one of its pairs: their plan is fixed."""
+    """Raises RequestError for a reproduction or a part of one, whose plan is fixed."""
     from tuner.config.run_folder import is_reproduction, resume_command
 
     storage = runs.sub(name.partition("/")[0])

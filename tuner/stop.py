@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tuner.results.heartbeat import DriverStatus
     from tuner.storage.folder import Storage
 
-PATIENCE_SECONDS = 120.0  # for a driver that waits for its trials to end their epochs
-NEXT_SECONDS = 60.0  # between two searches of a comparison
+PATIENCE_SECONDS = 120.0  # for a driver, whose trials first end their epochs
+NEXT_SECONDS = 60.0  # for a comparison's driver to start its next search
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.stop") -> int:
@@ -50,13 +50,13 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
             return 1
         is_done = outcome == "done"
         running = _next_search(name, request.runs_dir, driver) if is_done else None
-    how = "by itself" if is_done else "with an error"
-    print_to_stderr(f"{name} has ended {how} meanwhile; see tuner status {name}")
+    how = "finished" if is_done else "failed"
+    print_to_stderr(f"{name} has {how} meanwhile; see tuner status {name}")
     return 0
 
 
 def _running(name: str, runs_dir: str) -> "tuple[Storage, DriverStatus] | None":
-    """The folder and driver of the search that is running, if one is."""
+    """The folder and driver of the running search; None if none runs."""
     from tuner.results.heartbeat import is_alive, read_driver
     from tuner.terminal.progress import begun_searches
 
@@ -87,7 +87,7 @@ def _request_stop(storage: "Storage", driver: "DriverStatus") -> str:
 def _next_search(
     name: str, runs_dir: str, last: "DriverStatus"
 ) -> "tuple[Storage, DriverStatus] | None":
-    """The search that a comparison's driver starts next, which takes it some time."""
+    """Waits for the search that a comparison's driver starts next; None if it starts none."""
     from tuner.results.heartbeat import read_driver
     from tuner.storage.folder import COMPARISON_FILE, Storage
     from tuner.terminal.progress import begun_searches

@@ -10,7 +10,7 @@ from tuner.config.options import TeachRequest
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m tuner.teach") -> int:
-    """Runs the command; returns 0, or 2 for a bad request."""
+    """Runs the command; returns 0, 1 if the training diverged, or 2 for a bad request."""
     return run_command(lambda: _teach(arguments, prog))
 
 

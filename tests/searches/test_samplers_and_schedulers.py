@@ -143,4 +143,4 @@ def test_the_users_own_networks_and_method(
     with (tmp_path / "my_net.py").open("a") as file:
         file.write("\nEXTRA = 1\n")
     assert searches.resume("own") == 2
-    assert "own file has changed since own began" in capsys.readouterr().err
+    assert "custom network or method has changed since own began" in capsys.readouterr().err

@@ -101,7 +101,7 @@ ITRD = ("--space", "itrd")
         ([*ITRD, "--runs-dir", "ftp://x"], "cannot open 'ftp://x'"),
         ([*ITRD, "--name", "a/b"], "'a/b' is not a valid folder name"),
         ([*ITRD, "--name", ".."], "'..' is not a valid folder name"),
-        ([*ITRD, "--name", "ledger"], "'ledger' is the folder of the ledger"),
+        ([*ITRD, "--name", "ledger"], "'ledger' is reserved for the ledger"),
         ([*ITRD, "--deterministic"], "deterministic needs --scheduler none or --max-concurrent 1"),
         ([*ITRD, "--scheduler", "pbt", "--trials", "3"], "trials is 3 but pbt needs a population"),
         ([*ITRD, "--scheduler", "pbt", "--algo", "gp"], "--algo gp has no effect"),
@@ -298,7 +298,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(refused):
     path = Path("runs/mine/checkpoints/best.pt")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"precious")
-    assert "holds files of something else" in refused(tuner.search, *ITRD, "--name", "mine")
+    assert "already holds other files" in refused(tuner.search, *ITRD, "--name", "mine")
     assert path.read_bytes() == b"precious"
 
 

@@ -97,5 +97,5 @@ def test_other_files_of_the_user_are_left_alone(capsys):
     own.parent.mkdir(parents=True)
     own.write_bytes(b"mine")
     assert tuner.report.main(["a", "b", "--name", "thesis"]) == 2
-    assert "holds files of something else" in capsys.readouterr().err
+    assert "already holds other files" in capsys.readouterr().err
     assert own.read_bytes() == b"mine"

@@ -1,1 +1,1 @@
-"""One task (a search, or fixed trainings) from start to end, and groups of several."""
+"""Runs one task, or a group of them, from start to end."""

@@ -26,12 +26,12 @@ from tuner.training.workload_data import open_data
 def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
     """Runs or resumes all searches, prints the table; returns the exit status.
 
-    Raises RequestError before anything is written, where one of them cannot be run.
+    Raises RequestError, before anything is written, if one of them cannot run.
     """
     comparison = without_unfit(comparison)
     storage, request = comparison.storage, comparison.request
     if resume:
-        # Before the first continues: a refusal of any comes at once.
+        # All of them, before the first continues: a refusal comes at once.
         check_begun(comparison.searches)
     else:
         if storage.exists(SEARCH_FILE):
@@ -125,7 +125,7 @@ def without_unfit(comparison: Comparison) -> Comparison:
 
 
 def _metrics(rows: list[MethodRow]) -> dict[str, float]:
-    """What MLflow keeps on the comparison's own run."""
+    """The metrics of the comparison's MLflow run."""
     metrics = {}
     best = rows[0]
     if best.method != PLAIN and best.val_accuracy is not None:

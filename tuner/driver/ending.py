@@ -1,4 +1,4 @@
-"""What a search leaves behind: best.yaml, the report, its outcome in MLflow, the printed result."""
+"""Writes, publishes and prints what a search found: best.yaml, report, model card, MLflow."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ class Results:
     best: Trial | None  # of the search, None where none ran to its end
     rows: list[Row]  # of the final trainings
     report: str  # path
-    page: str  # of its run in MLflow, "" where that did not arrive
+    page: str  # of its run in MLflow; "" if that could not be written
 
 
 def conclude(run: Run[Search], mirror: Mirror, *, as_json: bool) -> int:
@@ -47,7 +47,7 @@ def conclude(run: Run[Search], mirror: Mirror, *, as_json: bool) -> int:
 def write_results(run: Run[Search], mirror: Mirror) -> Results:
     """Writes best.yaml, the report and the model card, then publishes the outcome in MLflow.
 
-    The tables of trials and epochs are there already: `run_search` writes them.
+    The tables of trials and epochs are written by `run_task`.
     """
     from tuner.reports.search_page import write_search_report  # imports matplotlib
 
@@ -66,7 +66,7 @@ def write_results(run: Run[Search], mirror: Mirror) -> Results:
 
 
 def _best_yaml(search: Search, record: Record, best: Trial) -> bytes:
-    """What `tuner distill --config` takes: the workload, the method and its setting."""
+    """The input of `tuner distill --config`: the workload, the method and its setting."""
     workload = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in search.workload.as_request().items()
@@ -74,7 +74,7 @@ def _best_yaml(search: Search, record: Record, best: Trial) -> bytes:
     }
     if search.request.space.endswith(".py"):
         workload["space"] = search.request.space
-    # As the search computed it, whatever a measurement would decide next time.
+    # The search's own, because a new measurement might decide otherwise.
     workload["precision"] = record.header.step_mode.precision
     setting = {name: value for name, value in best.setting.items() if value is not None}
     content = {**workload, "method": best.method, "set": setting}

@@ -1,4 +1,4 @@
-"""The ledger's side of a task: adds finished final trainings, finds those made elsewhere."""
+"""Adds a task's finished final trainings to the ledger, and finds those made elsewhere."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class FinishedTrainings:
         if runs.exists(COMPARISON_FILE):  # one search of a comparison that is resumed alone
             runs = Storage(runs.parent_uri)
         self._ledger = Ledger(Storage(runs.uri, patience=record.storage.patience))
-        # What a killed session did not get to write.
+        # Those that a killed session could not add.
         for trial in record.trials_of(FINAL):
             if trial.is_full_length and not self._ledger.has(self._content(trial)):
                 self._add(trial)
@@ -40,8 +40,8 @@ class FinishedTrainings:
     def find(self, training: FinalTraining) -> Trial | None:
         """A finished training of the same content, or None.
 
-        Where the task needs weights they are copied to its own; a training without them, or
-        with those of another, is of no use then.
+        If the task needs weights, copies them into its folder, and returns None if they are
+        missing or belong to another training.
         """
         content = self._content(training)
         found = self._ledger.find(content, name=training.name, setting_label=training.setting_label)

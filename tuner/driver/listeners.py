@@ -1,4 +1,4 @@
-"""What happens when a training ends: tables, ledger, teacher, and checkpoints that can go."""
+"""Listeners that write tables and ledger, keep the teacher and delete checkpoints."""
 
 from contextlib import suppress
 from functools import partial
@@ -14,11 +14,9 @@ from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage.folder import Storage
 from tuner.training.teachers import TEACHER_FILE, kept_teacher, read_digest
 
-__all__ = ["FinishedTrainings", "attach_listeners", "delete_leftovers"]
-
 
 def attach_listeners(task: Task, record: Record, dataset: Dataset) -> FinishedTrainings:
-    """Adds the listeners to the record; returns the one that finds finished trainings too."""
+    """Adds the listeners to the record; returns the one that also finds finished trainings."""
     finished = FinishedTrainings(task, record)
     record.listeners += [
         partial(_keep_teacher, record, kept_teacher(task.workload, dataset)),

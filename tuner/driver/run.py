@@ -11,7 +11,8 @@ from torch import nn
 from tuner.config.method import source_digests
 from tuner.config.run_folder import request_yaml
 from tuner.data import Dataset
-from tuner.driver.listeners import FinishedTrainings, attach_listeners, delete_leftovers
+from tuner.driver.finished_trainings import FinishedTrainings
+from tuner.driver.listeners import attach_listeners, delete_leftovers
 from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_run
 from tuner.orchestration.measurements import plan_for, step_mode_for
 from tuner.orchestration.preflight import find_resources
@@ -48,7 +49,7 @@ def run_task(
     `watch` is called once, when the first training is about to begin; what it returns is
     entered while they run. `earlier` are records of the tasks that this one is compared with:
     it computes its students as they did, and takes over their plain trainings. Raises
-    RequestError before anything is written, where the task cannot be run.
+    RequestError, before anything is written, if the task cannot run.
     """
     from tuner.orchestration.tune_run import tune_trials  # Ray: not before it is needed
 
@@ -79,7 +80,7 @@ def run_task(
 
 
 def _record_of(task: Task, dataset: Dataset, *, resume: bool) -> Record:
-    """An empty record that writes nothing yet, or that of the session before, locked."""
+    """An empty record that writes nothing yet; to resume, the earlier one, locked."""
     storage = Storage(task.storage.uri, patience=PATIENCE_SECONDS)
     if not resume:
         check_storage(task)
@@ -97,12 +98,12 @@ def _record_of(task: Task, dataset: Dataset, *, resume: bool) -> Record:
 def _teacher_of(
     task: Task, record: Record, dataset: Dataset
 ) -> tuple[nn.Module | None, str | None]:
-    """The teacher, where it has yet to be put into the task's folder, and its digest.
+    """Returns the teacher, if it is not yet in the task's folder, and its digest.
 
-    Both are None where it has to be trained. Raises RequestError where it could not be kept,
-    or is not the one that a resumed task began with.
+    Both are None if it has to be trained. Raises RequestError if it could not be kept, or is
+    not the one that a resumed task began with.
     """
-    digest = digest_if_whole(task.storage)  # a resumed task has it with it
+    digest = digest_if_whole(task.storage)  # a resumed task's folder has one
     teacher = find_teacher(task.workload, dataset) if digest is None else None
     if teacher is not None:
         digest = weights_digest(teacher)
@@ -129,7 +130,7 @@ def _decide(
     resources: Resources,
     earlier: tuple[Record, ...],
 ) -> Header:
-    """Decides, by measurement, what all trainings have in common."""
+    """Decides, by measurement, what all trainings share."""
     measuring = where_trials_run(task, resources.gpus_per_trial)
     outputs, reasons = plan_for(task, needs, dataset, digest, resources, measuring)
     if earlier:
@@ -165,7 +166,7 @@ def _plan_of(
         num_epochs=task.workload.epochs,
         num_teacher_epochs=task.workload.teacher_epochs if trains_teacher else 0,
         num_seeds=task.request.seeds,
-        # A population trains side by side; how many of it run at a time is up to the CPUs.
+        # A population is handed out whole; the CPUs decide how many of it run at a time.
         max_concurrent=task.num_trials if task.population else resources.max_concurrent,
         time_seconds=task.time_budget_seconds,
         seed=task.workload.seed,

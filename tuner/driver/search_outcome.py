@@ -1,4 +1,4 @@
-"""Builds what MLflow gets of a search that has ended."""
+"""Builds the outcome of a finished search for MLflow."""
 
 import shlex
 
@@ -15,7 +15,7 @@ from tuner.tracking.publish import FAILED, Outcome
 from tuner.tracking.registered_model import TrainedModel, trained_model
 from tuner.training.workload_data import open_data
 
-WINNERS = ("tuned", "published")  # labels of the setting that won; the second if it did
+WINNERS = ("tuned", "published")  # labels; the second where none beat the published
 
 
 def outcome_of(
@@ -62,7 +62,7 @@ def seed_metrics(
 
 
 def _metrics(row: Row) -> dict[str, float]:
-    """The same of a row, and what the setting gains."""
+    """The metrics of a row, with the setting's paired differences."""
     metrics = seed_metrics(row.num_seeds, row.val_accuracy, row.test_accuracy)
     for name, found in (("minus_plain", row.to_plain), ("minus_published", row.to_published)):
         if found is not None:
@@ -71,7 +71,7 @@ def _metrics(row: Row) -> dict[str, float]:
 
 
 def _commands_of(search: Search) -> dict[str, str]:
-    """What makes the model again, from the files of the search."""
+    """Commands that reproduce the model from the files of the search."""
     best, request = (shlex.quote(search.storage.path(name)) for name in (BEST_FILE, SEARCH_FILE))
     return {
         "The student, with this setting": f"tuner distill --config {best} --test",

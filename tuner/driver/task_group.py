@@ -1,7 +1,7 @@
 """Runs tasks one after another, in one folder and below one MLflow run.
 
-The group's folder holds an id, the request, and a folder for each task, which can be looked at
-and resumed alone.
+The group's folder holds an id, the request, and a folder per task, which can be reported and
+resumed alone.
 """
 
 import uuid
@@ -29,7 +29,7 @@ class InterruptedRunError(Exception):
 
 
 def refusal(task: Task, dataset: Dataset) -> str:
-    """Why a method of the task cannot join its networks; "" where all can."""
+    """Why a method of the task does not fit its networks; "" if all do."""
     try:
         task.needs(dataset)
     except RequestError as error:
@@ -38,7 +38,7 @@ def refusal(task: Task, dataset: Dataset) -> str:
 
 
 def check_begun(tasks: Iterable[Task]) -> None:
-    """Raises RequestError where a task that has begun cannot be resumed."""
+    """Raises RequestError if a task that has begun cannot be resumed."""
     for task in tasks:
         if task.storage.exists(SEARCH_FILE):
             dataset, _ = open_data(task.workload)
@@ -54,7 +54,7 @@ def run_group(
     heading: Callable[[AnyTask], object] = lambda task: None,
     shares_plain: bool = False,
 ) -> Iterator[tuple[Run[AnyTask], Mirror]]:
-    """Runs or resumes each task, and yields it when it is done; the caller publishes its outcome.
+    """Runs or resumes each task and yields it when done; the caller publishes its outcome.
 
     `storage` is the group's folder, `request` its search.yaml; `mode` and `heading` are as for
     `run_watched`. With `shares_plain` students are computed as in the first task, and trainings

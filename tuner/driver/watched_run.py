@@ -1,4 +1,4 @@
-"""Runs one search with a live view of it and its mirror in MLflow."""
+"""Runs one task with a live view and a mirror in MLflow."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -27,9 +27,9 @@ def run_watched(
 ) -> tuple[Run[AnyTask], Mirror]:
     """Runs or resumes a task; `mode` is "auto", "json" or "quiet".
 
-    `heading` prints what is about to run.
-    In a comparison of methods (id, name), `earlier` are the records of the searches before it.
-    An interrupted search is published as such; what a finished one found is up to the caller.
+    `heading` prints what is about to run. `comparison` is the id and name of the group that the
+    task belongs to, `earlier` the records of the group's tasks before it. An interrupted task is
+    published as such; the caller publishes a finished one.
     """
     mirrors: list[Mirror] = []
 

@@ -1,1 +1,1 @@
-"""Runs trainings on Ray Tune. The only folder that imports Ray."""
+"""Runs plans on Ray Tune. The only package that imports Ray."""

@@ -24,7 +24,7 @@ Measuring = Callable[[Callable[[], Any]], Any]  # calls a function on a machine 
 
 @contextmanager
 def ray_for(task: Task) -> Iterator[None]:
-    """Ray is running within it: an existing cluster, or one on this machine.
+    """Joins an existing Ray cluster, or starts one on this machine, while the context lasts.
 
     Raises RequestError if the cluster cannot be joined.
     """
@@ -71,7 +71,7 @@ def ray_for(task: Task) -> Iterator[None]:
 
 
 def _runtime_env() -> dict[str, Any]:
-    """Workers run the driver's own code, with its settings of the libraries."""
+    """Makes workers run the driver's own code, with its library settings."""
     packages = (losses, models, search_spaces, tuner)
     return {
         "py_modules": [str(Path(str(package.__file__)).parent) for package in packages],
@@ -80,7 +80,7 @@ def _runtime_env() -> dict[str, Any]:
 
 
 def refusal(address: str, error: Exception) -> str:
-    """The sentence for a cluster that cannot be reached."""
+    """The error message for a cluster that cannot be reached."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if "ersion mismatch" in str(error):
         found = "; ".join(line for line in lines if line.startswith(("Ray:", "Python:")))
@@ -138,7 +138,7 @@ def on_machines(nodes: list[dict[str, Any]], function: Callable[[], Result]) -> 
             host = node["NodeManagerHostname"]
             raise RequestError(
                 f"{host} cannot run the driver's code ({_last_line(error)}); "
-                "see that it has the same packages, or take it out of the cluster"
+                "install the same packages there, or remove it from the cluster"
             ) from error
     return results
 
@@ -160,9 +160,9 @@ def _call_on(nodes: list[dict[str, Any]], function: Callable[[], object]) -> lis
 
 
 def where_trials_run(task: Task, gpus: float) -> Measuring:
-    """Returns what calls a function where a trial would run: here, or on a worker.
+    """Returns a callable that runs a function where a trial would run: here, or on a worker.
 
-    Raises RequestError where the machine is lost meanwhile.
+    The callable raises RequestError if its machine is lost.
     """
     import ray
 
@@ -177,7 +177,7 @@ def where_trials_run(task: Task, gpus: float) -> Measuring:
             raise  # a bug of ours, with its traceback
         except ray.exceptions.RayError as error:
             raise RequestError(
-                f"the machine that was to measure is lost ({_last_line(error)}); "
+                f"the machine that was measuring is lost ({_last_line(error)}); "
                 "look at the cluster with `ray status`, then run this again"
             ) from error
 
@@ -185,7 +185,7 @@ def where_trials_run(task: Task, gpus: float) -> Measuring:
 
 
 def measuring_for(task: Task) -> Measuring:
-    """As `where_trials_run`, with the GPU that a trial gets, or one if that is not known."""
+    """As `where_trials_run`, with a trial's share of a GPU, or one GPU if that is not known."""
     import ray
 
     gpus = task.request.gpus_per_trial

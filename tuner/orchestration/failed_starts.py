@@ -9,7 +9,7 @@ MAX_FAILED_STARTS = 10
 
 
 class FailedStarts(Callback):
-    """A process that could not be started says nothing about its trial.
+    """Does not count a process that could not be started against its trial.
 
     A machine that dies, or is too busy, while a trial waits for its process would use up the
     trial's attempts within seconds.
@@ -24,14 +24,14 @@ class FailedStarts(Callback):
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """A trial has its process."""
+        """Resets the count of a trial whose process has started."""
         self._has_started.add(trial.trial_id)
         self._num_failed[trial.trial_id] = 0
 
     def on_trial_recover(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """A trial waits for a process again."""
+        """Forgives a trial whose process did not start, up to a limit."""
         if trial.trial_id in self._has_started:
             self._has_started.discard(trial.trial_id)
             return

@@ -24,7 +24,7 @@ class Interruption(Stopper):
         return {"is_requested": False}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is stopped."""
+        """Never stops a single trial."""
         return False
 
     def stop_all(self) -> bool:

@@ -61,7 +61,7 @@ def estimate(search: Search) -> Estimate:
 
 
 def estimate_trainings(task: FixedTask, trainings: Sequence[FinalTraining]) -> Estimate:
-    """The same for some of a task's trainings: on its cluster, or here if it names none."""
+    """Estimates some of a task's trainings, on its cluster or here if it names none."""
     task = replace(task, trainings=tuple(trainings))
     epochs = task.workload.epochs
     numbers = Counter(LOSSES[training.method] for training in trainings)
@@ -78,7 +78,7 @@ def estimate_trainings(task: FixedTask, trainings: Sequence[FinalTraining]) -> E
 
 @contextmanager
 def _place(task: Task) -> Iterator[Place]:
-    """Raises RequestError where not even one training fits."""
+    """Finds where trainings would run. Raises RequestError if not even one fits."""
     dataset, _ = open_data(task.workload)
     teacher = find_teacher(task.workload, dataset)
     digest = None if teacher is None else weights_digest(teacher)
@@ -105,7 +105,7 @@ def _machines(place: Place, cpus: float) -> Machines:
         gpus=sum(node.get("GPU", 0.0) for node in nodes),
         cpus_per_trial=cpus,
         gpus_per_trial=gpus,
-        # What a cluster is asked for may be more, so that it grows.
+        # max_concurrent may exceed what fits: the cluster is to grow.
         num_at_once=min(place.resources.max_concurrent, num_fit),
     )
 
@@ -161,7 +161,7 @@ def _estimate(
 
 
 def _bytes_per_image(task: Task, dataset: Dataset, outputs: OutputsPlan, num_seeds: int) -> int:
-    """Of all cached outputs, in all augmented epochs."""
+    """The bytes per image of all cached outputs, over all augmented epochs."""
     name = task.workload.teacher
     network = models.build_untrained(name, dataset.num_classes)
     shapes = shapes_of(network, dataset.image_size, name)

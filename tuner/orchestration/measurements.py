@@ -1,4 +1,4 @@
-"""Measures before a search where teacher outputs come from, and how students are computed.
+"""Measures, before a search, to choose the sources of teacher outputs and the step mode.
 
 The measurements run on a machine that will train, with as many threads as a trial.
 """
@@ -34,13 +34,13 @@ def plan_for(
 ) -> tuple[OutputsPlan, tuple[str, ...]]:
     """Measures the teacher, the disk and the memory; returns the plan and one line per reason.
 
-    `digest` identifies the teacher's weights: what is stored of them already needs no new
-    space. It is None if the teacher is still to be trained.
+    `digest` identifies the teacher's weights: outputs stored for them need no new space.
+    It is None if the teacher has yet to be trained.
     """
     workload, request = task.workload, task.request
     _, splits = open_data(workload)
     stored = _entries(task, dataset, splits, digest)
-    # What a remote function captures is sent along: only small values.
+    # What a remote function captures is sent with it: only small values.
     name, num_classes, image_size = workload.teacher, dataset.num_classes, dataset.image_size
     folder, budget = cache_folder(workload.data_dir), request.cache_budget
     num_threads, precision = task.num_threads, request.cache_precision

@@ -36,7 +36,7 @@ class EpochOutputs:
 
 @dataclass(frozen=True)
 class Job:
-    """What each process needs to know; the locks of the cache divide the work among them."""
+    """What each process is given; the locks of the cache divide the work among them."""
 
     workload: Workload
     fingerprint: str  # of the data on this machine
@@ -58,7 +58,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Precomputed:
-    """The result."""
+    """The result of precomputing."""
 
     num_epochs: int
     num_machines: int
@@ -70,7 +70,7 @@ def precompute(
     show_plan: Callable[[tuple[str, ...]], None],
     show_progress: Callable[[int, int], None],
 ) -> Precomputed:
-    """Fills the caches of all machines with what the search would read from them.
+    """Computes, on all machines, the teacher outputs that the search would read from its cache.
 
     `show_plan` gets the reasons of the plan, `show_progress` the number of finished images
     and of all images, summed over the machines. Raises RequestError if there is no teacher,
@@ -233,7 +233,7 @@ def _watch(
             reason = getattr(error, "cause", None) or "its process died"
             machine.problems[str(reason)] = None
             continue
-        running.append(stream)  # behind the others
+        running.append(stream)  # after the others
         counts[stream] += num_images
         machine.problems |= dict.fromkeys(notes)
         machine.num_images = max(machine.num_images, counts[stream])

@@ -43,9 +43,9 @@ class Answer:
 
 
 def find_resources(task: Task, dataset: Dataset) -> Resources:
-    """Looks at the machines of the running Ray, and checks those of a cluster.
+    """Returns what the running Ray offers a task, after checking the machines of a cluster.
 
-    Raises RequestError where no trial fits, or the machines differ from the driver's.
+    Raises RequestError if no trial fits, or a machine differs from the driver's.
     """
     import ray
 
@@ -119,7 +119,7 @@ def _problem(one: Answer, task: Task, fingerprint: str, code: tuple[str, ...]) -
         return f"{task.workload.data} differs on {one.host}; copy the same data to all machines"
     if one.code != code:
         return (
-            f"a network's or method's own file differs on {one.host}; "
+            f"the file of a custom network or method differs on {one.host}; "
             "copy the same file to all machines"
         )
     return ""

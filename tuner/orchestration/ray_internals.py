@@ -1,6 +1,6 @@
-"""Everything that uses private names of Ray, each with its reason; read in ray 2.60.
+"""Everything that uses private names of Ray, each with its reason; checked against Ray 2.60.
 
-A new version of Ray is checked against this file alone.
+A new version of Ray needs checking against this file alone.
 """
 
 import os
@@ -18,7 +18,7 @@ from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialSchedule
 
 @contextmanager
 def listening_on_loopback() -> Iterator[None]:
-    """A Ray that starts within listens on the loopback address only, with all its processes.
+    """Makes a Ray that is started within it listen on the loopback address only.
 
     By default Ray takes 127.0.0.1 for this machine's address in its network, and listens on
     all interfaces. On systems where it cannot form clusters, which this variable marks, it
@@ -38,7 +38,7 @@ def listening_on_loopback() -> Iterator[None]:
 
 @contextmanager
 def restarting_lost_trials() -> Iterator[None]:
-    """Within it, Tune restarts a trial however its process was lost.
+    """Makes Tune restart a trial however its process was lost.
 
     Tune's actor manager restarts a trial after a `RayActorError` only. A trial that Ray's
     memory monitor ends (`OutOfMemoryError`), or whose machine dies at a certain moment

@@ -131,7 +131,7 @@ class RecordedScheduler(TrialScheduler):
         """Records the end of a trial that was stopped or is done."""
         recorded = self._record.trials[record_name(trial.trial_id)]
         if recorded.name in self._alone and trial.trial_id == recorded.name:
-            return  # it continues, with a GPU of its own
+            return  # it continues, with a whole GPU
         if self._record.failure is not None:
             return  # it continues when the search is resumed
         if recorded.role == SEARCH:
@@ -146,11 +146,11 @@ class RecordedScheduler(TrialScheduler):
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """Records a trial that crashed too often; Tune restarts the others."""
         if trial.status == TuneTrial.ERROR:
-            return  # Tune marks a trial so when it puts it back into its queue
+            return  # Tune has only put the trial back into its queue
         recorded = self._record.trials[record_name(trial.trial_id)]
         if trial.status == TuneTrial.PENDING and self._num_lost[recorded.name] < MAX_LOST:
-            # Its process was lost while it was handed over from the trial before. Tune gives
-            # up on it; the search algorithm restarts it.
+            # Its process was lost while being handed over from the previous trial. Tune gives
+            # up on the trial; the search algorithm restarts it.
             self._num_lost[recorded.name] += 1
             return
         if self._is_searched(trial):
@@ -159,7 +159,7 @@ class RecordedScheduler(TrialScheduler):
             self._record.end(recorded.name, FAILED, _crash_reason(trial))
 
     def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """A trial was taken out before it ran."""
+        """Removes a trial that was taken out before it ran."""
         if self._is_searched(trial):
             self._scheduler.on_trial_remove(tune_controller, trial)
 
@@ -170,7 +170,7 @@ class RecordedScheduler(TrialScheduler):
         return self._scheduler.choose_trial_to_run(tune_controller)
 
     def debug_string(self) -> str:
-        """What Tune prints at high verbosity."""
+        """The text that Tune prints at high verbosity."""
         return self._scheduler.debug_string()
 
     def _decide(self, tune_controller: Any, trial: Trial, metrics: dict[str, float]) -> str:
@@ -207,7 +207,7 @@ def _forget_crashes(trial: TuneTrial) -> None:
 
 
 def _crash_reason(trial: TuneTrial) -> str:
-    # Tune's own copy of it is in the storage only later.
+    # Tune copies it to the storage only later.
     path = Path(trial.error_file or "")
     text = path.read_text(errors="replace") if path.is_file() else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -1,7 +1,7 @@
 """The trainable function: one training inside one of Ray's worker processes.
 
-It reports and saves every epoch, and continues from the last checkpoint. Of one training nothing
-stays in the process for the next but what never changes: data and teacher.
+It reports and saves every epoch, and continues from the last checkpoint. Only what
+never changes stays in the process for the next training: data and teacher.
 """
 
 import ctypes
@@ -233,7 +233,7 @@ def _network(job: Job) -> nn.Module:
 def _read_of_teacher(job: Job, read: Callable[[Storage], Result]) -> Result:
     """Reads from the search's teacher file.
 
-    A damaged file counts as lost storage: no trial can go on, and the driver has a copy.
+    A damaged file counts as lost storage: no trial can continue, and the driver has a copy.
     """
     try:
         return read(Storage(job.storage_uri, patience=job.patience_seconds))

@@ -30,9 +30,9 @@ MAX_FAILURES = 3  # times that a crashed trial restarts from its last checkpoint
 def tune_trials(
     task: Task, record: Record, plan: Plan, resources: Resources, heartbeat: Heartbeat
 ) -> bool:
-    """Lets Ray Tune train what the plan says; returns whether it was interrupted.
+    """Trains what the plan hands out, on Ray Tune; returns whether it was interrupted.
 
-    Raises RequestError where another process has taken the search over.
+    Raises RequestError if another process has taken over the search.
     """
     alone = AloneQueue(resources.gpus_per_trial)
     scheduler = RecordedScheduler(
@@ -58,7 +58,7 @@ def tune_trials(
     watchdog = Watchdog(
         task.request.hang_timeout,
         storage_answers=task.storage.takes_files,
-        tell=lambda trial_id, text: record.note(record_name(trial_id), text),
+        report=lambda trial_id, text: record.note(record_name(trial_id), text),
     )
     interruption = Interruption(lambda: heartbeat.stop_requested)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.budget.max_concurrent)
@@ -67,8 +67,8 @@ def tune_trials(
     if heartbeat.is_taken_over:
         record.abandon()
         raise RequestError(
-            f"another process has taken {task.name} over, as this one sent no heartbeat for long; "
-            f"look at it with `tuner status {task.name}`"
+            f"another process has taken over {task.name} because this one sent no heartbeat "
+            f"for long; look at it with `tuner status {task.name}`"
         )
     with suppress(OSError):  # nothing in it is needed any more
         task.storage.delete("ray")

@@ -30,7 +30,10 @@ class AloneQueue:
 
 
 class PlannedSearch(SearchAlgorithm):
-    """Trials of an earlier session keep their names, so that the rebuilt scheduler knows them."""
+    """Turns the trainings of a plan into Tune's trials.
+
+    Trials of an earlier session keep their names, so that the rebuilt scheduler knows them.
+    """
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class PlannedSearch(SearchAlgorithm):
         self._recalled: dict[str, TuneTrial] = {}
 
     def add_configurations(self, experiments: Any) -> None:
-        """Takes the experiment, for which trials can be made from now on."""
+        """Receives Tune's experiment, to which all trials belong."""
         (self._experiment,) = experiments
         self._recalled = {
             name: self._tune_trial(trial)
@@ -61,7 +64,7 @@ class PlannedSearch(SearchAlgorithm):
     def next_trial(self) -> TuneTrial | None:
         """The next trial, or None while all that may run is running.
 
-        Raises what kept the record from being written: the search cannot go on without it.
+        Raises the error that kept the record from being written: no search continues without it.
         """
         if self._plan.record.failure is not None:
             raise self._plan.record.failure
@@ -75,8 +78,8 @@ class PlannedSearch(SearchAlgorithm):
             return self._tune_trial(self._alone.trials.pop(), gpus=1, suffix="+alone")
         for live in self._plan.live:
             if self._given[live.name].status == TuneTrial.ERROR:
-                # Tune silently gives up on a trial whose chosen process is not done with the
-                # one before. Other failures end in the record.
+                # Tune silently gives up on a trial whose reused process is still busy with the
+                # previous one. Other failures end in the record.
                 return self._tune_trial(live, suffix=f"+{uuid.uuid4().hex[:8]}")
         trial = self._plan.next()
         if trial is None:

@@ -8,7 +8,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 
 MIN_SECONDS = 600.0
-TIMES_THE_LONGEST = 20  # silence after which a trial reported again
+TIMES_THE_LONGEST = 20  # silence that ended with a report
 FIRST_SECONDS = 24 * 3600.0  # until an epoch has ended, no duration is known
 
 
@@ -24,16 +24,16 @@ class Watchdog(Callback):
         self,
         limit_seconds: float | None,
         storage_answers: Callable[[], bool],
-        tell: Callable[[str, str], object],
+        report: Callable[[str, str], object],
     ) -> None:
-        """`limit_seconds`: silence after which a trial counts as hanging; None: from past silences.
+        """`limit_seconds`: silence after which a trial counts as hanging; None derives it.
 
-        `tell` takes the trial and a sentence for the user.
+        `report` takes the trial and a sentence for the user.
         """
         self._limit_seconds = limit_seconds
         self._silent_seconds: dict[str, float] = {}
         self._longest_seconds: float | None = None
-        self._storage_answers, self._tell = storage_answers, tell
+        self._storage_answers, self._report = storage_answers, report
         self._turn = time.monotonic()
 
     @property
@@ -50,7 +50,7 @@ class Watchdog(Callback):
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """A trial has got a process, a new one or that of an earlier trial."""
+        """Resets the silence of a trial that has a process, new or reused."""
         self._silent_seconds[trial.trial_id] = 0.0
 
     def on_trial_result(
@@ -61,13 +61,13 @@ class Watchdog(Callback):
         result: dict,
         **info: object,
     ) -> None:
-        """A trial has reported."""
+        """Resets the silence of a trial that has reported."""
         silent = self._silent_seconds.get(trial.trial_id, 0.0)
         self._longest_seconds = max(silent, self._longest_seconds or 0.0)
         self._silent_seconds[trial.trial_id] = 0.0
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
-        """A step of Tune's loop has ended; there are at least ten per second when all is quiet."""
+        """Counts silence after each step of Tune's loop, at least ten times per second."""
         begin, self._turn = self._turn, time.monotonic()
         seconds = min(self._turn - begin, 1.0)
         for trial in trials:
@@ -78,7 +78,7 @@ class Watchdog(Callback):
             if silent > self.limit_seconds:
                 self._silent_seconds[trial.trial_id] = 0.0
                 if self._storage_answers():
-                    self._tell(
+                    self._report(
                         trial.trial_id,
                         f"no report for {silent:.0f} s; restarted from its last checkpoint",
                     )

@@ -1,1 +1,1 @@
-"""What a search trains and when. No Ray here."""
+"""Plans what a search trains and when, without Ray."""

@@ -25,11 +25,11 @@ def check_name(name: str) -> None:
             f"{name!r} is not a valid folder name; use up to 100 letters, digits, - and _"
         )
     if name == LEDGER_FOLDER:
-        raise RequestError(f"{name!r} is the folder of the ledger; choose another --name")
+        raise RequestError(f"{name!r} is reserved for the ledger; choose another --name")
 
 
 def check_storage(task: Task) -> None:
-    """Raises RequestError for a search that exists, or a folder that cannot be written."""
+    """Raises RequestError if the search exists already or its folder cannot be written."""
     if task.storage.exists(SEARCH_FILE):
         raise RequestError(
             f"a search named {task.name!r} exists in {task.runs.uri}; "
@@ -38,21 +38,19 @@ def check_storage(task: Task) -> None:
     names = {*task.storage.folders(), *task.storage.files("")}
     # A kill before the request was written leaves an empty journal.
     if any(name != JOURNAL_FILE and name[0] != "." for name in names):
-        raise RequestError(
-            f"{task.storage.uri} holds files of something else; choose another --name"
-        )
+        raise RequestError(f"{task.storage.uri} already holds other files; choose another --name")
     task.runs.check_writable()
 
 
 def check_resumed(task: Task, record: Record, dataset: Dataset) -> None:
-    """Raises RequestError where the task or its data are not those that the search began with."""
+    """Raises RequestError if the task, its data or its code changed since the search began."""
     if not record.is_open:
         return
     began, code = record.header, tuple(source_digests(task.workload, task.custom_method))
     for what, before, now in (
         (f"the space {', '.join(task.methods)}", began.task, task.identity),
         (f"the data {task.workload.data}", began.data, dataset.fingerprint),
-        ("a network's or method's own file", began.code, code),
+        ("the file of a custom network or method", began.code, code),
     ):
         if before != now:
             raise RequestError(
@@ -61,9 +59,9 @@ def check_resumed(task: Task, record: Record, dataset: Dataset) -> None:
 
 
 def check_teacher(task: Task, record: Record, digest: str | None) -> None:
-    """Raises RequestError where a resumed search cannot have the teacher that it began with.
+    """Raises RequestError if the teacher that a resumed search began with has changed or is lost.
 
-    `digest` is of the teacher's weights, None where there is no whole copy of them.
+    `digest`: of the teacher's weights; None if there is no intact copy of them.
     """
     began_with = record.header.teacher if record.is_open else None
     if digest is not None and began_with not in (None, digest):

@@ -16,7 +16,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Searches that differ in their space only; nothing has been written yet."""
+    """Searches that differ only in their space; nothing has been written yet."""
 
     name: str
     request: SearchRequest  # every value resolved
@@ -33,7 +33,7 @@ class Comparison:
 
 
 def is_comparison(request: SearchRequest) -> bool:
-    """Whether several spaces are asked for."""
+    """Whether the request names several spaces."""
     return request.space == ALL or len(_names(request.space)) > 1
 
 
@@ -62,10 +62,10 @@ def plan_comparison(request: SearchRequest) -> Comparison:
             searches.append(plan_search(request_of_one, runs))
         except RequestError as error:
             refusals.append(error)
-    # Of all methods one may not suit, such as pbt for one that has nothing to vary.
+    # `all` skips methods that the request does not suit, such as one without hyperparameters: pbt.
     if refusals and (request.space != ALL or not searches):
         raise refusals[0]
-    # All have the same workload; the space and its pins are the comparison's own.
+    # All searches share the workload; space and pins are the comparison's.
     resolved = searches[0].request.model_copy(
         update={
             "name": name,

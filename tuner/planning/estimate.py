@@ -19,29 +19,29 @@ class StepTimes:
 
 @dataclass(frozen=True)
 class TrainingGroup:
-    """A number of equal trainings."""
+    """Trainings of equal cost."""
 
     number: int
     epochs: int
-    mean_epochs: float  # if the scheduler stops as many of them as it aims at
+    mean_epochs: float  # expected, with early stopping
     times: StepTimes
 
 
 @dataclass(frozen=True)
 class Machines:
-    """What the trainings run on."""
+    """The machines that the trainings run on."""
 
     number: int
     cpus: float  # of all machines
     gpus: float
     cpus_per_trial: float
     gpus_per_trial: float
-    num_at_once: int  # trainings side by side
+    num_at_once: int  # trainings at a time
 
 
 @dataclass(frozen=True)
 class TeacherWork:
-    """What the teacher computes beside the students' steps."""
+    """What the teacher computes in addition to the students' steps."""
 
     epochs: int  # of its own training; 0 if it is trained already
     shared_batches: int  # computed once for all trainings
@@ -53,7 +53,7 @@ class Estimate:
     """The time and the device-hours of a search, or of the trainings of a table."""
 
     machines: Machines
-    # One after another: the trainings of a stage run side by side.
+    # Stages run one after another, the trainings of a stage in parallel.
     stages: tuple[tuple[TrainingGroup, ...], ...]
     teacher: TeacherWork
     steps_per_epoch: int
@@ -61,13 +61,13 @@ class Estimate:
     reasons: tuple[str, ...] = ()  # how the teacher's outputs are obtained
 
     def training_seconds(self, group: TrainingGroup, *, stops_early: bool = False) -> float:
-        """The duration of a group's training, full length or the mean of those stopped early."""
+        """The duration of one training: full length, or the mean with early stopping."""
         times = group.times
         step = self.steps_per_epoch * times.step + self.teacher.batches_per_epoch * times.teacher
         return (group.mean_epochs if stops_early else group.epochs) * (step + times.validation)
 
     def seconds(self, *, stops_early: bool = False) -> float:
-        """From the first training to the last, at most or as the scheduler is likely to stop."""
+        """Elapsed time of all trainings: full length, or the mean with early stopping."""
         slots = self.machines.num_at_once
         first = sum(group.number for group in self.stages[0])
         seconds = self._teacher_seconds() + self._shared_seconds() / min(slots, max(1, first))
@@ -104,7 +104,7 @@ class Estimate:
 
 
 def side_by_side(durations: Iterable[float], slots: int) -> float:
-    """When the last of some trainings ends, if each begins as soon as one of the slots is free."""
+    """When the last training ends, if each begins as soon as a slot is free."""
     ends = [0.0] * slots
     for duration in durations:
         heapq.heapreplace(ends, ends[0] + duration)
@@ -112,7 +112,7 @@ def side_by_side(durations: Iterable[float], slots: int) -> float:
 
 
 def mean_epochs(scheduler: str, epochs: int) -> float:
-    """Mean epochs of a trial, if each of the scheduler's rungs keeps the share it aims at."""
+    """Expected epochs of a trial, if each of the scheduler's rungs keeps its target fraction."""
     if scheduler not in WITH_RUNGS:
         return float(epochs)
     rung = grace_period(epochs)

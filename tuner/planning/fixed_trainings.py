@@ -52,7 +52,7 @@ class FixedTask(Task):
 
     @property
     def examples(self) -> list[tuple[type[DistillationLoss], Setting]]:
-        # Of each method the last, where experiments have their most expensive setting.
+        # The last of each method: experiments list their most expensive setting last.
         last = {training.method: training.setting for training in self.trainings}
         return [(LOSSES[method], setting) for method, setting in last.items()]
 

@@ -43,7 +43,7 @@ class FinalTraining:
 
 
 class Plan(ABC):
-    """Hands out trainings one by one, and hears how they end."""
+    """Hands out trainings one at a time; listens to the record for their ends."""
 
     def __init__(self, record: Record, budget: Budget) -> None:
         self.record, self.budget = record, budget
@@ -55,11 +55,11 @@ class Plan(ABC):
     @property
     @abstractmethod
     def num_finals(self) -> int:
-        """Final trainings, at most."""
+        """The maximum number of final trainings."""
 
     @abstractmethod
     def _new(self) -> Trial | None:
-        """Begins the next training, once there is a teacher; None while there is none to begin."""
+        """Begins the next training after the teacher's; None while none can begin."""
 
     @property
     @abstractmethod
@@ -171,10 +171,10 @@ class SearchPlan(Plan):
 
     @property
     def is_searching(self) -> bool:
-        """Whether trials are still to begin.
+        """Whether more trials will begin.
 
-        Not once the time is over, nor once final trainings have begun: a later winner would
-        contradict them.
+        None do once the time budget is used up or final trainings have begun: a later winner
+        would contradict them.
         """
         if self.is_over_time or self.record.trials_of(FINAL):
             return False
@@ -208,7 +208,7 @@ class SearchPlan(Plan):
     def _new_trial(self) -> Trial | None:
         number = len(self.record.trials_of(SEARCH))
         if self.budget.ask_in_batches and self._live and number % self.budget.ask_in_batches == 0:
-            return None  # the batch before must end first
+            return None  # the previous batch must end first
         name = f"{number:04d}"
         return self.record.begin(
             name=name,
@@ -227,7 +227,7 @@ class SearchPlan(Plan):
         compared = [("published", self._space.method, self._published), ("plain", "plain", {})]
         if best.setting != self._published:
             compared.insert(0, ("tuned", self._space.method, best.setting))
-        # Fresh seeds: the search's own seed has helped to choose the winner.
+        # Fresh seeds: the search's seed helped to choose the winner.
         return [
             FinalTraining(f"{label}-{number}", label, method, setting, self.budget.seed + number)
             for number in range(1, self.budget.num_seeds + 1)
@@ -246,7 +246,7 @@ class FixedPlan(Plan):
         *,
         find: Callable[[FinalTraining], Trial | None],
     ) -> None:
-        """`find` looks a finished training up, whichever search made it."""
+        """`find` looks up a finished training, whichever search made it."""
         super().__init__(record, budget)
         self._trainings, self._find = trainings, find
 
@@ -262,8 +262,8 @@ class FixedPlan(Plan):
         for training in self._trainings:
             if training.name in self.record.trials:
                 continue
-            made = self._find(training)
-            if made is None:
+            finished = self._find(training)
+            if finished is None:
                 return self._begin_final(training)
-            self.record.import_finished(made)
+            self.record.import_finished(finished)
         return None

@@ -1,4 +1,4 @@
-"""CPUs and GPUs: how much a trial takes, and how many trials fit."""
+"""Computes how many CPUs and GPUs a trial takes, and how many trials fit."""
 
 import os
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from tuner.text.errors import RequestError
 
 @dataclass(frozen=True)
 class Resources:
-    """What the machines give a task."""
+    """The resources that a task gets."""
 
     gpus_per_trial: float
     max_concurrent: int  # trials
-    trials_per_machine: int  # at most: only trials of one machine share its memory
+    trials_per_machine: int  # maximum; trials share memory only within a machine
 
 
 def num_cpus() -> int:
@@ -26,9 +26,10 @@ def num_cpus() -> int:
 
 
 def check_resources(request: RunRequest, nodes: list[dict[str, float]]) -> tuple[float, int]:
-    """GPUs per trial, and how many trials run at a time on machines such as {"CPU": 8, "GPU": 1}.
+    """Returns the GPUs per trial, and how many trials run at a time.
 
-    Raises RequestError where no machine can hold a trial.
+    `nodes` are the machines, such as {"CPU": 8, "GPU": 1}.
+    Raises RequestError if no machine can hold a trial.
     """
     gpus_per_trial = request.gpus_per_trial
     if gpus_per_trial is None:
@@ -59,7 +60,7 @@ def check_resources(request: RunRequest, nodes: list[dict[str, float]]) -> tuple
             "lower --cpus-per-trial or --gpus-per-trial"
         )
     if request.address is not None and request.max_concurrent is not None:
-        return gpus_per_trial, request.max_concurrent  # what waits makes a cluster grow
+        return gpus_per_trial, request.max_concurrent  # waiting trials make the cluster grow
     return gpus_per_trial, min(num_fit, request.max_concurrent or num_fit)
 
 

@@ -1,7 +1,7 @@
 """Chooses the next setting: Optuna's samplers through ask and tell, or the grid.
 
 Tune's OptunaSearch reports early-stopped trials as complete, leaves failed ones running
-for ever, and joins whatever study has the same name.
+forever, and reuses any study of the same name.
 """
 
 import hashlib
@@ -41,9 +41,9 @@ class Sampler:
     ) -> None:
         """`first` is proposed before all others.
 
-        With `ask_in_batches`, settings are proposed in batches of that size. The results of a
-        batch are learnt together, in the order of its trials, before the next one begins, so
-        that the order in which trials finish changes nothing.
+        With `ask_in_batches`, settings are proposed in batches of that size. A batch's results
+        are reported together, in the order of its trials, before the next batch begins, so the
+        order in which trials finish has no effect.
         """
         self._space, self._metric, self._batch_size = space, metric, ask_in_batches
         self._num_asked = 0
@@ -111,7 +111,7 @@ class Sampler:
             self._study.tell(optuna_trial, state=TrialState.PRUNED)
 
     def recall(self, record: Record) -> None:
-        """Repeats every ask and tell of an earlier session, in their order."""
+        """Repeats every ask and tell of earlier sessions, in order."""
         begun: dict[str, Setting] = {
             event["trial"]: event["setting"]
             for event in record.events
@@ -129,7 +129,7 @@ class Sampler:
     def _ask_again(self, trial: str, setting: Setting) -> None:
         if self.ask(trial) == setting or self._grid is not None:
             return
-        # Another version of a library proposes another setting; what was tried stands.
+        # Another version of a library may propose another setting; the recorded one counts.
         self._study.tell(self._asked.pop(trial), state=TrialState.FAIL)
         self._study.enqueue_trial(_active(setting))
         self._propose(trial)
@@ -141,7 +141,7 @@ class Sampler:
 
 
 def space_hash(space: Space) -> str:
-    """Eight characters that differ where two spaces do."""
+    """A hash of the space: eight hexadecimal digits."""
     text = json.dumps([space.method, *space.table()], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -151,7 +151,7 @@ def _active(setting: Setting) -> dict[str, Any]:
 
 
 def _optuna_sampler(algo: str, seed: int, num_trials: int) -> optuna.samplers.BaseSampler:
-    # Optuna's ten random trials first would leave a short search nothing to learn from.
+    # Optuna's default, ten random trials, would leave a short search none to learn from.
     num_startup = max(4, min(10, num_trials // 3))
     if algo == "tpe":
         return optuna.samplers.TPESampler(
@@ -159,8 +159,8 @@ def _optuna_sampler(algo: str, seed: int, num_trials: int) -> optuna.samplers.Ba
             n_startup_trials=num_startup,
             multivariate=True,
             group=True,
-            # Changes nothing where trials run one at a time; but how many do may change on
-            # resuming, and the sampler must not.
+            # Has no effect while trials run one at a time, but that may change on resuming,
+            # and the sampler must not.
             constant_liar=True,
         )
     if algo == "gp":

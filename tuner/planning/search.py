@@ -1,4 +1,4 @@
-"""Turns a request into a search that can begin; nothing is written yet."""
+"""Resolves a request into a `Search`; reads no data and writes nothing."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class Search(Task):
     space: Space  # as narrowed by the workload and by --set
     method: type[DistillationLoss]
     published: Setting
-    published_is_first: bool  # False: the user's ranges exclude it
+    published_is_first: bool  # False if the user's ranges exclude it
 
     @property
     def identity(self) -> str:
@@ -86,17 +86,17 @@ class Search(Task):
 
     @property
     def first(self) -> Setting | None:
-        """The setting of the first trial, where the algorithm leaves the choice.
+        """The setting of the first trial; None if the grid decides.
 
-        The published one, or the nearest to it within the user's ranges. A grid is the
-        user's own list of settings: only the published one itself is put before it.
+        It is the published one, or the nearest to it within the user's ranges. Before a grid,
+        which is the user's own list of settings, only the published one itself is tried.
         """
         if self.request.algo == "grid" and not self.published_is_first:
             return None
         return self.space.published()
 
     def needs(self, dataset: Dataset) -> Needs:
-        """As `Task.needs`; refuses a method that fits only a part of the space too."""
+        """See `Task.needs`. Also refuses a method that fits only part of the space."""
         student, teacher = shapes_of_both(self.workload, dataset)
         build = partial(build_objective, self.method, student, teacher)
         needs = needs_of_space(
@@ -181,8 +181,8 @@ def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Sear
 def _published(declared: Space, pins: dict[str, str], given: dict[str, str]) -> Setting:
     """The setting that tuned ones are compared with.
 
-    What the user fixes about the method's form, and what the preset sets, holds for it too.
-    What is searched has the published values.
+    It keeps the preset's pins, and the user's for parameters that the method fixes. All other
+    parameters have their published values.
     """
     fixed = {parameter.name for parameter in declared.params if isinstance(parameter, Fixed)}
     kept = {
@@ -195,7 +195,7 @@ def _published(declared: Space, pins: dict[str, str], given: dict[str, str]) -> 
 
 def _num_trials(request: SearchRequest, space: Space, first: Setting | None) -> int:
     if all(isinstance(parameter, Fixed) for parameter in space.params):
-        return 1  # every other would be the same
+        return 1  # all trials would be the same
     if request.algo != "grid":
         return request.trials or DEFAULT_TRIALS
     grid = space.grid()

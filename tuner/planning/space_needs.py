@@ -1,4 +1,4 @@
-"""Which outputs of the teacher a search space needs, and whether its method fits all of it."""
+"""Finds the teacher outputs that a search space needs; checks that its method fits all of it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -15,30 +15,30 @@ Build = Callable[[Setting], Objective]  # raises LossError where the setting doe
 
 
 def needs_of_space(space: Space, published: Setting, build: Build, *, is_grid: bool) -> Needs:
-    """Every combination of outputs that some setting of the space reads.
+    """Returns every combination of outputs that some setting of the space reads.
 
-    Raises RequestError where the method fits only a part of the space.
+    Raises RequestError if the method fits only part of the space.
     """
     first = space.published()
     needs: dict[tuple[str, ...], None] = {}
     try:
         for setting in (published, first):
             needs |= needs_of(build(setting))
-        # A weight may be zero at an end, and then need less; only grids go there.
+        # At the low end a weight may be 0 and need fewer outputs; only a grid tries it.
         for setting in _varied(space, first, _ends):
             build(setting)
     except LossError as error:
         raise RequestError(str(error)) from error
     for setting in _varied(space, first, lambda p: _values(p, is_grid)):
-        with suppress(LossError):  # one of several options may not fit: such a trial fails
+        with suppress(LossError):  # an option may not fit: its trials fail
             needs |= needs_of(build(setting))
     return tuple(needs)
 
 
 def check_population(space: Space, build: Build) -> None:
-    """In a population a trial goes on with the weights of another, the loss's own among them.
+    """Raises RequestError if a searched hyperparameter changes the shapes of the loss's weights.
 
-    Raises RequestError where a hyperparameter that is searched changes their shapes.
+    In a population a trial continues with the weights of another, the loss's included.
     """
 
     def shapes_with(setting: Setting) -> dict[str, torch.Size]:
@@ -47,10 +47,10 @@ def check_population(space: Space, build: Build) -> None:
     first = space.published()
     expected = shapes_with(first)
     for parameter in space.params:
-        # Not the low end of a weight: at 0 it may need no weights at all, but no trial is there.
+        # Not the low end of a weight: a loss may have no weights at 0, which no trial uses.
         values = (parameter.high,) if isinstance(parameter, Float) else _values(parameter, False)
         for value in values:
-            with suppress(LossError):  # such a trial fails by itself
+            with suppress(LossError):  # its trials fail, as in any search
                 if shapes_with(space.applicable(first | {parameter.name: value})) != expected:
                     raise RequestError(
                         f"pbt hands weights from trial to trial, but {parameter.name} changes "
@@ -73,7 +73,7 @@ def _ends(parameter: Parameter) -> tuple[Value, ...]:
 
 
 def _values(parameter: Parameter, is_grid: bool) -> tuple[Value, ...]:
-    """Those at which a loss may need something else than elsewhere."""
+    """The values at which a loss may need other outputs or weights than elsewhere."""
     if isinstance(parameter, Choice):
         return parameter.options
     return parameter.grid if is_grid and isinstance(parameter, Float) else ()

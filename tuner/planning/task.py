@@ -1,4 +1,4 @@
-"""A task: what a driver trains on Ray. A search and a fixed list of trainings are the two kinds."""
+"""A task is what a driver trains on Ray: a search, or a fixed list of trainings."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class Task(ABC):
     runs: Storage
     all_runs: Storage  # holds the ledger; differs from `runs` for a part of a comparison
     num_trials: int = 0  # of a search; 0 where nothing is searched
-    needs_weights: bool = False  # whether the trained students are used for something else
+    needs_weights: bool = False  # whether the students' weights are used afterwards
 
     @property
     def storage(self) -> Storage:
@@ -40,13 +40,13 @@ class Task(ABC):
 
     @property
     def num_threads(self) -> int:
-        """Threads of a trial's process: as many as it has whole cores."""
+        """Threads of a trial's process: one per whole core."""
         return max(1, int(self.request.cpus_per_trial))
 
     @property
     @abstractmethod
     def identity(self) -> str:
-        """Eight characters that differ where what is trained does."""
+        """A hash of what is trained: eight hexadecimal digits."""
 
     @property
     @abstractmethod
@@ -56,7 +56,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def num_finals(self) -> int:
-        """Final trainings, at most."""
+        """The maximum number of final trainings."""
 
     @property
     @abstractmethod
@@ -66,7 +66,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def examples(self) -> list[tuple[type[DistillationLoss], Setting]]:
-        """Methods with a setting each, to measure what a training takes."""
+        """One setting per method, to measure the cost of a training."""
 
     @abstractmethod
     def needs(self, dataset: Dataset) -> Needs:
@@ -90,11 +90,11 @@ class Task(ABC):
         training up in the ledger.
         """
 
-    # What a search may choose and fixed trainings leave as it is.
+    # A search overrides what follows; fixed trainings keep it.
 
     @property
     def custom_method(self) -> str:
-        """Name or file of the space that may define a method of the user's; "" for none."""
+        """Name or file of the space that may define a custom method; "" for none."""
         return ""
 
     @property
@@ -124,7 +124,7 @@ class Task(ABC):
 
     @property
     def asks_in_batches(self) -> bool:
-        """Whether settings are asked for in batches, so that finishing order changes nothing."""
+        """Whether settings are asked for in batches, so that finishing order has no effect."""
         return False
 
     @property
@@ -150,7 +150,7 @@ def needs_of(objective: Objective) -> dict[tuple[str, ...], None]:
 
 
 def describe(task: Task) -> dict[str, str]:
-    """The task in a few words, for MLflow's tags."""
+    """The task as MLflow tags."""
     workload = task.workload
     return {
         "data": workload.data,
@@ -169,7 +169,7 @@ AnyTask = TypeVar("AnyTask", bound=Task)
 
 @dataclass(frozen=True)
 class Run(Generic[AnyTask]):
-    """What one session of a driver did."""
+    """The result of one driver session."""
 
     task: AnyTask
     record: Record

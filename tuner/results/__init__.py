@@ -1,1 +1,1 @@
-"""What a search has done so far, on disk: journal, record, tables, ledger, heartbeat."""
+"""Stores what a search does and finds: trials, journal, record, tables, ledger, heartbeat."""

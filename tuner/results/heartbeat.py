@@ -25,7 +25,7 @@ from tuner.text.errors import RequestError
 
 DRIVER_FILE, STOP_FILE = "driver.json", "stop"
 BEAT_SECONDS = 5.0
-# A driver without a beat for so long is dead, or cut off from the storage.
+# A driver without a beat for this long is dead, or cut off from the storage.
 DEAD_AFTER_SECONDS = 4 * BEAT_SECONDS
 logger = logging.getLogger(__name__)
 
@@ -42,14 +42,14 @@ class DriverStatus:
     outcome: str  # "" while it runs; then "done", "interrupted" or "failed"
 
 
-_DRIVER = TypeAdapter(DriverStatus)  # ignores what earlier versions wrote besides
+_DRIVER = TypeAdapter(DriverStatus)  # ignores further fields of earlier versions
 
 
 class Heartbeat:
     """Reports a driver's status while a search runs, and watches for stop requests.
 
-    It also stops when another driver has taken the search over. That can happen where there are
-    no locks (in an object store), after this driver was cut off or suspended.
+    It also stops the search when another driver has taken it over. That can happen where there
+    are no locks (in an object store), after this driver was cut off or suspended.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -70,7 +70,7 @@ class Heartbeat:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether `tuner stop` asks for it, or another driver has taken the search over."""
+        """Whether `tuner stop` asks for it, or another driver has taken over the search."""
         return self._stop.is_set()
 
     def __enter__(self) -> "Heartbeat":
@@ -99,7 +99,7 @@ class Heartbeat:
         self._driver = replace(
             self._driver, beat=self._driver.beat + 1, time=time.time(), outcome=outcome
         )
-        # Without the storage nobody sees the driver; the search goes on.
+        # Without the storage nobody sees the driver, but the search continues.
         with suppress(OSError, RequestError):
             if not self._storage.exists(SEARCH_FILE):
                 return  # unmounted, perhaps: nothing may be written to the mount point

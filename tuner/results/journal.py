@@ -63,7 +63,7 @@ class Journal:
         return DamagedJournalError(self._storage.path(JOURNAL_FILE), number, problem)
 
     def open(self) -> None:
-        """Takes the journal for this process. An object store has no locks.
+        """Locks the journal for this process; an object store has no locks.
 
         Raises RequestError while another process holds it.
         """
@@ -145,7 +145,7 @@ class _FileWriter:
         # A torn line, or the rest of a failed attempt.
         if os.fstat(self._file.fileno()).st_size != self._size:
             self._file.truncate(self._size)
-        if self._file.write(line) != len(line):  # a nearly full disk takes a part
+        if self._file.write(line) != len(line):  # a nearly full disk accepts only part
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
         if sync:
             os.fsync(self._file.fileno())

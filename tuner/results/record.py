@@ -32,7 +32,7 @@ class Record:
         self.events: list[Event] = []
         self.notes: list[str] = []  # sentences for the user, each once
         self.listeners: list[Callable[[Event, Trial], None]] = []
-        self.failure: Exception | None = None  # of writing it, such as a full disk
+        self.failure: Exception | None = None  # to write it, such as a full disk
         self.storage = storage
         self.is_locked = False  # whether this process may write the journal
         self._journal = Journal(storage)
@@ -155,9 +155,8 @@ class Record:
                 for listener in self.listeners:
                     listener(event, trial)
             except Exception as error:
-                self.failure = (
-                    error  # Tune only logs what its scheduler raises, then waits for ever
-                )
+                # Tune only logs what its scheduler raises, then waits forever.
+                self.failure = error
                 raise
         return trial
 

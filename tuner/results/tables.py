@@ -26,7 +26,7 @@ TRIALS_FILE, EPOCHS_FILE = "trials.parquet", "epochs.parquet"
 CONFIG = "config."  # the prefix of a hyperparameter's column
 
 _TIME = pa.timestamp("us", tz="UTC")
-_NO_METRICS = ("epoch", "seconds")  # of an epoch; they have columns of their own
+_NO_METRICS = ("epoch", "seconds")  # of an epoch; they have their own columns
 
 
 def trials_table(record: Record) -> pa.Table:
@@ -223,10 +223,9 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 class TableWriter:
-    """Rewrites the tables from time to time when trials end; the journal is always ahead.
+    """Rewrites both tables when trials end, but not too often; the journal is always ahead.
 
-    Each time the whole tables are written. Longer searches wait longer, so that writing takes at
-    most a twentieth of the time.
+    The pause grows with the tables, so that writing takes at most a twentieth of the time.
     """
 
     def __init__(self, storage: Storage, record: Record) -> None:

@@ -1,4 +1,4 @@
-"""Maps a trial to what its MLflow run holds: parameters, metrics, tags and end. No MLflow here."""
+"""Maps a trial to the content of its MLflow run, without importing MLflow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from tuner.results.trial import FAILED, RUNNING, Trial
 
-# The accuracy that trials are ranked on, once more under a name before all others in the
-# alphabet: MLflow's parallel coordinates and contours begin with the first metric.
+# A second name for the metric that trials are ranked on, first in the alphabet: MLflow's
+# parallel coordinates and contours begin with the first metric.
 RANKED = "accuracy"
 
 
@@ -29,22 +29,22 @@ class End(NamedTuple):
 
 @dataclass(frozen=True)
 class RunContent:
-    """What a run gets."""
+    """The content of a trial's run."""
 
     params: dict[str, str]
     metrics: list[Point]
     tags: dict[str, str]
     end: End | None  # None while the trial runs
-    num_epochs: int  # that `metrics` leads up to: `since` of the next call
+    num_epochs: int  # so far: `since` of the next call
 
 
 def content_of(trial: Trial, *, metric: str, searched: Sequence[str], since: int) -> RunContent:
     """The content of a trial's run; metrics only of the epochs after the first `since`.
 
     `metric`: what trials are ranked on. `searched`: the hyperparameters that become parameters of
-    the run; the others are the same everywhere, would clutter comparisons, and are in search.yaml.
+    the run; the others are equal in all runs, would clutter comparisons, and are in search.yaml.
     """
-    epochs = [*trial.initial_epochs, *trial.epochs]  # a copy: the trial may go on meanwhile
+    epochs = [*trial.initial_epochs, *trial.epochs]  # a copy: the trial may continue meanwhile
     tags, end = {}, None
     if trial.status != RUNNING and trial.ended is not None:
         tags = {"status": trial.status} | ({"reason": trial.reason} if trial.reason else {})

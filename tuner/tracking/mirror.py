@@ -1,7 +1,7 @@
 """Mirrors a search's record to MLflow, from one thread of the driver.
 
-The record on disk is the truth. Whatever MLflow lacks is sent again, so a tracking server that
-goes away costs only its own view, and a resumed search never creates a run twice.
+The record on disk is the truth. Whatever MLflow lacks is sent again, so losing the tracking
+server costs only the view, and a resumed search never creates a run twice.
 """
 
 import threading
@@ -34,11 +34,11 @@ class Mirror(AbstractContextManager["Mirror"]):
     def __init__(self, record: Record, store: Store, search: TrackedSearch) -> None:
         self.record, self.store, self.search = record, store, search
         self.problem = ""
-        self._lost = ""  # the problem of what is sent once, at the end
+        self._lost = ""  # the problem of an `attempt`
         self._runs: RunTree | None = None
         self._is_reopened = False
         self._num_sent: dict[str, int] = {}  # epochs, by run
-        self._changed = set(record.trials)  # trials of earlier sessions are compared once more
+        self._changed = set(record.trials)  # those of earlier sessions are sent again
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
@@ -65,7 +65,7 @@ class Mirror(AbstractContextManager["Mirror"]):
         Returns what the action returns, None where it failed.
         """
         if self._thread.is_alive():
-            return None  # it took too long, and still waits for an answer
+            return None  # it took too long and is still waiting for an answer
         try:
             return action(self._connected())
         except Exception as error:
@@ -80,7 +80,7 @@ class Mirror(AbstractContextManager["Mirror"]):
             changed = sorted(self._changed)
         for name in changed:
             with self._lock:
-                self._changed.discard(name)  # before it is read: it may change while it is sent
+                self._changed.discard(name)  # before it is read: it may change while being sent
             try:
                 self._send(runs, self.record.trials[name])
             except BaseException:
@@ -113,7 +113,7 @@ class Mirror(AbstractContextManager["Mirror"]):
         self._sync()
 
     def _sync(self) -> None:
-        # Whatever goes wrong between here and a server, the search goes on.
+        # The search must continue whatever goes wrong with MLflow.
         try:
             self.send_changes(self._connected())
             self.problem = ""

@@ -1,4 +1,4 @@
-"""Publishes in MLflow how a search, a comparison or a reproduction ended."""
+"""Publishes in MLflow the outcome of a search, a comparison or a reproduction."""
 
 import tempfile
 import time
@@ -19,7 +19,7 @@ MAX_COMPARED = 80  # trials in a link: a description holds at most 8,000 charact
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gets when it ends."""
+    """What a run receives when it ends."""
 
     status: str = FINISHED
     note: str = ""  # Markdown; the run's description, before the links
@@ -32,8 +32,8 @@ class Outcome:
 def publish(mirror: Mirror, outcome: Outcome) -> str:
     """Ends the run of the mirrored search; call it once the mirror's context has been left.
 
-    Never raises because of MLflow: what fails is `mirror.problem`, and the rest is tried. Returns
-    the path of the run's page, "" where it did not arrive.
+    Never raises because of MLflow: `mirror.problem` says what failed, and the rest is tried.
+    Returns the path of the run's page, "" if the run could not be ended.
     """
     mirror.attempt(mirror.send_changes)
     mirror.attempt(lambda runs: _summarise_settings(mirror, runs, outcome.settings))
@@ -47,7 +47,7 @@ def publish(mirror: Mirror, outcome: Outcome) -> str:
 def publish_comparison(mirror: Mirror, outcome: Outcome) -> str:
     """Ends the run above the searches of a comparison, by the mirror of any of them.
 
-    As `publish`, but `settings` and `model` are not used.
+    As `publish`, but ignores `settings` and `model`.
     """
 
     def write(runs: RunTree) -> str:

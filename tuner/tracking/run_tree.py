@@ -25,7 +25,7 @@ PARENT_TAG = "mlflow.parentRunId"
 class TrackedSearch:
     """What MLflow shows of a search as a whole."""
 
-    id: str  # unique; the search's runs are found again by it
+    id: str  # unique; identifies the search's runs
     name: str
     searched: Sequence[str]  # hyperparameters that differ between trials
     tags: Mapping[str, str]  # of every run of it
@@ -34,7 +34,7 @@ class TrackedSearch:
 
 
 class RunTree:
-    """The ids of a search's runs, as they were when it was made and with those created since."""
+    """The ids of a search's runs: those found when it was made, and those created since."""
 
     def __init__(self, client: Any, experiment_id: str, search: TrackedSearch) -> None:
         self.client, self.experiment_id = client, experiment_id
@@ -78,12 +78,12 @@ class RunTree:
         return self._create_run(name, {COMPARISON_TAG: comparison_id}, time.time())
 
     def reopen(self) -> None:
-        """Marks the search as running, and so the trials that an interruption ended."""
+        """Marks the search, and the trials that an interruption ended, as running."""
         for run_id in (*self._killed, self.search()):
             self.client.update_run(run_id, status="RUNNING")
 
     def delete_duplicates(self) -> None:
-        """Deletes runs that the server created only after it had been asked again."""
+        """Deletes runs that the server created late, after a repeated request."""
         known = set(self._ids.values())
         of_search = [run.info.run_id for run in self._runs_with(SEARCH_TAG, self._search.id)]
         above = [run.info.run_id for run in self._comparisons()]
@@ -106,7 +106,7 @@ class RunTree:
         metrics: Sequence[tuple[str, float, int, int]] = (),
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Sends them in one request, or in as few as MLflow allows; nothing for nothing."""
+        """Sends parameters, metrics and tags in as few requests as MLflow allows."""
         from mlflow.entities import Metric, Param, RunTag
 
         self.client.log_batch(
@@ -160,10 +160,10 @@ class RunTree:
 
 @contextmanager
 def _without_retries() -> Iterator[None]:
-    """Within it, MLflow sends each request once.
+    """Makes MLflow send each request once.
 
-    It would repeat a request whose answer was lost, and create a second run. Here the request
-    fails instead, and the run is found by its tags.
+    MLflow would repeat a request whose answer was lost, and create a second run. Without retries
+    the request fails instead, and the run is found by its tags.
     """
     name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
     before = os.environ.get(name)

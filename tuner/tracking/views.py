@@ -1,4 +1,4 @@
-"""What MLflow's pages need to be short to use: two views of the runs, and links to the rest.
+"""Shortcuts on MLflow's pages: two views of an experiment's runs, and links between pages.
 
 MLflow keeps the views of an experiment, which its menu "Views" lists, in tags of the experiment
 (read in 3.17; a version that does not know them shows its own columns, which hold no accuracy).
@@ -15,10 +15,10 @@ from tuner.tracking.content import RANKED
 SEARCHES, TRIALS = "tuner-searches", "tuner-trials"  # keys of the views
 NOTE = (
     "Each row is a search, a comparison of methods or a reproduction; **+** unfolds it. "
-    "*accuracy* is what trials are ranked on (validation unless a search says otherwise): of a "
-    "trial at its last epoch, of a setting the mean over its seeds, of a search that of its "
-    "winner. **Views** offers *Searches* and *Trials by accuracy*; the description of a run links "
-    "to its report and charts."
+    "*accuracy* is the metric that trials are ranked on (validation unless a search says "
+    "otherwise): a trial's at its last epoch, a setting's mean over its seeds, a search's "
+    "winner's. **Views** offers *Searches* and *Trials by accuracy*; the description of a run "
+    "links to its report and charts."
 )
 _OF_TRAINING = "workflowType=machine_learning"  # MLflow's pages for training, not for chat programs
 _ACCURACY = f"metrics.`{RANKED}`"

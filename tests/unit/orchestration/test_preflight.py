@@ -57,7 +57,7 @@ def test_machines_that_agree_are_accepted_and_nothing_is_left(search, dataset, m
         ({"versions": versions() | {"Python": "3.9.1"}}, "gpu1 has Python 3.9.1 but this driver"),
         ({"sees_storage": False}, "gpu1 does not see "),
         ({"fingerprint": "other"}, "digits differs on gpu1; copy the same data"),
-        ({"code": ("other",)}, "a network's or method's own file differs on gpu1"),
+        ({"code": ("other",)}, "the file of a custom network or method differs on gpu1"),
         ({"problem": "/x: there is no such folder"}, "gpu1: /x: there is no such folder"),
     ],
 )
