@@ -47,7 +47,7 @@ def conclude(run: Run[Search], mirror: Mirror, *, as_json: bool) -> int:
 def write_results(run: Run[Search], mirror: Mirror) -> Results:
     """Writes best.yaml, the report and the model card, then publishes the outcome in MLflow.
 
-    The tables of trials and epochs are there already: `run_search` writes them.
+    The tables of trials and epochs are there already: `run_task` writes them.
     """
     from tuner.reports.search_page import write_search_report  # imports matplotlib
 
