@@ -33,6 +33,7 @@ class Site:
     experiment: str
     run: str  # of the search
     trials: dict[str, str]  # runs, by trial
+    folder: Path  # of the search
     record: Record
 
     def runs_page(self, view: str) -> str:
@@ -56,12 +57,13 @@ def site(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterator[Si
     experiment = client.get_experiment_by_name("tuner").experiment_id
     runs = client.search_runs([experiment])
     by_trial = {run.data.tags["tuner.trial"]: run.info.run_id for run in runs}
-    record = Record.load(Storage(str(folder / "runs" / NAME)))
+    search = folder / "runs" / NAME
+    record = Record.load(Storage(str(search)))
     server = mlflow_server(store, folder)
     try:
         address = f"http://127.0.0.1:{server.port}"
         trials = {trial.name: by_trial[trial.name] for trial in record.trials_of(SEARCH)}
-        yield Site(address, experiment, by_trial[""], trials, record)
+        yield Site(address, experiment, by_trial[""], trials, search, record)
     finally:
         server.kill()
 
@@ -219,6 +221,6 @@ def test_the_registered_model_has_its_card(site: Site, page: Page) -> None:
 
 
 def test_the_card_is_among_the_files_too(site: Site) -> None:
-    card = Path(site.record._storage.path("model-card.md")).read_text()
+    card = (site.folder / "model-card.md").read_text()
     assert card.startswith("# resnet8-itrd\n")
     assert "tuner distill --config" in card
