@@ -1,4 +1,4 @@
-"""MLflow on a server with PostgreSQL: many trials, many searches, and a server that goes away."""
+"""Mirrors to an MLflow server with PostgreSQL: many trials, many searches, outages, passwords."""
 
 import multiprocessing
 import subprocess
@@ -59,7 +59,7 @@ def new_record(folder: Path, search_id: str) -> Record:
 def train_trial(
     record: Record, trial: str, *, gate: Callable[[int], object] = lambda epoch: None
 ) -> None:
-    """What the driver writes of one running trial; `gate` is passed before each epoch."""
+    """Writes a trial as the driver would; `gate` is called before each epoch."""
     begin(record, trial, setting={"weight": float(trial)}, num_epochs=NUM_EPOCHS)
     for epoch in range(1, NUM_EPOCHS + 1):
         gate(epoch)
@@ -68,14 +68,14 @@ def train_trial(
 
 
 def train_all(record: Record, gate: Callable[[int], object] = lambda epoch: None) -> None:
-    """16 trials side by side."""
+    """Trains 16 trials at the same time."""
     with ThreadPoolExecutor(NUM_TRIALS) as pool:
         names = [f"{number:04}" for number in range(NUM_TRIALS)]
         list(pool.map(lambda name: train_trial(record, name, gate=gate), names))
 
 
 def differences(uri: str, record: Record) -> tuple[int, int]:
-    """How many of a record's runs and values MLflow lacks, and how many it has too often."""
+    """Counts the record's runs and values that MLflow lacks, and those that it has twice."""
     client = MlflowClient(tracking_uri=uri)
     found = runs_of(client, record.header.id)
     names = [run.data.tags["tuner.trial"] for run in found]
@@ -108,7 +108,7 @@ def test_of_sixteen_trials_side_by_side_everything_arrives_once(
 
 
 def mirror_a_search(folder: str, uri: str, search_id: str) -> str:
-    """One of several processes; returns what MLflow had against it."""
+    """Runs in a process of its own; returns the mirror's problem."""
     record = new_record(Path(folder), search_id)
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch, 0.2)

@@ -22,7 +22,7 @@ def search_in(folder: Path) -> Any:
 
 
 def row(label: str, mean: float) -> Row:
-    return Row(label, "kd", {}, 2, 0, Accuracy(mean, 0.5, 2), None, None, None)
+    return Row(label, "kd", {}, 2, 0, Accuracy(mean, 0.5), None, None, None)
 
 
 def test_the_search_has_the_metrics_of_its_winner(tmp_path: Path) -> None:
@@ -48,4 +48,4 @@ def test_a_search_in_which_nothing_finished_has_failed(tmp_path: Path) -> None:
 
 
 def test_of_one_seed_there_is_no_deviation() -> None:
-    assert seed_metrics(1, Accuracy(91.0, None, 1), None) == {"num_seeds": 1, "val_accuracy": 91.0}
+    assert seed_metrics(1, Accuracy(91.0, None), None) == {"num_seeds": 1, "val_accuracy": 91.0}
