@@ -1,4 +1,4 @@
-"""The files that start a cluster are what Ray and KubeRay take, and start what they say."""
+"""Ray and KubeRay accept the files that start a cluster, and the files start what they say."""
 
 import copy
 import re
@@ -50,7 +50,7 @@ def test_ray_refuses_the_file_with_a_typo(file: str) -> None:
 
 
 @every_ray_file
-def test_nobody_without_the_token_can_use_the_cluster(file: str) -> None:
+def test_the_cluster_cannot_be_used_without_the_token(file: str) -> None:
     config = read(file)
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     assert "chmod 600 ~/.ray/auth_token" in config["setup_commands"]
@@ -59,7 +59,7 @@ def test_nobody_without_the_token_can_use_the_cluster(file: str) -> None:
         assert "RAY_AUTH_MODE=token " in start
 
 
-def test_the_workers_of_ones_own_machines_are_started() -> None:
+def test_workers_on_the_users_own_machines_are_started() -> None:
     config = read("cluster.yaml")
     assert config["provider"]["type"] == "local"
     assert config["max_workers"] == len(config["provider"]["worker_ips"])
@@ -67,7 +67,7 @@ def test_the_workers_of_ones_own_machines_are_started() -> None:
     assert any("RAY_enable_autoscaler_v2=0" in c for c in config["head_start_ray_commands"])
 
 
-def test_on_aws_only_workers_can_be_taken_away() -> None:
+def test_on_aws_only_workers_are_spot_instances() -> None:
     types = read("deploy/aws.yaml")["available_node_types"]
     assert "InstanceMarketOptions" not in types["head"]["node_config"]
     assert types["worker"]["node_config"]["InstanceMarketOptions"]["MarketType"] == "spot"
@@ -81,7 +81,8 @@ def test_kuberay_accepts_the_file(kind: str) -> None:
 @every_kind
 def test_kuberay_refuses_a_typo_of_any_field(kind: str) -> None:
     content = kuberay(kind)
-    free = {"requests", "limits", "rayStartParams"}  # whose keys are anybody's names
+    validator = jsonschema.Draft202012Validator(KINDS[kind])
+    free = {"requests", "limits", "rayStartParams"}  # objects with arbitrary keys
     places = list(objects(content, free))
     assert len(places) > 15
     for path in places:
@@ -90,7 +91,7 @@ def test_kuberay_refuses_a_typo_of_any_field(kind: str) -> None:
         name = next(iter(place))
         place[f"{name}s"] = place.pop(name)
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(wrong, KINDS[kind])
+            validator.validate(wrong)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +120,14 @@ def test_both_kuberay_files_start_the_same_cluster() -> None:
 
 
 @pytest.mark.parametrize(("status", "begun_with"), [(0, "--resume"), (2, "--name")])
-def test_the_job_resumes_the_search_that_is_there_or_begins_it(
+def test_the_job_resumes_an_existing_search_or_starts_a_new_one(
     status: int, begun_with: str, tmp_path: Path
 ) -> None:
     for name, code in {"tuner": f"exit {status}", "python": 'echo "$@"', "ray": RAY}.items():
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\n{code}\n")
         program.chmod(0o755)
-    # As KubeRay submits it: within a shell command, to be run by a shell on the head.
+    # As KubeRay submits it: inside a shell command, for a shell on the head.
     entrypoint = kuberay("RayJob")["spec"]["entrypoint"]
     (line,) = run(f"ray job submit --no-wait -- {entrypoint} ;", tmp_path)
     (begun,) = run(line, tmp_path)
@@ -141,7 +142,7 @@ def test_the_job_resumes_the_search_that_is_there_or_begins_it(
     assert {argument for argument in arguments if argument.startswith("--")} <= known
 
 
-# What `ray job submit` makes of its arguments is what it asks the head to run.
+# Prints the command line that `ray job submit` makes of its arguments for the head.
 RAY = f"""while [ "$1" != -- ]; do shift; done
 exec {sys.executable} -c 'import subprocess, sys; print(subprocess.list2cmdline(sys.argv[2:]))' "$@"
 """
@@ -157,7 +158,7 @@ def run(command: str, programs: Path) -> list[str]:
 
 
 def objects(value: Any, free: set[str], path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The paths of all objects within one, but for those with keys of anybody's choice."""
+    """The paths of all objects within one, except those with arbitrary keys."""
     if isinstance(value, dict) and value:
         yield path
     items = value.items() if isinstance(value, dict) else enumerate(value)
