@@ -1,6 +1,6 @@
-"""`ray up cluster.yaml` as a person would: over SSH, on machines that have nothing running.
+"""`ray up cluster.yaml` over SSH, on machines on which nothing runs yet.
 
-A laptop, a head and a worker, each with processes and a home of its own, on one loopback network.
+A laptop, a head and a worker, each with its own processes and home, on one loopback network.
 """
 
 import re
@@ -64,7 +64,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Host]]
 
 
 def edited(key: Path) -> dict[str, Any]:
-    """cluster.yaml with what a person writes there: machines, user, key; and how small they are.
+    """cluster.yaml with the user's values: machines, user, key; and how small the machines are.
 
     Other than that only the installation is another.
     """

@@ -80,7 +80,7 @@ class Cluster:
             if trial.status == RUNNING and 3 <= len(trial.epochs) < 18 and trial.name in there
         ]
 
-    def seconds_until_it_goes_on(self, name: str, trial: str, driver: "Driver") -> float:
+    def seconds_until_it_continues(self, name: str, trial: str, driver: "Driver") -> float:
         """From now to the next epoch that a lost trial reports."""
         start = time.monotonic()
         time.sleep(0.5)  # what was on its way to the driver has arrived
@@ -106,17 +106,17 @@ class Driver:
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not is_so():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"it has not come to that:\n{self._told()}")
+                pytest.fail(f"it ended or timed out before:\n{self._printed()}")
             time.sleep(0.05)
 
     def wait(self) -> int:
         """The exit status; what it printed is shown if it is not 0."""
         status = self._process.wait(timeout=DEADLINE_SECONDS)
         if status:
-            print(self._told())  # noqa: T201
+            print(self._printed())  # noqa: T201
         return status
 
-    def _told(self) -> str:
+    def _printed(self) -> str:
         return "\n".join([self._printed.read_text(), *self._cluster.reasons()])
 
 
@@ -143,14 +143,14 @@ def straight(cluster: Cluster) -> str:
     return STRAIGHT
 
 
-def test_a_search_goes_on_when_all_processes_of_a_machine_are_killed(
+def test_a_search_continues_when_all_processes_of_a_machine_are_killed(
     cluster: Cluster, straight: str, fault_row: FaultRow
 ) -> None:
     cluster.start()
     driver = cluster.search(cluster.searches.arguments("killed", **OPTIONS))
     trial = cluster.interrupted("killed", driver)
     cluster.worker.kill_everything()
-    seconds = cluster.seconds_until_it_goes_on("killed", trial, driver)
+    seconds = cluster.seconds_until_it_continues("killed", trial, driver)
     assert driver.wait() == 0
     lost, repeated = lost_and_repeated(cluster.searches, "killed")
     fault_row(
@@ -163,7 +163,7 @@ def test_a_search_goes_on_when_all_processes_of_a_machine_are_killed(
     same_as(cluster.searches, straight, "killed")
 
 
-def test_a_search_goes_on_when_a_machine_is_cut_off_and_comes_back(
+def test_a_search_continues_when_a_machine_is_cut_off_and_comes_back(
     cluster: Cluster, straight: str, fault_row: FaultRow
 ) -> None:
     cluster.start()
@@ -171,7 +171,7 @@ def test_a_search_goes_on_when_a_machine_is_cut_off_and_comes_back(
     trial = cluster.interrupted("cut-off", driver)
     cluster.network.unplug(cluster.worker)
     try:
-        seconds = cluster.seconds_until_it_goes_on("cut-off", trial, driver)
+        seconds = cluster.seconds_until_it_continues("cut-off", trial, driver)
     finally:
         # Its processes are alive, and train what another machine trains by now.
         cluster.network.plug(cluster.worker)
@@ -197,7 +197,7 @@ def test_a_search_is_resumed_when_the_head_was_restarted(
     start = time.monotonic()
     cluster.start()
     driver = cluster.search(cluster.searches.resume_arguments("headless"))
-    cluster.seconds_until_it_goes_on("headless", trial, driver)
+    cluster.seconds_until_it_continues("headless", trial, driver)
     seconds = time.monotonic() - start
     assert driver.wait() == 0
     lost, repeated = lost_and_repeated(cluster.searches, "headless")

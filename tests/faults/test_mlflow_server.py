@@ -255,7 +255,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterato
         yield Searches(tmp_path_factory.mktemp("runs"), data_dir)
 
 
-def test_a_search_goes_on_while_its_server_is_away(
+def test_a_search_continues_while_its_server_is_away(
     searches: Searches,
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
@@ -367,7 +367,7 @@ def tls_server(
     server.kill()
 
 
-def test_a_certificate_that_nobody_trusts_is_refused_and_the_remedy_named(
+def test_an_untrusted_certificate_is_refused_and_the_remedy_named(
     tls_server: tuple[Server, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, certificate = tls_server

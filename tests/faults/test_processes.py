@@ -63,7 +63,7 @@ def test_a_driver_killed_at_twenty_random_moments_loses_nothing(
             if number % 4 == 3:  # while it starts: before, within and after Ray's own start
                 time.sleep(draw.uniform(0, 10))
             else:
-                watch.until_it_goes_on(driver)
+                watch.until_it_continues(driver)
                 goal = watch.num_lines + draw.randrange(1 + total // NUM_KILLS)
                 driver.wait_until(lambda goal=goal: watch.num_lines >= min(goal, total - 1))
                 time.sleep(draw.uniform(0, 0.3))
@@ -138,7 +138,7 @@ def test_a_trial_that_hangs_is_begun_again(
             for pid in trial_processes(driver.process.pid):
                 os.kill(pid, signal.SIGSTOP)  # as one that waits for a lock or a dead disk
             time.sleep(0.5)  # what was on its way arrives
-            watch.until_it_goes_on(driver)
+            watch.until_it_continues(driver)
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()

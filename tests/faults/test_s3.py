@@ -216,7 +216,7 @@ def test_what_a_search_wrote_to_a_bucket_feeds_the_next_one(
     assert "resnet8" in capsys.readouterr().out
 
 
-def test_a_driver_that_is_killed_goes_on_from_the_bucket(
+def test_a_killed_driver_resumes_from_the_bucket(
     searches: BucketSearches, straight: str, tmp_path: Path
 ) -> None:
     length = searches.journal(straight).count(b"\n")
@@ -248,7 +248,7 @@ def test_a_bucket_that_says_nothing_for_a_while_is_waited_for(
         driver.wait_until(is_in_epoch(searches, "silent", "0001", 1))
         with bucket.server.silent():
             time.sleep(45)  # longer than the library itself tries
-        watch.until_it_goes_on(driver)
+        watch.until_it_continues(driver)
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()

@@ -76,7 +76,7 @@ def test_storage_that_is_away_for_a_while_is_waited_for(
             time.sleep(AWAY_SECONDS)
             assert not folder.exists()  # nothing is written to where it would be lost
             aside.rename(folder)
-            watch.until_it_goes_on(driver)
+            watch.until_it_continues(driver)
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()
@@ -85,7 +85,7 @@ def test_storage_that_is_away_for_a_while_is_waited_for(
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
-    """A file system of its own at a folder; skips where it may not be made."""
+    """Mounts a small file system on a folder; skips the test where that is not allowed."""
     folder.mkdir(exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
@@ -125,7 +125,7 @@ def test_a_disk_that_is_full_is_waited_for_or_ends_the_search_which_then_resumes
                 full = fill_up(tmp_path / "disk")
                 time.sleep(AWAY_SECONDS)
                 full.unlink()
-                watch.until_it_goes_on(driver)
+                watch.until_it_continues(driver)
             driver.wait_until(is_in_epoch(small, name, "0003", 1))
         finally:
             kill(driver)
@@ -142,7 +142,7 @@ def test_a_disk_that_is_full_is_waited_for_or_ends_the_search_which_then_resumes
         full.unlink()
         driver = Driver(small.resume_arguments(name), tmp_path)
         try:
-            watch.until_it_goes_on(driver)
+            watch.until_it_continues(driver)
             assert driver.wait() == 0, driver.err
         finally:
             driver.reap()
@@ -170,7 +170,7 @@ def test_damaged_checkpoints_are_noticed_and_their_trials_begun_again(
         arguments = [*searches.resume_arguments(name), "--quiet"]
     driver = Driver(arguments, tmp_path)
     try:
-        watch.until_it_goes_on(driver)
+        watch.until_it_continues(driver)
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()
@@ -228,7 +228,7 @@ def test_damaged_tables_and_teachers_are_made_again_from_the_journal(
         arguments = [*searches.resume_arguments(name), "--quiet"]
     driver = Driver(arguments, tmp_path)
     try:
-        watch.until_it_goes_on(driver)
+        watch.until_it_continues(driver)
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()
@@ -262,7 +262,7 @@ def test_a_damaged_journal_is_refused_and_resumes_before_its_damaged_line(
         arguments = [*searches.resume_arguments(name), "--quiet"]
     driver = Driver(arguments, tmp_path)
     try:
-        watch.until_it_goes_on(driver)
+        watch.until_it_continues(driver)
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()
@@ -307,7 +307,7 @@ def test_clocks_that_jump_change_nothing(
         for trial, seconds in jumps.items():
             driver.wait_until(is_in_epoch(searches, name, trial, 1))
             offset.write_text(str(seconds))
-            watch.until_it_goes_on(driver)
+            watch.until_it_continues(driver)
         assert driver.wait() == 0, driver.err
     finally:
         driver.reap()

@@ -260,7 +260,7 @@ def test_a_driver_that_was_killed_on_this_machine_is_known_at_once(begun, capsys
     assert time.monotonic() - begin < heartbeat.DEAD_AFTER_SECONDS / 4
 
 
-def test_a_running_search_is_seen_and_stopped_and_goes_on_later(
+def test_a_running_search_is_shown_stopped_and_resumed_later(
     tmp_path: Path, data_dir: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     searches = Searches(tmp_path / "runs", data_dir)

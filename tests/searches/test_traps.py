@@ -535,7 +535,7 @@ def test_trap_10_one_model_per_search_is_logged_with_given_requirements(
 
 
 def test_trap_11_one_space_serves_every_algorithm(searches: Searches, exploded: str) -> None:
-    """Tune's grid_search raises with OptunaSearch, so a grid needs a space of its own."""
+    """Tune's grid_search raises with OptunaSearch, so a grid needs another space."""
     with pytest.raises(ValueError, match="Grid search parameters cannot"):
         OptunaSearch.convert_search_space({"weight": tune.grid_search([0.0, 1.0])})
 
@@ -618,7 +618,7 @@ def test_trap_15_a_trial_out_of_memory_is_retried_once_on_a_whole_gpu(
     scheduler.on_trial_complete(None, shared, failure)
     assert alone == ["0000"]
     assert record.trials["0000"].ended is None
-    # On a GPU of its own it goes on under the same name; a second time it has failed.
+    # On a whole GPU it continues under the same name; the second time it fails.
     scheduler.on_trial_add(None, own)
     result = {"epoch": 1, METRIC: 50.0, "reported": ["epoch", METRIC]}
     assert scheduler.on_trial_result(None, own, result) == TrialScheduler.CONTINUE
@@ -718,7 +718,7 @@ def test_trap_18_the_order_in_which_trials_finish_changes_nothing_in_batches(
 def test_trap_18_the_journal_holds_the_samplers_questions_and_answers_in_order(
     searches: Searches, watched: Watched
 ) -> None:
-    """As above; without the order, nobody can find out why a setting was tried."""
+    """As above; without the order, there is no telling why a setting was tried."""
     record = searches.record(watched.name)
     sampler = sampler_of(SPACES["itrd"], num_trials=4)
     for event in record.events:

@@ -27,7 +27,7 @@ class Watch:
     def num_lines(self) -> int:
         return self._searches.journal(self._name).count(b"\n")
 
-    def until_it_goes_on(self, driver: Driver) -> None:
+    def until_it_continues(self, driver: Driver) -> None:
         begin, before = time.monotonic(), self.num_lines
         driver.wait_until(lambda: self.num_lines > before)
         self.seconds.append(time.monotonic() - begin)
