@@ -94,7 +94,7 @@ class Views:
     """What all trainings with one data seed see: augmented epochs over some rows of the data.
 
     There are `num_augmented_epochs` different ones; epoch e shows number
-    (e - 1) % num_augmented_epochs + 1, always in an order of its own. Because a view is a pure
+    (e - 1) % num_augmented_epochs + 1, each time in a new order. Because a view is a pure
     function of (seed, augmented epoch, row), a teacher's outputs for it can be computed once
     for all trainings.
     """

@@ -99,15 +99,13 @@ def literal(text: str) -> str:
     return f" {text}" if text.startswith("_") else text
 
 
-def legend_above(
-    axes: Axes, num_columns: int = 4, *, handles: Sequence[Artist | Container] | None = None
-) -> None:
+def legend_above(axes: Axes, *, handles: Sequence[Artist | Container] | None = None) -> None:
     """Puts the legend above the axes, where it hides nothing; of `handles`, or of all artists."""
     axes.legend(
         handles=handles,
         loc="lower left",
         bbox_to_anchor=(0, 1.01),
-        ncols=num_columns,
+        ncols=4,
         borderaxespad=0,
         handlelength=2.4,
         columnspacing=1.6,

@@ -64,7 +64,7 @@ def basis(trials: Points) -> str:
 
 
 def why_none(trials: Points) -> str:
-    """What stands in place of a figure that cannot be drawn."""
+    """The caption in place of a figure that cannot be drawn."""
     number = len(trials.points)
     if number < MIN_TRIALS:
         return f"Not enough full-length trials: {number}; at least {MIN_TRIALS} are needed."

@@ -1,4 +1,4 @@
-"""What a search was asked to do, as reports read it from search.yaml and put it in words.
+"""Reads what a search was asked to do from search.yaml, and puts it in words for reports.
 
 A folder of an earlier version may lack some options, so a request here is a plain dict.
 """
@@ -49,7 +49,7 @@ def space_of(request: Mapping[str, Any]) -> Space:
 
 
 def workload_text(request: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Data, networks, schedule and search as (name, value), as far as the request has them."""
+    """Data, networks, schedule and search as (name, value), those that the request has."""
     teacher, _, checkpoint = str(request.get("teacher", "")).partition("@")
     data = str(request.get("data", ""))
     if "limit" in request:

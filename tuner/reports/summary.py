@@ -23,7 +23,7 @@ def findings(
 
 
 def is_interrupted(record: Record, request: Mapping[str, Any]) -> bool:
-    """Whether something is left to train, as far as the tables show."""
+    """Whether the tables show that something is left to train."""
     searched, finals = record.trials_of(SEARCH), record.trials_of(FINAL)
     if any(trial.status == RUNNING for trial in record.trials.values()):
         return True

@@ -26,7 +26,7 @@ from tuner.text.errors import RequestError
 
 @dataclass(frozen=True)
 class Entry:
-    """A reproduction: what is trained, and what is made of it."""
+    """A reproduction: its experiment, its artefact and its check."""
 
     experiment: Experiment
     artefact: Callable[[Results], Artefact]

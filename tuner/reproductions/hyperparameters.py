@@ -13,7 +13,7 @@ MOST_SETTINGS = 40  # that a page lists; the files have all
 
 
 def hyperparameters_table(tasks: Sequence[FixedTask]) -> Table:
-    """For each method what all its settings share, then what each has of its own."""
+    """For each method the values that all its settings share, then those that differ."""
     settings = {
         (task.name, training.setting_label): (training.method, training.setting)
         for task in tasks

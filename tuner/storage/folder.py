@@ -47,7 +47,7 @@ class Storage:
     """
 
     def __init__(self, location: str, *, patience: float | None = None) -> None:
-        """With `patience`, operations are retried for so many seconds, then LostStorageError.
+        """With `patience`, operations are retried for this many seconds, then LostStorageError.
 
         Such a storage never creates its own folder again: it may be an unmounted disk. Raises
         RequestError for a location that pyarrow cannot open, or that contains a credential.

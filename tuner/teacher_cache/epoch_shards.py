@@ -11,7 +11,7 @@ from tuner.teacher_cache.sizes import ShardLayout
 from tuner.teacher_cache.store import Entry
 
 WAIT_SECONDS = 0.002
-# A process that takes this many times as long over a shard as we do is not waited for.
+# No wait for a process that takes this many times as long over a shard as this one does.
 PATIENCE = 4.0
 
 

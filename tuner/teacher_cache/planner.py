@@ -18,7 +18,7 @@ MIN_BUFFER_BATCHES = 4  # per trial
 
 @dataclass(frozen=True)
 class TeacherLoad:
-    """What the trainings of a search ask of the teacher."""
+    """What the trainings of a search need from the teacher."""
 
     needs: tuple[tuple[str, ...], ...]  # each combination of outputs that some setting needs
     num_images: int  # per augmented epoch
@@ -62,7 +62,7 @@ def plan_outputs(
     needs_buffer = False
     reasons = []
     left = capacity.budget
-    # Small groups first: who needs a map often needs them too, but not the other way round.
+    # Small groups first: losses that need a map often need these too, but not vice versa.
     for needs in sorted(load.needs, key=lambda names: bytes_per_image(shapes, names, precision)):
         names = tuple(name for name in needs if name not in planned)
         if not names:

@@ -32,7 +32,7 @@ class EventLines:
             self._end(trial)
 
     def _epoch(self, trial: Trial) -> None:
-        """Reports what takes long: the teacher, whom all wait for, and trials that do not end."""
+        """Reports slow progress: the teacher, which all trials wait for, and long trials."""
         if trial.role == TEACHER:
             if self._teacher.is_due(len(trial.epochs), trial.num_epochs):
                 self._print(trial, teacher_text(trial))

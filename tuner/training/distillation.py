@@ -199,7 +199,7 @@ class Distillation:
         return (logits.argmax(dim=1) == batch.labels).sum()
 
     def _accuracies(self, totals: EpochTotals, epoch: int, lr: float) -> Metrics:
-        """What is known of the student after an epoch of the training itself."""
+        """The student's accuracies after an epoch of the training itself."""
         metrics = {"train_accuracy": 100 * totals.num_correct / len(self._splits.train)}
         if self.teacher is not None:
             metrics["teacher_seconds"] = totals.teacher_seconds

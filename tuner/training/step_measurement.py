@@ -1,6 +1,6 @@
 """Measures a training step in time and memory; call `measure_step` in a fresh process.
 
-A process's peak memory can only grow, so each measurement needs a process of its own.
+A process's peak memory can only grow, so each measurement needs a fresh process.
 """
 
 import resource

@@ -33,7 +33,6 @@ WIDE = 8.0  # inches; five panels side by side
 def sweep(
     panels: Mapping[str, Mapping[float, Accuracy | None]],
     *,
-    axis: str = "test accuracy (%)",
     base: Mapping[str, float] | None = None,
     published: Mapping[float, Value | None] | None = None,
     shares_axis: bool = False,
@@ -42,7 +41,7 @@ def sweep(
     """Accuracy in percent against a hyperparameter, with a panel for each.
 
     Error bars are deviations over the seeds; a dotted line marks the value in `base`. Published
-    values have an axis of their own unless they are comparable (`shares_axis`).
+    values have a separate axis unless they are comparable (`shares_axis`).
     """
     with drawing(LINE_WIDTH, 3.1) as figure:
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -65,7 +64,7 @@ def sweep(
             if log:
                 log_scale(axes, "x")
                 axes.set_xticks(list(points), [f"{value:g}" for value in points])
-        all_axes[0].set_ylabel(axis)
+        all_axes[0].set_ylabel("test accuracy (%)")
     return figure
 
 

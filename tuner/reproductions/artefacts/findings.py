@@ -7,7 +7,6 @@ import numpy as np
 from scipy.stats import kendalltau, norm
 
 from tuner.reports.statistics import Accuracy, accuracy_text, interval, num_pairs, sentence
-from tuner.reproductions.experiment import Pair
 from tuner.reproductions.published import Value
 from tuner.reproductions.results import Results
 from tuner.text.formatting import count_text
@@ -21,7 +20,6 @@ def best_of_many(
     results: Results,
     labels: Sequence[str],
     base: str | None = None,
-    pair: Pair | None = None,
     *,
     is_papers: bool = False,
     noun: str = "setting",
@@ -34,10 +32,10 @@ def best_of_many(
     `names`: what labels are called here.
     """
     names = names or {label: label for label in labels}
-    best = results.best(labels, pair)
+    best = results.best(labels)
     if best is None:
         return [NOTHING_FINISHED]
-    val, test = (results.accuracy(best, pair, f"{split}_accuracy") for split in ("val", "test"))
+    val, test = (results.accuracy(best, metric=f"{split}_accuracy") for split in ("val", "test"))
     as_in_paper = ", as in the paper" if is_papers and best == base else ""
     found = [
         f"Of {count_text(len(labels), noun)}, {names[best]} has the highest validation accuracy"
@@ -52,7 +50,7 @@ def best_of_many(
             continue
         # The base was fixed beforehand: it is compared with as many as there are others.
         number = len(labels) - 1 if other == base else num_compared
-        against = results.difference(best, other, pair, num_comparisons=number)
+        against = results.difference(best, other, num_comparisons=number)
         if against is None:
             continue
         if other == base or len(labels) == 2:
@@ -63,7 +61,7 @@ def best_of_many(
     if behind:
         found.append(f"{names[best]} beats {_listed(behind)}{corrected}.")
     if within:
-        one_seed = len(results.trials(best, pair)) < 2
+        one_seed = len(results.trials(best)) < 2
         cannot = "One seed cannot separate it from" if one_seed else "Within noise of it"
         found.append(f"{cannot}: {_listed(within)}.")
     return found
@@ -86,19 +84,17 @@ def spread(results: Results, labels: Sequence[str], what: str) -> str:
     )
 
 
-def beside_published(
-    results: Results, published: Mapping[str, Value | None], pair: Pair | None = None
-) -> list[str]:
+def beside_published(results: Results, published: Mapping[str, Value | None]) -> list[str]:
     """How well measured and published accuracies agree; `published` by label."""
     both = {
         label: (found, value)
         for label, value in published.items()
-        if value is not None and (found := results.accuracy(label, pair)) is not None
+        if value is not None and (found := results.accuracy(label)) is not None
     }
     if len(both) < 2:
         return []
     if results.is_full_scale:
-        sentences = [_distances(results, both, pair)]
+        sentences = [_distances(results, both)]
     else:
         sentences = ["Scaled down, accuracies are not comparable with the paper's; their order is."]
     if (correlation := rank_correlation(list(both.values()))) is not None:
@@ -107,7 +103,7 @@ def beside_published(
             f" {count_text(len(both), 'setting')}."
         )
     values = {label: value for label, (_, value) in both.items()}
-    return [" ".join([*sentences, _order(results, values, pair)])]
+    return [" ".join([*sentences, _order(results, values)])]
 
 
 def rank_correlation(both: Sequence[tuple[Accuracy, Value]]) -> str | None:
@@ -133,14 +129,12 @@ def expected_range(number: int) -> float:
     return float(np.trapezoid(1 - below**number - (1 - below) ** number, x))
 
 
-def _distances(
-    results: Results, both: Mapping[str, tuple[Accuracy, Value]], pair: Pair | None
-) -> str:
+def _distances(results: Results, both: Mapping[str, tuple[Accuracy, Value]]) -> str:
     gaps = [abs(found.mean - value.mean) for found, value in both.values()]
     intervals = {
         label: interval([trial.last("test_accuracy") or 0.0 for trial in trials])
         for label in both
-        if len(trials := results.trials(label, pair)) > 1
+        if len(trials := results.trials(label)) > 1
     }
     held = [
         label
@@ -159,13 +153,13 @@ def _distances(
     )
 
 
-def _order(results: Results, published: Mapping[str, Value], pair: Pair | None) -> str:
+def _order(results: Results, published: Mapping[str, Value]) -> str:
     """Of the pairs of settings that differ beyond noise, how many do so in the paper's order."""
     compared = list(combinations(published, 2))
     num_agree = 0
     against: list[str] = []
     for one, other in compared:
-        found = results.difference(one, other, pair, num_comparisons=len(compared))
+        found = results.difference(one, other, num_comparisons=len(compared))
         if found is None or found.is_noise:
             continue
         better, worse = (one, other) if found.mean > 0 else (other, one)
