@@ -1,6 +1,6 @@
 """A whole search whose trials train nothing: what is left is what the search itself costs.
 
-`python -m benchmarks.empty_search ...` is a process of its own, so that start-up is the
+`python -m benchmarks.empty_search ...` is a separate process, so that start-up is the
 same for every number of trials. It is `tuner.search` with two functions replaced: the
 training, and the conclusion, which needs the students that were not trained.
 """

@@ -1,4 +1,4 @@
-"""The floor as a process of its own: the least that a training takes in memory.
+"""The floor as a separate process: the least that a training takes in memory.
 
 `python -m benchmarks.floor_process ...`: interpreter, PyTorch, student, loss and
 optimiser on ready-made tensors; neither a teacher nor Ray nor MLflow.

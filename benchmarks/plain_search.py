@@ -1,6 +1,6 @@
 """Plain Ray Tune around the plain loop: what a user with the script alone would write.
 
-`python -m benchmarks.plain_search ...` is a process of its own, so that all of it can be
+`python -m benchmarks.plain_search ...` is a separate process, so that all of it can be
 timed. Defaults of Ray Tune everywhere: every trial has a new worker process, which
 imports PyTorch, opens the data, loads the teacher, and holds one CPU.
 """

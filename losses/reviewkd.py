@@ -119,7 +119,7 @@ def hierarchical_context_loss(student_map: Tensor, teacher_map: Tensor) -> Tenso
     """Mean squared error (HCL) of two maps [B, C, H, W] and of their averages; a scalar >= 0.
 
     The weighted mean over the maps themselves (weight 1) and their averages over 4x4, 2x2 and
-    1x1 regions (1/2, 1/4 and 1/8) as far as the map is larger.
+    1x1 regions (1/2, 1/4 and 1/8), of those smaller than the map.
     """
     error = student_map - teacher_map
     size = _size(error)

@@ -312,10 +312,10 @@ def search_of(data_dir: str, **options):
     return plan_search(SearchRequest(**{**SMALL, "data_dir": data_dir, **options}))
 
 
-def job_of(search) -> precompute.Job:
+def job_of(search) -> precompute.PrecomputeJob:
     dataset, _ = open_data(search.workload)
     plan = OutputsPlan((CachedOutput("embedding", 4, 1), CachedOutput("logits", 1, 1)))
-    return precompute.Job(
+    return precompute.PrecomputeJob(
         workload=search.workload,
         fingerprint=dataset.fingerprint,
         digest="d",

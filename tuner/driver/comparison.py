@@ -11,6 +11,7 @@ from tuner.config.run_folder import request_yaml, resume_command
 from tuner.driver.ending import write_results
 from tuner.driver.task_group import InterruptedRunError, check_begun, refusal, run_group
 from tuner.orchestration.cluster import ray_for
+from tuner.planning.checks import check_is_new
 from tuner.planning.comparison import ALL, Comparison
 from tuner.reports.methods import PLAIN, MethodRow, compare_methods, methods_verdict
 from tuner.results.record import Record
@@ -34,11 +35,7 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
         # All of them, before the first continues: a refusal comes at once.
         check_begun(comparison.searches)
     else:
-        if storage.exists(SEARCH_FILE):
-            raise RequestError(
-                f"a search named {comparison.name!r} exists in {comparison.runs.uri}; "
-                f"resume it with --resume {comparison.name} or choose another --name"
-            )
+        check_is_new(comparison.name, comparison.runs)
         comparison.runs.check_writable()
     records: dict[str, Record] = {}
     with ray_for(comparison.searches[0]):

@@ -100,7 +100,7 @@ def _machines(place: Place, cpus: float) -> Machines:
     nodes, gpus = place.nodes, place.resources.gpus_per_trial
     num_fit = sum(fit(node, cpus, gpus) for node in nodes)
     return Machines(
-        number=len(nodes),
+        num_machines=len(nodes),
         cpus=sum(node.get("CPU", 0.0) for node in nodes),
         gpus=sum(node.get("GPU", 0.0) for node in nodes),
         cpus_per_trial=cpus,

@@ -35,7 +35,7 @@ class EpochOutputs:
 
 
 @dataclass(frozen=True)
-class Job:
+class PrecomputeJob:
     """What each process is given; the locks of the cache divide the work among them."""
 
     workload: Workload
@@ -103,7 +103,7 @@ def precompute(
             measuring,
         )
         show_plan(reasons)
-        job = Job(
+        job = PrecomputeJob(
             workload=workload,
             fingerprint=dataset.fingerprint,
             digest=digest,
@@ -135,7 +135,7 @@ def cached_epochs(search: Search, needs: Needs, plan: OutputsPlan) -> tuple[Epoc
     )
 
 
-def compute_missing(job: Job, weights: bytes) -> Iterator[tuple[int, list[str]]]:
+def compute_missing(job: PrecomputeJob, weights: bytes) -> Iterator[tuple[int, list[str]]]:
     """Computes what is missing and not being computed by another process.
 
     Yields the number of images of each stored shard, and new notes for the user. Raises
@@ -186,7 +186,7 @@ def _network(weights: bytes, name: str, dataset: Dataset) -> nn.Module:
 
 
 def _start(
-    search: Search, job: Job, teacher: nn.Module, nodes: list[dict[str, Any]], gpus: float
+    search: Search, job: PrecomputeJob, teacher: nn.Module, nodes: list[dict[str, Any]], gpus: float
 ) -> dict[Any, Machine]:
     """Starts as many tasks on each machine as trials would run there, as each has its cache."""
     import ray

@@ -14,7 +14,7 @@ from tuner.results.journal import JOURNAL_FILE
 from tuner.results.ledger import FOLDER as LEDGER_FOLDER
 from tuner.results.record import Record
 from tuner.results.trial import DONE, TEACHER
-from tuner.storage.folder import SEARCH_FILE
+from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.text.errors import RequestError
 
 
@@ -28,13 +28,18 @@ def check_name(name: str) -> None:
         raise RequestError(f"{name!r} is reserved for the ledger; choose another --name")
 
 
+def check_is_new(name: str, runs: Storage) -> None:
+    """Raises RequestError if the folder of all searches, `runs`, has a search of this name."""
+    if runs.sub(name).exists(SEARCH_FILE):
+        raise RequestError(
+            f"a search named {name!r} exists in {runs.uri}; "
+            f"resume it with --resume {name} or choose another --name"
+        )
+
+
 def check_storage(task: Task) -> None:
     """Raises RequestError if the search exists already or its folder cannot be written."""
-    if task.storage.exists(SEARCH_FILE):
-        raise RequestError(
-            f"a search named {task.name!r} exists in {task.runs.uri}; "
-            f"resume it with --resume {task.name} or choose another --name"
-        )
+    check_is_new(task.name, task.runs)
     names = {*task.storage.folders(), *task.storage.files("")}
     # A kill before the request was written leaves an empty journal.
     if any(name != JOURNAL_FILE and name[0] != "." for name in names):

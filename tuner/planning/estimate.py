@@ -21,7 +21,7 @@ class StepTimes:
 class TrainingGroup:
     """Trainings of equal cost."""
 
-    number: int
+    num_trainings: int
     epochs: int
     mean_epochs: float  # expected, with early stopping
     times: StepTimes
@@ -31,7 +31,7 @@ class TrainingGroup:
 class Machines:
     """The machines that the trainings run on."""
 
-    number: int
+    num_machines: int
     cpus: float  # of all machines
     gpus: float
     cpus_per_trial: float
@@ -69,13 +69,13 @@ class Estimate:
     def seconds(self, *, stops_early: bool = False) -> float:
         """Elapsed time of all trainings: full length, or the mean with early stopping."""
         slots = self.machines.num_at_once
-        first = sum(group.number for group in self.stages[0])
+        first = sum(group.num_trainings for group in self.stages[0])
         seconds = self._teacher_seconds() + self._shared_seconds() / min(slots, max(1, first))
         for stage in self.stages:
             durations = (
                 self.training_seconds(group, stops_early=stops_early)
                 for group in stage
-                for _ in range(group.number)
+                for _ in range(group.num_trainings)
             )
             seconds += side_by_side(durations, slots)
         return seconds
@@ -84,7 +84,7 @@ class Estimate:
         """Hours of GPUs, or of CPU cores if there are no GPUs."""
         seconds = self._teacher_seconds() + self._shared_seconds()
         for group in self._groups():
-            seconds += group.number * self.training_seconds(group, stops_early=stops_early)
+            seconds += group.num_trainings * self.training_seconds(group, stops_early=stops_early)
         return seconds / 3600 * (self.machines.gpus_per_trial or self.machines.cpus_per_trial)
 
     def _teacher_seconds(self) -> float:

@@ -141,7 +141,7 @@ def _print_totals(outlooks: Sequence[Outlook], console: Console) -> None:
     machines = estimates[0].machines
     where = "this machine"
     if outlooks[0].task.request.address is not None:
-        where = count_text(machines.number, "machine")
+        where = count_text(machines.num_machines, "machine")
     seconds = sum(estimate.seconds() for estimate in estimates)
     disk = sum(outlook.disk_bytes for outlook in outlooks)
     console.print(

@@ -115,7 +115,7 @@ def print_estimate(method: str, estimate: "Estimate") -> None:
         per_trial += f" and {machines.gpus_per_trial:.3g} GPU"
         cluster += f" and {machines.gpus:g} GPUs"
     console.print(
-        f"{count_text(machines.number, 'machine')} with {cluster}: "
+        f"{count_text(machines.num_machines, 'machine')} with {cluster}: "
         f"{count_text(machines.num_at_once, 'trial')} at a time, each with {per_trial}"
     )
     print_outputs(estimate.reasons)

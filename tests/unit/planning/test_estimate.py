@@ -26,7 +26,7 @@ def estimated(
 ) -> Estimate:
     return Estimate(
         machines=Machines(
-            number=2,
+            num_machines=2,
             cpus=8.0,
             gpus=2.0,
             cpus_per_trial=2.0,

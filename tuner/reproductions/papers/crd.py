@@ -44,7 +44,7 @@ BENCHMARK = Experiment(
     },
     assumed=(
         "Each method has the published setting of its search space for all pairs; ReviewKD's"
-        " weight is that of its own scripts for the pair.",
+        " weight is the one in its authors' scripts for the pair.",
         "Each pair has three seeds; the README does not state how many the published means are of.",
     ),
 )
