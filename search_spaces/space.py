@@ -121,6 +121,11 @@ class Space:
         """The setting with these values; those that do not apply become None."""
         return self._setting(lambda parameter: values[parameter.name])
 
+    @property
+    def searched(self) -> list[str]:
+        """Names of the hyperparameters that are not fixed."""
+        return [parameter.name for parameter in self.params if not isinstance(parameter, Fixed)]
+
     def own_pins(self, pins: Mapping[str, str]) -> dict[str, str]:
         """Of pins for several methods, those of this one: METHOD.NAME wins over NAME."""
         names = {parameter.name for parameter in self.params}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tuner.results.heartbeat import DriverStatus
     from tuner.storage.folder import Storage
 
-PATIENCE_SECONDS = 120.0  # for a driver, whose trials first end their epochs
+STOP_TIMEOUT_SECONDS = 120.0  # for a driver, whose trials first end their epochs
 NEXT_SECONDS = 60.0  # for a comparison's driver to start its next search
 
 
@@ -45,7 +45,8 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
             return 0
         if not outcome:
             print_to_stderr(
-                f"{name} has not stopped after {PATIENCE_SECONDS:.0f} s; see tuner status {name}"
+                f"{name} has not stopped after {STOP_TIMEOUT_SECONDS:.0f} s; "
+                f"see `tuner status {name}`"
             )
             return 1
         is_done = outcome == "done"
@@ -73,7 +74,7 @@ def _request_stop(storage: "Storage", driver: "DriverStatus") -> str:
 
     storage.write(STOP_FILE, b"")
     print_to_stderr(f"asked {driver.host} (process {driver.pid}) to stop")
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         time.sleep(0.5)
         now = read_driver(storage)

@@ -167,7 +167,8 @@ class SearchPlan(Plan):
 
     @property
     def num_finals(self) -> int:
-        return 3 * self.budget.num_seeds
+        # Of tuned, published and plain; where nothing is searched, tuned is published.
+        return (2 + bool(self._space.searched)) * self.budget.num_seeds
 
     @property
     def is_searching(self) -> bool:

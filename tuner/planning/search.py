@@ -78,7 +78,7 @@ class Search(Task):
 
     @property
     def searched(self) -> list[str]:
-        return [p.name for p in self.space.params if not isinstance(p, Fixed)]
+        return self.space.searched
 
     @property
     def examples(self) -> list[tuple[type[DistillationLoss], Setting]]:

@@ -90,10 +90,9 @@ def print_plan(search: Search) -> None:
     if search.space.source:
         console.print(f"[dim]{escape(search.space.source)}[/]")
     request = search.request
-    num_finals = (2 + bool(search.space.params)) * request.seeds
     console.print(
         f"{search.num_trials} trials of at most {search.workload.epochs} epochs, "
-        f"then at most {num_finals} final trainings of {search.workload.epochs} epochs "
+        f"then at most {search.num_finals} final trainings of {search.workload.epochs} epochs "
         f"({request.seeds} seeds each of tuned, published and plain)"
     )
     if not search.published_is_first:
