@@ -202,7 +202,7 @@ def test_a_search_after_precomputing_computes_nothing(
     stored = shards(after)
     assert {Path(path).parent.name for path in stored} == {"0001", "0002", "0003"}
     assert after.run("after", "--quiet") == 0
-    assert after.record("after").header["reasons"][0].startswith("embedding: cached in float16")
+    assert after.record("after").header.reasons[0].startswith("embedding: cached in float16")
     assert shards(after) == stored
     capsys.readouterr()
     assert tuner.cache.main(["list", "--data-dir", str(data_dir)]) == 0
