@@ -30,7 +30,7 @@ from tests.support.teacher_outputs import (
     small_network,
     views_of,
 )
-from tuner.teacher_cache import OutputsPlan, shards, store, teacher
+from tuner.teacher_cache import OutputsPlan, epoch_shards, store, teacher
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.shard import DamagedShardError, read_shard, write_shard
 from tuner.teacher_cache.sizes import bytes_per_image, cached_shard_rows
@@ -238,7 +238,7 @@ def test_no_trial_waits_while_shards_are_left(data, network, tmp_path):
 
 @pytest.mark.parametrize("plan", [cached(), SHARED], ids=["cached", "shared"])
 def test_a_trial_that_hangs_holds_up_no_other(data, network, tmp_path, monkeypatch, plan):
-    monkeypatch.setattr(shards, "PATIENCE", 0.1)
+    monkeypatch.setattr(epoch_shards, "PATIENCE", 0.1)
     views, hanging = views_of(data), Hanging(network)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(read_first, make_teacher(data, hanging, tmp_path, plan), views)
