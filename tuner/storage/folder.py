@@ -104,7 +104,7 @@ class Storage:
         Raises StorageError.
         """
         try:
-            kind = self._files.get_file_info(name).type
+            kind = self._files.get_file_info(_rooted(name)).type
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"cannot look into {self.uri} ({reason_of(error)}); "
@@ -124,13 +124,13 @@ class Storage:
 
     @_patient
     def _names(self, folder: str, kind: fs.FileType) -> list[str]:
-        found = self._files.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        found = self._files.get_file_info(fs.FileSelector(_rooted(folder), allow_not_found=True))
         return sorted(info.base_name for info in found if info.type == kind)
 
     @_patient
     def read(self, name: str) -> bytes:
         """The content of a file. Raises FileNotFoundError."""
-        with self._files.open_input_stream(name) as stream:
+        with self._files.open_input_stream(_rooted(name)) as stream:
             return bytes(stream.read())
 
     @_patient
@@ -143,16 +143,17 @@ class Storage:
         if self.is_local:
             _replace(Path(self.base, name), content, sync=sync)
             return
-        with self._files.open_output_stream(name) as stream:
+        with self._files.open_output_stream(_rooted(name)) as stream:
             stream.write(content)  # an object appears when its upload is complete
 
     @_patient
     def delete(self, name: str) -> None:
         """Removes a file, or a folder with its content, if there is one."""
         # Asked first: `delete_file` does not tell an unreachable store from a missing file.
-        is_folder = self._files.get_file_info(name).type == fs.FileType.Directory
+        path = _rooted(name)
+        is_folder = self._files.get_file_info(path).type == fs.FileType.Directory
         with suppress(FileNotFoundError):
-            (self._files.delete_dir if is_folder else self._files.delete_file)(name)
+            (self._files.delete_dir if is_folder else self._files.delete_file)(path)
 
     def patiently(self, action: Callable[[], Result]) -> Result:
         """The result of `action`; with patience, retried as the storage's own operations are."""
@@ -234,6 +235,11 @@ def read_file(location: str) -> bytes:
     place, mark, query = location.partition("?")
     folder, _, name = place.rpartition("/")
     return Storage(f"{folder}{mark}{query}").read(name)
+
+
+def _rooted(name: str) -> str:
+    """The path of `name` in a sub-tree; without the slash, pyarrow takes "a-b:c" for a URI."""
+    return f"/{name}" if name else ""
 
 
 def _replace(target: Path, content: bytes, *, sync: bool) -> None:

@@ -170,3 +170,13 @@ def test_an_object_store_keeps_whole_objects():
     assert storage.read("a/f") == b"2"
     storage.delete("a")
     assert not storage.exists("a/f")
+
+
+@pytest.mark.parametrize("name", ["a:b", "resnet8-a:b-1234.pt", "c:/d", "x y#z?%"])
+def test_a_name_that_looks_like_a_uri_is_a_name(tmp_path, name):
+    storage = Storage(str(tmp_path))
+    storage.write(name, b"content")
+    assert storage.exists(name)
+    assert storage.read(name) == b"content"
+    storage.delete(name)
+    assert not storage.exists(name)
