@@ -5,12 +5,12 @@ from itertools import islice
 
 import torch
 
-from losses import DistillationLoss, Plain
+from losses import DistillationLoss
 from search_spaces import Setting
 from tuner.config.workload import Workload
 from tuner.orchestration.measurements import with_threads
 from tuner.planning.estimate import StepTimes
-from tuner.training.building import build_training, teacher_workload
+from tuner.training.building import build_teacher_training, build_training
 from tuner.training.distillation import Distillation
 from tuner.training.evaluation import EVALUATION_BATCH_SIZE
 from tuner.training.precision import device_for
@@ -50,17 +50,7 @@ def measure_step_times(
         validation = (time.perf_counter() - begin) * len(splits.validation) / len(few)
         teacher_step = 0.0
         if trains_teacher:
-            training = build_training(
-                teacher_workload(workload),
-                dataset,
-                splits,
-                method=Plain,
-                setting={},
-                teacher=None,
-                seed=workload.seed,
-                data_seed=workload.seed,
-                device=device,
-            )
+            training = build_teacher_training(workload, dataset, splits, device)
             teacher_step, _ = _step_seconds(training)
     return StepTimes(step, teacher, validation, teacher_step)
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import models
-from losses import DistillationLoss, Objective, TrainingData, build_objective
+from losses import DistillationLoss, Objective, Plain, TrainingData, build_objective
 from models import Shapes, shapes_of
 from tuner.config.step_mode import FLOAT32, StepMode
 from tuner.config.workload import Workload
@@ -99,6 +99,23 @@ def build_student_and_objective(
         return objective
 
     return student, seeded((seed + HEADS_STREAM) % 2**32, build)
+
+
+def build_teacher_training(
+    workload: Workload, dataset: Dataset, splits: Splits, device: torch.device
+) -> Distillation:
+    """Builds the training of the workload's teacher, without distillation."""
+    return build_training(
+        teacher_workload(workload),
+        dataset,
+        splits,
+        method=Plain,
+        setting={},
+        teacher=None,
+        seed=workload.seed,
+        data_seed=workload.seed,
+        device=device,
+    )
 
 
 def teacher_workload(workload: Workload) -> Workload:

@@ -14,7 +14,7 @@ from tuner.data import Dataset, Splits, num_batches
 from tuner.storage.folder import Storage
 from tuner.teacher_cache import Teacher
 from tuner.text.time_left import seconds_left
-from tuner.training.building import build_training, teacher_workload
+from tuner.training.building import build_teacher_training, build_training
 from tuner.training.distillation import Distillation
 from tuner.training.evaluation import Metrics
 from tuner.training.precision import choose_step_mode, device_for
@@ -40,17 +40,7 @@ def train_teacher(
     Raises RequestError before it trains if the teacher could not be kept, DivergedError later.
     """
     check_can_keep(workload, dataset)
-    training = build_training(
-        teacher_workload(workload),
-        dataset,
-        splits,
-        method=Plain,
-        setting={},
-        teacher=None,
-        seed=workload.seed,
-        data_seed=workload.seed,
-        device=device_for(),
-    )
+    training = build_teacher_training(workload, dataset, splits, device_for())
     _run(training, partial(report, "teacher"))
     path = kept_teacher(workload, dataset)
     write_teacher(Storage(str(path.parent)), training.student, path.name)
