@@ -51,8 +51,6 @@ def run_task(
     it computes its students as they did, and takes over their plain trainings. Raises
     RequestError, before anything is written, if the task cannot run.
     """
-    from tuner.orchestration.tune_run import tune_trials  # Ray: not before it is needed
-
     if task.request.address is None:
         check_resources(task.request, [machine_resources()])
     dataset, _ = open_data(task.workload)
@@ -71,6 +69,10 @@ def run_task(
                 finished = attach_listeners(task, record, dataset)
                 plan = _plan_of(task, record, resources, earlier, finished)
                 with watch(record, plan):
+                    # Imports Ray Tune: seconds in which MLflow is imported beside it, with the
+                    # heading on the screen.
+                    from tuner.orchestration.tune_run import tune_trials
+
                     interrupted = tune_trials(task, record, plan, resources, heartbeat)
                 heartbeat.outcome = "interrupted" if interrupted else "done"
                 if record.header.outputs.buffer_bytes:
