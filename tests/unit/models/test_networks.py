@@ -30,7 +30,7 @@ def test_the_parameter_count_is_the_frameworks(name):
 
 @pytest.mark.parametrize("name", MANIFEST)
 def test_maps_have_the_frameworks_shapes_and_order(name):
-    outputs = run_without_numbers(name, torch.empty(2, 3, 32, 32, device="meta"))
+    outputs = run_without_numbers(name, (2, 3, 32, 32))
     maps, before_relu = outputs.feature_maps, outputs.pre_activation_maps
     num_stages = len(MANIFEST[name]["feature_shapes_for_2x3x32x32"]) - 2
     names = ["stem", *(f"stage{number}" for number in range(1, num_stages + 1))]
@@ -46,31 +46,31 @@ def test_maps_have_the_frameworks_shapes_and_order(name):
 
 
 def test_wrn_40_2_and_wrn_16_1_have_the_map_sizes_of_mimkd_table_4():
-    teacher = run_without_numbers("WRN-40-2", torch.empty(1, 3, 32, 32, device="meta"))
-    student = run_without_numbers("WRN-16-1", torch.empty(1, 3, 32, 32, device="meta"))
+    teacher = run_without_numbers("WRN-40-2")
+    student = run_without_numbers("WRN-16-1")
     assert sizes(teacher) == [(16, 32, 32), (32, 32, 32), (64, 16, 16), (128, 8, 8)]
     assert sizes(student) == [(16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8)]
 
 
 def test_resnet50_and_shufflenetv2_have_the_map_sizes_of_mimkd_table_5():
     """The table says ResNet34, but its widths are ResNet50's; stage1 has no partner there."""
-    teacher = run_without_numbers("ResNet50", torch.empty(1, 3, 32, 32, device="meta"))
-    student = run_without_numbers("ShuffleNetV2", torch.empty(1, 3, 32, 32, device="meta"))
+    teacher = run_without_numbers("ResNet50")
+    student = run_without_numbers("ShuffleNetV2")
     del teacher.feature_maps["stage1"]
     assert sizes(teacher) == [(64, 32, 32), (512, 16, 16), (1024, 8, 8), (2048, 4, 4)]
     assert sizes(student) == [(24, 32, 32), (116, 16, 16), (232, 8, 8), (464, 4, 4)]
 
 
 def test_conv4_strides_and_conv4_mp_pools():
-    strided = run_without_numbers("Conv-4", torch.empty(1, 3, 32, 32, device="meta"))
-    pooled = run_without_numbers("Conv-4-MP", torch.empty(1, 3, 32, 32, device="meta"))
+    strided = run_without_numbers("Conv-4")
+    pooled = run_without_numbers("Conv-4-MP")
     assert sizes(strided) == [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 2, 2)]
     assert sizes(pooled) == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
 
 
 def test_vgg_pools_before_its_last_stage_only_for_larger_images():
-    small = run_without_numbers("vgg8", torch.empty(1, 3, 32, 32, device="meta"))
-    large = run_without_numbers("vgg8", torch.empty(1, 3, 64, 64, device="meta"))
+    small = run_without_numbers("vgg8")
+    large = run_without_numbers("vgg8", (1, 3, 64, 64))
     assert sizes(small)[3:] == [(512, 4, 4), (512, 4, 4)]
     assert sizes(large)[3:] == [(512, 8, 8), (512, 4, 4)]
 
@@ -102,10 +102,10 @@ def test_the_formula_of_the_golden_weights_has_its_check_values():
     assert weights.tolist() == pytest.approx([0.066368742, 0.300127558, 0.187719730], abs=1e-9)
 
 
-def run_without_numbers(name: str, images: torch.Tensor) -> Outputs:
+def run_without_numbers(name: str, shape: tuple[int, ...] = (1, 3, 32, 32)) -> Outputs:
     """Shapes cost nothing on the meta device."""
     with torch.device("meta"):
-        return models.build(name, num_classes=100)(images)
+        return models.build(name, num_classes=100)(torch.empty(shape))
 
 
 def sizes(outputs: Outputs) -> list[tuple[int, ...]]:
