@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from search_spaces import Choice, Float, Int, Space
+from search_spaces import Choice, Float, Int, Setting, Space
 from tuner.config.step_mode import FLOAT32
 from tuner.planning.plan import Budget, SearchPlan
 from tuner.planning.sampler import Sampler
 from tuner.results.header import Header
 from tuner.results.record import Record
-from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, Setting, Trial
+from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, Trial
 from tuner.storage.folder import Storage
 from tuner.teacher_cache import OutputsPlan
 

@@ -10,11 +10,10 @@ from ray.tune.schedulers import (
     PopulationBasedTraining,
 )
 
-from search_spaces import Choice, Fixed, Space
+from search_spaces import Choice, Fixed, Setting, Space
 from search_spaces.parameters import Parameter, Value
 from tuner.orchestration.ray_internals import AsyncHyperBand, MedianStopping
 from tuner.planning.rungs import REDUCTION_FACTOR, grace_period, perturbation_interval
-from tuner.results.trial import Setting
 
 
 def build_scheduler(

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from search_spaces import Space
+from search_spaces import Setting, Space
 from tuner.planning.sampler import Sampler
 from tuner.results.record import Event, Record, winner
-from tuner.results.trial import FAILED, FINAL, RUNNING, SEARCH, TEACHER, Setting, Trial
+from tuner.results.trial import FAILED, FINAL, RUNNING, SEARCH, TEACHER, Trial
 
 TEACHER_TRIAL = "teacher"
 

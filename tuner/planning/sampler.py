@@ -13,9 +13,9 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from search_spaces import Space
+from search_spaces import Setting, Space
 from tuner.results.record import Record
-from tuner.results.trial import DONE, STOPPED, Setting, Trial
+from tuner.results.trial import DONE, STOPPED, Trial
 
 optuna.logging.set_verbosity(logging.ERROR)
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from search_spaces import Setting
 from tuner.results.record import Record
-from tuner.results.trial import FINAL, SEARCH, Setting, Trial
+from tuner.results.trial import FINAL, SEARCH, Trial
 from tuner.text.formatting import setting_text
 
 TUNED, PUBLISHED, PLAIN = "tuned", "published", "plain"  # labels of the settings

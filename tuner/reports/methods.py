@@ -7,6 +7,7 @@ differences within each seed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from search_spaces import Setting
 from tuner.reports.cost import relative_cost
 from tuner.reports.final_trainings import (
     PLAIN,
@@ -29,7 +30,7 @@ from tuner.reports.statistics import (
     sentence,
 )
 from tuner.results.record import Record
-from tuner.results.trial import Setting, Trial
+from tuner.results.trial import Trial
 from tuner.text.formatting import NOTHING
 
 COLUMNS = ("method", "setting", "validation (%)", "test (%)", "− plain", "− best", "cost")

@@ -4,13 +4,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from search_spaces import Space
+from search_spaces import Setting, Space
 from tuner.reports.document import Table
 from tuner.reports.settings import Row
 from tuner.reports.statistics import accuracy_text, columns_of, difference_text
 from tuner.results.record import Record
 from tuner.results.tables import seconds_of, trials_table
-from tuner.results.trial import FAILED, FINAL, SEARCH, Setting, Trial
+from tuner.results.trial import FAILED, FINAL, SEARCH, Trial
 from tuner.text.formatting import NOTHING, duration_text, percent_text, setting_text, value_text
 
 SETTINGS_NOTE = (

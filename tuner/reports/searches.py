@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from search_spaces import Setting
 from tuner.reports.final_trainings import (
     PLAIN,
     PUBLISHED,
@@ -29,7 +30,7 @@ from tuner.reports.statistics import (
 )
 from tuner.results.header import Header
 from tuner.results.record import Record
-from tuner.results.trial import TEACHER, Setting, Trial
+from tuner.results.trial import TEACHER, Trial
 
 # Options that must be equal for trainings of equal seed to be pairs, and their names in sentences.
 PAIRED_BY = {

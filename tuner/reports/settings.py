@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from search_spaces import Setting
 from tuner.reports.final_trainings import (
     PLAIN,
     PUBLISHED,
@@ -11,7 +12,7 @@ from tuner.reports.final_trainings import (
 )
 from tuner.reports.statistics import Accuracy, Difference, accuracy_of, difference, sentence
 from tuner.results.record import Record
-from tuner.results.trial import FAILED, FINAL, TEACHER, Setting, Trial
+from tuner.results.trial import FAILED, FINAL, TEACHER, Trial
 
 LABELS = (TUNED, PUBLISHED, PLAIN, "teacher")  # the order of the rows
 

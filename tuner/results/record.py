@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from search_spaces import Setting
 from tuner.results.header import Header
 from tuner.results.journal import Event, Journal
-from tuner.results.trial import SEARCH, STORED_AS, Setting, Trial
+from tuner.results.trial import SEARCH, STORED_AS, Trial
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError, printable
 

@@ -1,11 +1,11 @@
 """One training and its state."""
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from search_spaces import Setting
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
 TEACHER, SEARCH, FINAL = "teacher", "search", "final"
-Setting = dict[str, Any]
 # What these fields of a trial are called in journals and tables.
 STORED_AS = {"name": "trial", "role": "kind", "setting_label": "label"}
 

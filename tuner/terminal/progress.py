@@ -4,11 +4,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from search_spaces import Setting
 from tuner.config.run_folder import resume_command
 from tuner.config.yaml_file import parse_yaml
 from tuner.results.heartbeat import DriverStatus, is_alive, read_driver
 from tuner.results.record import Record, winner
-from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Setting, Trial
+from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Trial
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage, existing
 from tuner.text.errors import RequestError
 from tuner.text.formatting import count_text, duration_text, setting_text
