@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from tuner.config.run_folder import request_yaml, resume_command
 from tuner.driver.ending import write_results
-from tuner.driver.task_group import InterruptedRunError, check_begun, refusal, run_group
+from tuner.driver.task_group import InterruptedRunError, check_resumable, misfit, run_group
 from tuner.orchestration.cluster import ray_for
 from tuner.planning.checks import check_is_new
 from tuner.planning.comparison import ALL, Comparison
@@ -33,7 +33,7 @@ def run_comparison(comparison: Comparison, *, resume: bool, mode: str) -> int:
     storage, request = comparison.storage, comparison.request
     if resume:
         # All of them, before the first continues: a refusal comes at once.
-        check_begun(comparison.searches)
+        check_resumable(comparison.searches)
     else:
         check_is_new(comparison.name, comparison.runs)
         comparison.runs.check_writable()
@@ -106,7 +106,7 @@ def without_unfit(comparison: Comparison) -> Comparison:
     dataset, _ = open_data(comparison.searches[0].workload)
     kept = []
     for search in comparison.searches:
-        reason = refusal(search, dataset)
+        reason = misfit(search, dataset)
         if reason and comparison.request.space != ALL:
             raise RequestError(reason)
         if reason:

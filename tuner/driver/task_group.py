@@ -28,7 +28,7 @@ class InterruptedRunError(Exception):
         self.run = run
 
 
-def refusal(task: Task, dataset: Dataset) -> str:
+def misfit(task: Task, dataset: Dataset) -> str:
     """Why a method of the task does not fit its networks; "" if all do."""
     try:
         task.needs(dataset)
@@ -37,7 +37,7 @@ def refusal(task: Task, dataset: Dataset) -> str:
     return ""
 
 
-def check_begun(tasks: Iterable[Task]) -> None:
+def check_resumable(tasks: Iterable[Task]) -> None:
     """Raises RequestError if a task that has begun cannot be resumed."""
     for task in tasks:
         if task.storage.exists(SEARCH_FILE):

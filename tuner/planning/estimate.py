@@ -77,7 +77,7 @@ class Estimate:
                 for group in stage
                 for _ in range(group.num_trainings)
             )
-            seconds += side_by_side(durations, slots)
+            seconds += makespan(durations, slots)
         return seconds
 
     def device_hours(self, *, stops_early: bool = False) -> float:
@@ -103,7 +103,7 @@ class Estimate:
         return [group for stage in self.stages for group in stage]
 
 
-def side_by_side(durations: Iterable[float], slots: int) -> float:
+def makespan(durations: Iterable[float], slots: int) -> float:
     """When the last training ends, if each begins as soon as a slot is free."""
     ends = [0.0] * slots
     for duration in durations:

@@ -74,7 +74,7 @@ class SearchRow:
     to_best: Difference | None  # minus the winner of the best search that it pairs with
 
 
-def compare_searches(searches: Sequence[Searched]) -> list[SearchRow]:
+def search_rows(searches: Sequence[Searched]) -> list[SearchRow]:
     """One row per search; searches that pair stand together, the best of them first."""
     rows = []
     for group in pairable(searches):

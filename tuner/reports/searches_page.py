@@ -18,7 +18,7 @@ from tuner.reports.final_trainings import (
 )
 from tuner.reports.page import REPORT_FILE, write_document
 from tuner.reports.request import axis_of, is_selected_on_test, metric_of, workload_text
-from tuner.reports.searches import Searched, SearchRow, compare_searches, searches_findings
+from tuner.reports.searches import Searched, SearchRow, search_rows, searches_findings
 from tuner.reports.statistics import accuracy_text, columns_of, difference_text
 from tuner.results.trial import Trial
 from tuner.storage.folder import Storage
@@ -42,7 +42,7 @@ NOTE = (
 
 def write_searches_report(storage: Storage, name: str, searches: Sequence[Searched]) -> str:
     """Writes the page into a folder beside those of the searches; returns the page's path."""
-    rows = compare_searches(searches)
+    rows = search_rows(searches)
     metrics = {metric_of(search.request) for search in searches}
     axis = axis_of(searches[0].request) if len(metrics) == 1 else "ranking accuracy"
     is_optimistic = any(is_selected_on_test(search.request) for search in searches)

@@ -10,9 +10,8 @@ from tuner.config.options import ReproduceRequest
 from tuner.config.run_folder import check_unchanged, is_reproduction, request_yaml
 from tuner.config.yaml_file import parse_yaml
 from tuner.data import Dataset
-from tuner.driver import task_group
 from tuner.driver.search_outcome import seed_metrics
-from tuner.driver.task_group import refusal, run_group
+from tuner.driver.task_group import check_resumable, misfit, run_group
 from tuner.orchestration.cluster import measuring_for, ray_for
 from tuner.planning.fixed_trainings import FixedTask
 from tuner.planning.task import Run
@@ -85,7 +84,7 @@ def check_begun(reproduction: Reproduction) -> None:
     check_unchanged(
         reproduction.name, started, reproduction.request, "choose another --name, or none"
     )
-    task_group.check_begun(reproduction.tasks)
+    check_resumable(reproduction.tasks)
 
 
 @contextmanager
@@ -123,10 +122,10 @@ def _refused(task: FixedTask, dataset: Dataset) -> dict[str, str]:
     """Reasons by label, of the variants whose method does not fit the networks."""
     # All seeds of a variant have one setting.
     one_each = {training.setting_label: training for training in task.trainings}
-    if not refusal(replace(task, trainings=tuple(one_each.values())), dataset):
+    if not misfit(replace(task, trainings=tuple(one_each.values())), dataset):
         return {}
     refusals = {
-        label: refusal(replace(task, trainings=(training,)), dataset)
+        label: misfit(replace(task, trainings=(training,)), dataset)
         for label, training in one_each.items()
     }
     return {label: reason for label, reason in refusals.items() if reason}

@@ -8,8 +8,8 @@ from tuner.planning.estimate import (
     StepTimes,
     TeacherWork,
     TrainingGroup,
+    makespan,
     mean_epochs,
-    side_by_side,
 )
 
 TIMES = StepTimes(step=0.1, teacher=0.5, validation=2.0, teacher_step=0.3)
@@ -63,9 +63,9 @@ def test_trainings_of_several_methods_share_the_slots():
 
 
 def test_each_training_begins_as_soon_as_a_slot_is_free():
-    assert side_by_side([], 2) == 0.0
-    assert side_by_side([3.0, 1.0, 1.0], 2) == 3.0
-    assert side_by_side([1.0, 1.0, 3.0], 2) == 4.0
+    assert makespan([], 2) == 0.0
+    assert makespan([3.0, 1.0, 1.0], 2) == 3.0
+    assert makespan([1.0, 1.0, 3.0], 2) == 4.0
 
 
 def test_a_teacher_is_trained_alone_first():

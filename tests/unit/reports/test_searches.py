@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.by_hand import make_header
 from tests.support.searched import make_search
-from tuner.reports.searches import compare_searches, differing, pairable, searches_findings
+from tuner.reports.searches import differing, pairable, search_rows, searches_findings
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def test_winners_are_paired_by_seed_and_corrected_for_having_chosen_the_best():
         make_search("b", (70.0, 71.5, 72.0), epochs=2, trials=8),
         make_search("c", (69.0, 70.5, 72.0)),
     ]
-    rows = compare_searches(searches)
+    rows = search_rows(searches)
     assert [row.search for row in rows] == ["b", "c", "a"]  # by validation accuracy
     best, second, third = rows
     assert best.to_best is None
@@ -67,7 +67,7 @@ def test_a_search_without_a_journal_does_not_make_pairs_of_other_images():
 def test_what_cannot_be_paired_is_said_with_its_reason(given, why):
     searches = [make_search("a", (60.0, 61.0, 63.0)), make_search("b", (70.0, 71.5, 72.0), **given)]
     assert differing(*searches) == [why]
-    rows = compare_searches(searches)
+    rows = search_rows(searches)
     assert [row.to_best for row in rows] == [None, None]
     (paragraph,) = searches_findings(searches, rows)
     assert paragraph == (
@@ -85,7 +85,7 @@ def test_data_of_one_name_and_other_content_are_no_pair():
 
 def test_a_search_without_final_trainings_is_shown_and_not_compared():
     searches = [make_search("a", (), plain=()), make_search("b", (70.0, 71.5, 72.0))]
-    rows = compare_searches(searches)
+    rows = search_rows(searches)
     assert [row.search for row in rows] == ["b", "a"]
     assert "a has no finished final training to compare with." in " ".join(
         searches_findings(searches, rows)
