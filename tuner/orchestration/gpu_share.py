@@ -7,8 +7,7 @@ import torch
 from losses import DistillationLoss
 from search_spaces import Setting
 from tuner.config.workload import Workload
-from tuner.training.building import build_training
-from tuner.training.teachers import build_untrained_teacher
+from tuner.training.building import build_probe
 from tuner.training.workload_data import open_data
 
 CONTEXT_BYTES = 600 * 2**20  # the CUDA context of another process, which no allocator sees
@@ -31,16 +30,9 @@ def measure_gpu_fraction(
     """
     dataset, splits = open_data(workload)
     device = torch.device("cuda")
-    training = build_training(
-        workload,
-        dataset,
-        splits._replace(train=splits.train[: workload.batch_size]),
-        method=method,
-        setting=setting,
-        teacher=build_untrained_teacher(workload.teacher, dataset, device),
-        seed=workload.seed,
-        data_seed=workload.seed,
-        device=device,
+    one_batch = splits._replace(train=splits.train[: workload.batch_size])
+    training = build_probe(
+        workload, dataset, one_batch, method=method, setting=setting, device=device
     )
     for _ in training.steps(training.stages[-1], epoch=1):
         pass

@@ -10,11 +10,10 @@ from search_spaces import Setting
 from tuner.config.workload import Workload
 from tuner.orchestration.measurements import with_threads
 from tuner.planning.estimate import StepTimes
-from tuner.training.building import build_teacher_training, build_training
+from tuner.training.building import build_probe, build_teacher_training
 from tuner.training.distillation import Distillation
 from tuner.training.evaluation import EVALUATION_BATCH_SIZE
 from tuner.training.precision import device_for
-from tuner.training.teachers import build_untrained_teacher
 from tuner.training.workload_data import open_data
 
 PROBED_STEPS = 5
@@ -28,20 +27,12 @@ def measure_step_times(
     gpus: float,
     trains_teacher: bool,
 ) -> StepTimes:
-    """Times a few steps with an untrained teacher, which takes as long as a trained one."""
+    """Times a few steps, and the evaluation of a few images."""
     device = device_for(gpus)
     dataset, splits = open_data(workload)
     with with_threads(num_threads):
-        trial = build_training(
-            workload,
-            dataset,
-            splits,
-            method=method,
-            setting=setting,
-            teacher=build_untrained_teacher(workload.teacher, dataset, device),
-            seed=workload.seed,
-            data_seed=workload.seed,
-            device=device,
+        trial = build_probe(
+            workload, dataset, splits, method=method, setting=setting, device=device
         )
         step, teacher = _step_seconds(trial)
         few = splits.validation[: 2 * EVALUATION_BATCH_SIZE]

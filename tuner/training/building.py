@@ -18,6 +18,7 @@ from tuner.training.distillation import Distillation
 from tuner.training.schedule import StepSchedule
 from tuner.training.seeding import seeded
 from tuner.training.stages import stages_of
+from tuner.training.teachers import build_untrained_teacher
 from tuner.training.workload_data import views_of
 
 # Another random stream than the student's, or the heads would be scaled copies of its layers.
@@ -112,6 +113,32 @@ def build_teacher_training(
         method=Plain,
         setting={},
         teacher=None,
+        seed=workload.seed,
+        data_seed=workload.seed,
+        device=device,
+    )
+
+
+def build_probe(
+    workload: Workload,
+    dataset: Dataset,
+    splits: Splits,
+    *,
+    method: type[DistillationLoss],
+    setting: dict[str, Any],
+    device: torch.device,
+) -> Distillation:
+    """Builds a training to measure: its teacher is untrained, which costs as much as a trained one.
+
+    Raises losses.LossError if the method does not fit the two networks.
+    """
+    return build_training(
+        workload,
+        dataset,
+        splits,
+        method=method,
+        setting=setting,
+        teacher=build_untrained_teacher(workload.teacher, dataset, device),
         seed=workload.seed,
         data_seed=workload.seed,
         device=device,
