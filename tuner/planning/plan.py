@@ -58,7 +58,7 @@ class Plan(ABC):
         """The maximum number of final trainings."""
 
     @abstractmethod
-    def _new(self) -> Trial | None:
+    def _begin_next(self) -> Trial | None:
         """Begins the next training after the teacher's; None while none can begin."""
 
     @property
@@ -70,7 +70,7 @@ class Plan(ABC):
         """The next trial to train, or None while the running ones must end first."""
         if len(self._live) >= self.budget.max_concurrent:
             return None
-        trial = self._next()
+        trial = self._resume_or_begin()
         if trial is not None:
             self._live.add(trial.name)
         return trial
@@ -97,7 +97,7 @@ class Plan(ABC):
         if event["event"] == "end":
             self._live.discard(trial.name)
 
-    def _next(self) -> Trial | None:
+    def _resume_or_begin(self) -> Trial | None:
         resumed = self._resumed()
         if resumed:
             return resumed[0]
@@ -113,7 +113,7 @@ class Plan(ABC):
             )
         if TEACHER_TRIAL in self._live or self._has_no_teacher():
             return None
-        return self._new()
+        return self._begin_next()
 
     def _resumed(self) -> list[Trial]:
         """Trials of an earlier session that continue from their checkpoints."""
@@ -192,9 +192,9 @@ class SearchPlan(Plan):
         if event["event"] == "end" and trial.role == SEARCH:
             self._sampler.tell(trial)
 
-    def _new(self) -> Trial | None:
+    def _begin_next(self) -> Trial | None:
         if self.is_searching:
-            return self._new_trial()
+            return self._begin_trial()
         if any(self.record.trials[trial].role == SEARCH for trial in self._live):
             return None
         for final in self._finals():
@@ -206,7 +206,7 @@ class SearchPlan(Plan):
             return self._begin_final(final)
         return None
 
-    def _new_trial(self) -> Trial | None:
+    def _begin_trial(self) -> Trial | None:
         number = len(self.record.trials_of(SEARCH))
         if self.budget.ask_in_batches and self._live and number % self.budget.ask_in_batches == 0:
             return None  # the previous batch must end first
@@ -259,7 +259,7 @@ class FixedPlan(Plan):
     def _is_complete(self) -> bool:
         return all(training.name in self.record.trials for training in self._trainings)
 
-    def _new(self) -> Trial | None:
+    def _begin_next(self) -> Trial | None:
         for training in self._trainings:
             if training.name in self.record.trials:
                 continue
