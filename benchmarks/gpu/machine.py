@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 import models
 from benchmarks.gpu.check import Check
+from tuner.orchestration.gpu_share import CONTEXT_BYTES
 
 SECTION = "machine"
 PACKAGES = ("ray", "optuna", "mlflow", "pydantic", "pyarrow", "cmaes")
@@ -46,14 +47,14 @@ def _add_memory(check: Check) -> None:
     (torch.randn(64, 64, device=device) @ torch.randn(64, 64, device=device)).sum().item()
     torch.cuda.synchronize()
     now_free = torch.cuda.mem_get_info()[0]
-    outside = (total - now_free - torch.cuda.memory_reserved()) / 2**20
+    outside = total - now_free - torch.cuda.memory_reserved()
     size = f"{total / 2**30:.1f} GiB; cc {torch.cuda.get_device_capability()}"
     check.add(SECTION, torch.cuda.get_device_name(), f"{size}; free before {free / 2**30:.1f}")
     check.add(
         SECTION,
         "outside the allocator with cuDNN, cuBLAS (MiB)",
-        f"{outside:.0f} (CONTEXT_BYTES is 600)",
-        "ok" if outside < 650 else "LOOK: CONTEXT_BYTES is too small",
+        f"{outside / 2**20:.0f} (CONTEXT_BYTES is {CONTEXT_BYTES >> 20})",
+        "ok" if outside <= CONTEXT_BYTES else "LOOK: CONTEXT_BYTES is too small",
     )
 
 

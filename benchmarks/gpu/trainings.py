@@ -103,7 +103,19 @@ def _teacher(
 
 @lru_cache
 def _network(name: str, classes: int) -> nn.Module:
-    return frozen(seeded(7, lambda: models.build(name, classes)))
+    """A network of random weights that knows the statistics of what it normalizes.
+
+    With those of a new network, values grow from layer to layer until the losses overflow.
+    """
+    network = seeded(7, lambda: models.build(name, classes))
+    norms = [
+        part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)
+    ]
+    for norm in norms:
+        norm.momentum = None  # the mean of all batches: here, of one
+    with torch.no_grad():
+        network.train()(torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(7)))
+    return frozen(network)
 
 
 def needs_of(student: str, teacher: str, method: str, classes: int) -> tuple[str, ...]:

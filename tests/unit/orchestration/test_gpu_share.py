@@ -10,13 +10,13 @@ GIB = 2**30
 @pytest.mark.parametrize(
     ("peak_gib", "total_gib", "fraction"),
     [
-        (0.5, 16, 1 / 13),  # 1.15 * 0.5 + 0.586 = 1.161 GiB each
-        (1.0, 16, 1 / 9),
-        (4.0, 16, 1 / 3),
+        (0.5, 16, 1 / 11),  # 1.15 * 0.5 + 0.781 = 1.356 GiB each
+        (1.0, 16, 1 / 8),
+        (4.0, 16, 1 / 2),
         (7.0, 16, 1.0),
         (15.0, 16, 1.0),
         (40.0, 16, 1.0),  # does not fit at all: it is for the trial to say so
-        (0.0, 80, 1 / 136),
+        (0.0, 80, 1 / 102),
     ],
 )
 def test_the_share_is_the_largest_unit_fraction_that_holds_a_trial(peak_gib, total_gib, fraction):
