@@ -1,17 +1,15 @@
 """Data and trainings that the sections share."""
 
-import copy
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import models
 from losses import LOSSES, build_objective
@@ -27,9 +25,8 @@ from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.teacher_pass import StoredPass
 from tuner.training.building import build_training
 from tuner.training.distillation import Distillation
-from tuner.training.seeding import frozen, seeded
 from tuner.training.stages import INITIAL
-from tuner.training.teachers import build_teacher, weights_digest
+from tuner.training.teachers import build_teacher, untrained_network, weights_digest
 
 STUDENT, TEACHER = "wrn_16_2", "wrn_40_2"
 FEW_METHODS = ("kd", "crd", "ab")  # on a CPU: a plain loss, a memory bank, an initial stage
@@ -94,28 +91,11 @@ def make_training(
 def _teacher(
     name: str, dataset: Dataset, device: torch.device, plan: OutputsPlan | None, folder: str
 ) -> Teacher:
-    network = copy.deepcopy(_network(name, dataset.num_classes))
+    network = untrained_network(name, dataset)
     options: dict[str, Any] = {}
     if plan is not None:
         options = {"digest": weights_digest(network), "plan": plan, "data_dir": folder}
     return build_teacher(name, lambda: network, dataset, device, **options)
-
-
-@lru_cache
-def _network(name: str, classes: int) -> nn.Module:
-    """A network of random weights that knows the statistics of what it normalizes.
-
-    With those of a new network, values grow from layer to layer until the losses overflow.
-    """
-    network = seeded(7, lambda: models.build(name, classes))
-    norms = [
-        part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)
-    ]
-    for norm in norms:
-        norm.momentum = None  # the mean of all batches: here, of one
-    with torch.no_grad():
-        network.train()(torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(7)))
-    return frozen(network)
 
 
 def needs_of(student: str, teacher: str, method: str, classes: int) -> tuple[str, ...]:
