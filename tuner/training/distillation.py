@@ -100,11 +100,7 @@ class Distillation:
         history = self._history_of(stage)
         epoch = len(history) + 1
         lr = stage.schedule.lr_at(epoch)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        totals = EpochTotals(epoch, lr)
-        for step in self.steps(stage, epoch):
-            totals.add(step)
+        totals = self.train_epoch(stage, epoch, lr)
         is_initial = stage.name == INITIAL
         prefix = f"{INITIAL}_" if is_initial else ""
         metrics = {f"{prefix}epoch": float(epoch), f"{prefix}lr": lr, **totals.metrics(stage.name)}
@@ -115,6 +111,15 @@ class Distillation:
         if is_initial and self.stage is not stage:
             self._optimizer.state.clear()  # the training itself starts without momentum
         return metrics
+
+    def train_epoch(self, stage: Stage, epoch: int, lr: float) -> EpochTotals:
+        """Trains for one epoch of a stage at a learning rate; the history does not change."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        totals = EpochTotals(epoch, lr)
+        for step in self.steps(stage, epoch):
+            totals.add(step)
+        return totals
 
     def steps(self, stage: Stage, epoch: int) -> Iterator[Step]:
         """Trains for one epoch of a stage, a step at a time, without waiting for the device."""
@@ -146,6 +151,10 @@ class Distillation:
     def evaluate(self, indices: np.ndarray) -> Metrics:
         """Evaluates the student: {"accuracy": percent, "loss": cross-entropy} on rows [N]."""
         return evaluate(self.student, self._views.dataset, indices, self._device)
+
+    def validate(self) -> Metrics:
+        """Evaluates on the validation split."""
+        return self.evaluate(self._splits.validation)
 
     def test(self) -> Metrics:
         """Evaluates on the test split; call it once, for the setting that was chosen."""
@@ -203,7 +212,7 @@ class Distillation:
         metrics = {"train_accuracy": 100 * totals.num_correct / len(self._splits.train)}
         if self.teacher is not None:
             metrics["teacher_seconds"] = totals.teacher_seconds
-        for name, value in self.evaluate(self._splits.validation).items():
+        for name, value in self.validate().items():
             metrics[f"val_{name}"] = value
         if not math.isfinite(metrics["val_loss"]):
             raise DivergedError(

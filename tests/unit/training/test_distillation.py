@@ -17,6 +17,7 @@ from tests.support.trainings import (
     run_to_the_end,
     untrained_network,
 )
+from tuner.training.cooldown import cooldown
 from tuner.training.distillation import Distillation, DivergedError
 from tuner.training.evaluation import evaluate
 from tuner.training.stages import INITIAL
@@ -79,6 +80,19 @@ def test_resumed_after_any_epoch_it_ends_with_the_same_bits(data, name):
         resumed.restore(state)
         assert len(resumed.initial_history) + len(resumed.history) == epoch
         assert_same_bits(run_to_the_end(resumed), whole)
+
+
+@pytest.mark.parametrize("name", PINS)
+def test_a_cooldown_is_what_a_drop_would_give_and_changes_nothing(data, name):
+    undisturbed = run_to_the_end(make(data, name, epochs=3, lr_decay_epochs=()))
+    dropping = run_to_the_end(make(data, name, epochs=3, lr_decay_epochs=(1, 2)))
+    training = make(data, name, epochs=3, lr_decay_epochs=())
+    while len(training.history) < 1:
+        training.run_epoch()
+    cooled = cooldown(training, (0.1, 0.1 * 0.1))
+    expected = [(epoch["val_accuracy"], epoch["val_loss"]) for epoch in dropping.history[1:]]
+    assert [(metrics["accuracy"], metrics["loss"]) for metrics in cooled] == expected
+    assert_same_bits(run_to_the_end(training), undisturbed)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"data_seed": 1}])
