@@ -114,15 +114,13 @@ def plain_names(names: tuple[str, ...]) -> set[str]:
 
 def only(outputs: Outputs, names: set[str]) -> Outputs:
     """The outputs that a loss declared, and None for all others."""
-    return Outputs(
-        outputs.logits if "logits" in names else None,
-        outputs.embedding if "embedding" in names else None,
-        *(
-            {key: x for key, x in getattr(outputs, field).items() if f"{field}.{key}" in names}
-            for field in ("feature_maps", "pre_activation_maps", "attention_maps")
-        ),
-        outputs.classifier if "classifier" in names else None,
-    )
+    kept: dict[str, Any] = {}
+    for field, value in outputs._asdict().items():
+        if isinstance(value, dict):
+            kept[field] = {key: x for key, x in value.items() if f"{field}.{key}" in names}
+        else:
+            kept[field] = value if field in names else None
+    return Outputs(**kept)
 
 
 def leaves(outputs: Outputs) -> list[Tensor]:

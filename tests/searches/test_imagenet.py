@@ -112,7 +112,7 @@ def test_methods_fit_torchvisions_networks(method):
     assert {name: shape[1:] for name, shape in shapes[0].feature_maps.items()} == {
         name: shape[1:] for name, shape in shapes[1].feature_maps.items()
     }
-    objective = build_objective(LOSSES[method], *shapes, SPACES[method].published())
+    objective = build_objective(LOSSES[method], shapes[0], shapes[1], SPACES[method].published())
     rows = torch.arange(4)
     objective.start(TrainingData(rows, rows, 1))
     images = torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))

@@ -709,10 +709,8 @@ def test_trap_18_the_order_in_which_trials_finish_changes_nothing_in_batches(
         return asked
 
     orders = [(0, 1, 2, 3), (3, 1, 0, 2)]
-    assert suggestions(orders[0], ask_in_batches=None) != suggestions(
-        orders[1], ask_in_batches=None
-    )
-    assert suggestions(orders[0], ask_in_batches=4) == suggestions(orders[1], ask_in_batches=4)
+    assert suggestions(orders[0], batch=None) != suggestions(orders[1], batch=None)
+    assert suggestions(orders[0], batch=4) == suggestions(orders[1], batch=4)
 
 
 def test_trap_18_the_journal_holds_the_samplers_questions_and_answers_in_order(

@@ -76,10 +76,10 @@ def test_the_banks_of_imagenet_are_counted_without_being_made(method):
 @pytest.mark.parametrize("method", LOSSES)
 def test_counted_is_what_is_made(method):
     setting = published(method)
-    shapes = [
+    student, teacher = (
         shapes_of(build_untrained(name, 10), (32, 32), name) for name in ("resnet8", "resnet20")
-    ]
-    objective = build_objective(LOSSES[method], *shapes, setting)
+    )
+    objective = build_objective(LOSSES[method], student, teacher, setting)
     rows = torch.arange(512)
     objective.start(TrainingData(rows, rows % 10, 4))
     state = torch.get_rng_state()
