@@ -177,7 +177,7 @@ def test_a_whole_search_in_a_bucket_leaves_whole_objects(
     searches: BucketSearches, straight: str, bucket: Bucket
 ) -> None:
     storage, record = searches.storage(straight), searches.record(straight)
-    keys = [key for key in bucket.names() if key[-1] != "/"]
+    keys = [key for key in bucket.names() if key.startswith("runs/") and key[-1] != "/"]
     kept = {key.removeprefix(f"runs/{straight}/") for key in keys if "/ledger/" not in key}
     assert sum("/ledger/" in key for key in keys) == len(record.trials_of("final"))
     finals = {f"checkpoints/{trial.name}.pt" for trial in record.trials_of("final")}
