@@ -145,7 +145,7 @@ def _decide(
         task=task.identity,
         data=dataset.fingerprint,
         teacher=digest,
-        code=tuple(source_digests(task.workload, task.custom_method)),
+        code=tuple(source_digests(task.workload, task.space_name)),
         ask_in_batches=resources.max_concurrent if task.asks_in_batches else None,
         fixed_trainings=None if task.num_trials else task.num_finals,
         outputs=outputs,

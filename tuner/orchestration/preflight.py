@@ -66,9 +66,9 @@ def check_machines(task: Task, dataset: Dataset, gpus: float, nodes: list[Any]) 
     """
     places = [node for node in nodes if fit(node["Resources"], task.request.cpus_per_trial, gpus)]
     with task.runs.probe() as marker:
-        question = Question(task.workload, task.custom_method, task.runs.uri, marker)
+        question = Question(task.workload, task.space_name, task.runs.uri, marker)
         answers = on_machines(places, lambda: answer(question))
-    code = tuple(source_digests(task.workload, task.custom_method))
+    code = tuple(source_digests(task.workload, task.space_name))
     for one in answers:
         problem = _problem(one, task, dataset.fingerprint, code)
         if problem:

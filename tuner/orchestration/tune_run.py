@@ -119,5 +119,5 @@ def _job(task: Task, record: Record) -> Job:
         num_threads=task.num_threads,
         step_mode=header.step_mode,
         outputs=header.outputs,
-        custom_method=task.custom_method,
+        space_name=task.space_name,
     )

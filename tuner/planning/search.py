@@ -41,40 +41,12 @@ class Search(Task):
         return space_hash(self.space)
 
     @property
-    def custom_method(self) -> str:
-        return self.request.space
-
-    @property
     def methods(self) -> list[str]:
         return [self.space.method]
 
     @property
     def num_finals(self) -> int:
         return (2 + bool(self.searched)) * self.request.seeds
-
-    @property
-    def algo(self) -> str:
-        return self.request.algo
-
-    @property
-    def scheduler(self) -> str:
-        return self.request.scheduler
-
-    @property
-    def select_on(self) -> str:
-        return self.request.select_on
-
-    @property
-    def population(self) -> Space | None:
-        return self.space if self.scheduler == "pbt" else None
-
-    @property
-    def asks_in_batches(self) -> bool:
-        return self.request.deterministic
-
-    @property
-    def time_budget_seconds(self) -> float | None:
-        return self.request.time_budget
 
     @property
     def searched(self) -> list[str]:
@@ -91,7 +63,7 @@ class Search(Task):
         It is the published one, or the nearest to it within the user's ranges. Before a grid,
         which is the user's own list of settings, only the published one itself is tried.
         """
-        if self.request.algo == "grid" and not self.published_is_first:
+        if self.algo == "grid" and not self.published_is_first:
             return None
         return self.space.published()
 
@@ -99,9 +71,7 @@ class Search(Task):
         """See `Task.needs`. Also refuses a method that fits only part of the space."""
         student, teacher = shapes_of_both(self.workload, dataset)
         build = partial(build_objective, self.method, student, teacher)
-        needs = needs_of_space(
-            self.space, self.published, build, is_grid=self.request.algo == "grid"
-        )
+        needs = needs_of_space(self.space, self.published, build, is_grid=self.algo == "grid")
         if self.population is not None:
             check_population(self.population, build)
         return needs
@@ -173,6 +143,13 @@ def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Sear
         published=published,
         published_is_first=published_is_first,
         num_trials=num_trials,
+        algo=request.algo,
+        scheduler=request.scheduler,
+        select_on=request.select_on,
+        population=space if request.scheduler == "pbt" else None,
+        asks_in_batches=request.deterministic,
+        time_budget_seconds=request.time_budget,
+        space_name=resolved["space"],
         runs=runs,
         all_runs=all_runs or runs,
     )

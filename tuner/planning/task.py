@@ -30,8 +30,18 @@ class Task(ABC):
     workload: Workload
     runs: Storage
     all_runs: Storage  # holds the ledger; differs from `runs` for a part of a comparison
-    num_trials: int = 0  # of a search; 0 where nothing is searched
     needs_weights: bool = False  # whether the students' weights are used afterwards
+
+    # Of a search; the defaults are those of fixed trainings.
+    num_trials: int = 0
+    algo: str = "none"  # the sampler
+    scheduler: str = "none"  # stops trials early
+    select_on: str = "val"  # the split that trials are ranked on, or "test"
+    population: Space | None = None  # what population-based training perturbs
+    asks_in_batches: bool = False  # so that the order in which trials finish has no effect
+    # After this many seconds no trial begins, and running ones stop at their next epoch.
+    time_budget_seconds: float | None = None
+    space_name: str = ""  # name or file of the space, which may define a custom method
 
     @property
     def storage(self) -> Storage:
@@ -42,6 +52,11 @@ class Task(ABC):
     def num_threads(self) -> int:
         """Threads of a trial's process: one per whole core."""
         return max(1, int(self.request.cpus_per_trial))
+
+    @property
+    def metric(self) -> str:
+        """The name of the accuracy, in percent, that trials are ranked on."""
+        return f"{self.select_on}_accuracy"
 
     @property
     @abstractmethod
@@ -89,48 +104,6 @@ class Task(ABC):
         `known` are final trainings that the task can take over, by name; `find` looks a
         training up in the ledger.
         """
-
-    # A search overrides what follows; fixed trainings keep it.
-
-    @property
-    def custom_method(self) -> str:
-        """Name or file of the space that may define a custom method; "" for none."""
-        return ""
-
-    @property
-    def algo(self) -> str:
-        """The sampler."""
-        return "none"
-
-    @property
-    def scheduler(self) -> str:
-        """The early-stopping scheduler."""
-        return "none"
-
-    @property
-    def select_on(self) -> str:
-        """The split that trials are ranked on: "val" or "test"."""
-        return "val"
-
-    @property
-    def metric(self) -> str:
-        """The name of the accuracy, in percent, that trials are ranked on."""
-        return f"{self.select_on}_accuracy"
-
-    @property
-    def population(self) -> Space | None:
-        """The space that population-based training perturbs; None without a population."""
-        return None
-
-    @property
-    def asks_in_batches(self) -> bool:
-        """Whether settings are asked for in batches, so that finishing order has no effect."""
-        return False
-
-    @property
-    def time_budget_seconds(self) -> float | None:
-        """Time after which no trial begins."""
-        return None
 
 
 def shapes_of_both(workload: Workload, dataset: Dataset) -> tuple[Shapes, Shapes]:

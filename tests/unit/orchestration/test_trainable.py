@@ -68,7 +68,7 @@ def run(data_dir, storage, monkeypatch):
             "num_threads": 1,
             "step_mode": FLOAT32,
             "outputs": OutputsPlan(),
-            "custom_method": "",
+            "space_name": "",
         }
         config = {"kind": kind, "method": method, "setting": setting, "seed": 0, "data_seed": 0}
         train(config | {"gpus": 0}, Job(**(job | changes)))
