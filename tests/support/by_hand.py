@@ -53,11 +53,12 @@ def make_plan(record: Record, sampler: Sampler | None = None, **options) -> Sear
     plan_options |= {name: options.pop(name) for name in list(options) if name in plan_options}
     budget = {"num_trials": 4, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
     budget |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "ask_in_batches": None}
+    budget |= options
     return SearchPlan(
         record,
         sampler or make_sampler(),
         SPACE,
-        Budget(**(budget | options)),
+        Budget(**{"num_finals": 3 * budget["num_seeds"]} | budget),
         metric=METRIC,
         **plan_options,
     )

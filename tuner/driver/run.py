@@ -165,6 +165,7 @@ def _plan_of(
     trains_teacher = TEACHER_TRIAL in record.trials or record.header.teacher is None
     budget = Budget(
         num_trials=task.num_trials,
+        num_finals=task.num_finals,
         num_epochs=task.workload.epochs,
         num_teacher_epochs=task.workload.teacher_epochs if trains_teacher else 0,
         num_seeds=task.request.seeds,

@@ -22,6 +22,7 @@ class Budget:
     """How much may be trained."""
 
     num_trials: int
+    num_finals: int  # at most
     num_epochs: int
     num_teacher_epochs: int  # 0 if there is a teacher already
     num_seeds: int
@@ -51,11 +52,6 @@ class Plan(ABC):
         self._unfinished = list(record.trials.values())
         self._live: set[str] = set()
         record.listeners.append(self._on_event)
-
-    @property
-    @abstractmethod
-    def num_finals(self) -> int:
-        """The maximum number of final trainings."""
 
     @abstractmethod
     def _begin_next(self) -> Trial | None:
@@ -166,11 +162,6 @@ class SearchPlan(Plan):
         self._known = known
 
     @property
-    def num_finals(self) -> int:
-        # Of tuned, published and plain; where nothing is searched, tuned is published.
-        return (2 + bool(self._space.searched)) * self.budget.num_seeds
-
-    @property
     def is_searching(self) -> bool:
         """Whether more trials will begin.
 
@@ -250,10 +241,6 @@ class FixedPlan(Plan):
         """`find` looks up a finished training, whichever search made it."""
         super().__init__(record, budget)
         self._trainings, self._find = trainings, find
-
-    @property
-    def num_finals(self) -> int:
-        return len(self._trainings)
 
     @property
     def _is_complete(self) -> bool:

@@ -46,7 +46,8 @@ class Search(Task):
 
     @property
     def num_finals(self) -> int:
-        return (2 + bool(self.searched)) * self.request.seeds
+        # Of published, plain and tuned, which may differ even where every value is pinned.
+        return (2 + (bool(self.searched) or not self.published_is_first)) * self.request.seeds
 
     @property
     def searched(self) -> list[str]:

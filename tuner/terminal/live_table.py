@@ -52,7 +52,8 @@ class LiveTable:
     def _counts(self, trials: list[Trial]) -> Text:
         searched = [trial for trial in trials if trial.role == SEARCH]
         finals = [trial for trial in trials if trial.role == FINAL]
-        num_trials, num_finals = self._plan.budget.num_trials, self._plan.num_finals
+        budget = self._plan.budget
+        num_trials, num_finals = budget.num_trials, budget.num_finals
         counted = searched if num_trials else finals
         counts = {status: sum(t.status == status for t in counted) for status in COLOURS}
         line = Text()

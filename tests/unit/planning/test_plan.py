@@ -290,8 +290,14 @@ def make_fixed(record: Record, known: dict[str, Trial] | None = None, **budget) 
         for seed in (1, 2)
         for label, weight in (("low", 1.0), ("high", 2.0))
     ]
-    values = {"num_trials": 0, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
-    values |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "ask_in_batches": None}
+    values = {"num_trials": 0, "num_finals": 4, "num_epochs": 3, "num_teacher_epochs": 0}
+    values |= {
+        "num_seeds": 2,
+        "max_concurrent": 2,
+        "time_seconds": None,
+        "seed": 5,
+        "ask_in_batches": None,
+    }
     known = known or {}
     return FixedPlan(
         record, trainings, Budget(**(values | budget)), find=lambda one: known.get(one.name)
@@ -309,7 +315,6 @@ def made_before(trial: str) -> Trial:
 
 def test_a_fixed_plan_trains_its_list_in_order(record):
     plan = make_fixed(record)
-    assert plan.num_finals == 4
     assert finish_finals(plan) == ["low-1", "high-1", "low-2", "high-2"]
     assert plan.is_finished
     assert {trial.role for trial in record.trials.values()} == {FINAL}
