@@ -152,14 +152,12 @@ class SearchPlan(Plan):
         *,
         metric: str,
         published: Setting,
-        published_is_first: bool,
         known: Mapping[str, Trial] = MappingProxyType({}),
     ) -> None:
         """`known` are finished final trainings of another search, by name."""
         super().__init__(record, budget)
         self._sampler, self._space, self._metric = sampler, space, metric
-        self._published, self._published_is_first = published, published_is_first
-        self._known = known
+        self._published, self._known = published, known
 
     @property
     def is_searching(self) -> bool:
@@ -202,12 +200,14 @@ class SearchPlan(Plan):
         if self.budget.ask_in_batches and self._live and number % self.budget.ask_in_batches == 0:
             return None  # the previous batch must end first
         name = f"{number:04d}"
+        setting = self._sampler.ask(name)
+        is_published = number == 0 and setting == self._published
         return self.record.begin(
             name=name,
             role=SEARCH,
-            setting_label="published" if number == 0 and self._published_is_first else "",
+            setting_label="published" if is_published else "",
             method=self._space.method,
-            setting=self._sampler.ask(name),
+            setting=setting,
             seed=self.budget.seed,
             num_epochs=self.budget.num_epochs,
         )

@@ -34,7 +34,6 @@ class Search(Task):
     space: Space  # as narrowed by the workload and by --set
     method: type[DistillationLoss]
     published: Setting
-    published_is_first: bool  # False if the user's ranges exclude it
 
     @property
     def identity(self) -> str:
@@ -56,6 +55,11 @@ class Search(Task):
     @property
     def examples(self) -> list[tuple[type[DistillationLoss], Setting]]:
         return [(self.method, self.published)]
+
+    @property
+    def published_is_first(self) -> bool:
+        """False if the user's ranges exclude the published setting."""
+        return self.space.published() == self.published
 
     @property
     def first(self) -> Setting | None:
@@ -102,7 +106,6 @@ class Search(Task):
             budget,
             metric=self.metric,
             published=self.published,
-            published_is_first=self.published_is_first,
             known=known,
         )
         sampler.recall(record)
@@ -121,8 +124,7 @@ def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Sear
     check_hyperparameters(request.space, declared, method)
     pins = preset_pins(workload.preset, declared.method) | request.set
     space, published = declared.narrow(pins), _published(declared, pins, request.set)
-    published_is_first = space.published() == published
-    first = published if published_is_first else None
+    first = published if space.published() == published else None
     num_trials = _num_trials(request, space, first)
     check_combination(request, num_trials)
     name = request.name or default_name(declared.method, workload.data)
@@ -142,7 +144,6 @@ def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Sear
         space=space,
         method=method,
         published=published,
-        published_is_first=published_is_first,
         num_trials=num_trials,
         algo=request.algo,
         scheduler=request.scheduler,

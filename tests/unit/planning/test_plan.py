@@ -52,7 +52,7 @@ def test_the_published_setting_is_the_first_trial(record):
 
 
 def test_a_first_trial_that_is_not_the_published_setting_is_not_called_so(record):
-    assert make_plan(record, published_is_first=False).next().setting_label == ""
+    assert make_plan(record, published={"weight": 99.0}).next().setting_label == ""
 
 
 def test_no_more_trials_are_live_than_may_be(record):
