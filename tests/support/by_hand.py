@@ -49,7 +49,7 @@ def make_sampler(space: Space = SPACE, algo: str = "random", **options) -> Sampl
 
 
 def make_plan(record: Record, sampler: Sampler | None = None, **options) -> SearchPlan:
-    plan_options = {"published": SPACE.published(), "known": {}}
+    plan_options = {"published": SPACE.published(), "find": lambda training: None}
     plan_options |= {name: options.pop(name) for name in list(options) if name in plan_options}
     budget = {"num_trials": 4, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
     budget |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "ask_in_batches": None}

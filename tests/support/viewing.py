@@ -20,7 +20,7 @@ def fixed_plan(record: Record, num_trainings: int) -> FixedPlan:
     trainings = [FinalTraining(f"a-{n}", "a", "itrd", {}, n) for n in range(1, num_trainings + 1)]
     sampler = make_sampler(algo="grid")
     budget = make_plan(record, sampler, num_trials=0, num_finals=num_trainings).budget
-    return FixedPlan(record, trainings, budget, find=lambda training: None)
+    return FixedPlan(record, trainings, budget, lambda training: None)
 
 
 def some_trials(record: Record) -> None:

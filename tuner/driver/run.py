@@ -175,7 +175,10 @@ def _plan_of(
         seed=task.workload.seed,
         ask_in_batches=record.header.ask_in_batches,
     )
-    return task.plan(record, budget, known=_plain_trainings(earlier), find=finished.find)
+    if not task.num_trials:
+        return task.plan(record, budget, finished.find)
+    plain = _plain_trainings(earlier)
+    return task.plan(record, budget, lambda training: plain.get(training.name))
 
 
 def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:

@@ -5,9 +5,8 @@ Plain Python over the record, so every rule can be tested without Ray.
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from search_spaces import Setting, Space
 from tuner.planning.sampler import Sampler
@@ -43,11 +42,14 @@ class FinalTraining:
     seed: int
 
 
+Find = Callable[[FinalTraining], Trial | None]  # finds a finished training to take over
+
+
 class Plan(ABC):
     """Hands out trainings one at a time; listens to the record for their ends."""
 
-    def __init__(self, record: Record, budget: Budget) -> None:
-        self.record, self.budget = record, budget
+    def __init__(self, record: Record, budget: Budget, find: Find) -> None:
+        self.record, self.budget, self._find = record, budget, find
         self._began = time.monotonic()
         self._unfinished = list(record.trials.values())
         self._live: set[str] = set()
@@ -120,16 +122,24 @@ class Plan(ABC):
         ]
         return self._unfinished
 
-    def _begin_final(self, training: FinalTraining) -> Trial:
-        return self.record.begin(
-            name=training.name,
-            role=FINAL,
-            setting_label=training.setting_label,
-            method=training.method,
-            setting=training.setting,
-            seed=training.seed,
-            num_epochs=self.budget.num_epochs,
-        )
+    def _begin_final(self, trainings: Sequence[FinalTraining]) -> Trial | None:
+        """Begins the first training that neither the record has nor `find` finds."""
+        for training in trainings:
+            if training.name in self.record.trials:
+                continue
+            finished = self._find(training)
+            if finished is None:
+                return self.record.begin(
+                    name=training.name,
+                    role=FINAL,
+                    setting_label=training.setting_label,
+                    method=training.method,
+                    setting=training.setting,
+                    seed=training.seed,
+                    num_epochs=self.budget.num_epochs,
+                )
+            self.record.import_finished(finished)
+        return None
 
     def _needs_teacher(self) -> bool:
         return self.budget.num_teacher_epochs > 0 and TEACHER_TRIAL not in self.record.trials
@@ -149,15 +159,14 @@ class SearchPlan(Plan):
         sampler: Sampler,
         space: Space,
         budget: Budget,
+        find: Find,
         *,
         metric: str,
         published: Setting,
-        known: Mapping[str, Trial] = MappingProxyType({}),
     ) -> None:
-        """`known` are finished final trainings of another search, by name."""
-        super().__init__(record, budget)
+        super().__init__(record, budget, find)
         self._sampler, self._space, self._metric = sampler, space, metric
-        self._published, self._known = published, known
+        self._published = published
 
     @property
     def is_searching(self) -> bool:
@@ -186,14 +195,7 @@ class SearchPlan(Plan):
             return self._begin_trial()
         if any(self.record.trials[trial].role == SEARCH for trial in self._live):
             return None
-        for final in self._finals():
-            if final.name in self.record.trials:
-                continue
-            if final.name in self._known:
-                self.record.import_finished(self._known[final.name])
-                continue
-            return self._begin_final(final)
-        return None
+        return self._begin_final(self._finals())
 
     def _begin_trial(self) -> Trial | None:
         number = len(self.record.trials_of(SEARCH))
@@ -231,27 +233,14 @@ class FixedPlan(Plan):
     """Trainings that are fixed beforehand, such as those of a paper's table."""
 
     def __init__(
-        self,
-        record: Record,
-        trainings: Sequence[FinalTraining],
-        budget: Budget,
-        *,
-        find: Callable[[FinalTraining], Trial | None],
+        self, record: Record, trainings: Sequence[FinalTraining], budget: Budget, find: Find
     ) -> None:
-        """`find` looks up a finished training, whichever search made it."""
-        super().__init__(record, budget)
-        self._trainings, self._find = trainings, find
+        super().__init__(record, budget, find)
+        self._trainings = trainings
 
     @property
     def _is_complete(self) -> bool:
         return all(training.name in self.record.trials for training in self._trainings)
 
     def _begin_next(self) -> Trial | None:
-        for training in self._trainings:
-            if training.name in self.record.trials:
-                continue
-            finished = self._find(training)
-            if finished is None:
-                return self._begin_final(training)
-            self.record.import_finished(finished)
-        return None
+        return self._begin_final(self._trainings)

@@ -1,7 +1,6 @@
 """Resolves a request into a `Search`; reads no data and writes nothing."""
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,12 +14,11 @@ from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.planning.checks import check_combination, check_hyperparameters, check_name
-from tuner.planning.plan import Budget, FinalTraining, Plan, SearchPlan
+from tuner.planning.plan import Budget, Find, Plan, SearchPlan
 from tuner.planning.sampler import Sampler, space_hash
 from tuner.planning.space_needs import check_population, needs_of_space
 from tuner.planning.task import Needs, Task, shapes_of_both
 from tuner.results.record import Record
-from tuner.results.trial import Trial
 from tuner.storage.folder import Storage
 
 DEFAULT_TRIALS = 16
@@ -81,14 +79,7 @@ class Search(Task):
             check_population(self.population, build)
         return needs
 
-    def plan(
-        self,
-        record: Record,
-        budget: Budget,
-        *,
-        known: Mapping[str, Trial],
-        find: Callable[[FinalTraining], Trial | None],
-    ) -> Plan:
+    def plan(self, record: Record, budget: Budget, find: Find) -> Plan:
         sampler = Sampler(
             self.space,
             algo="random" if self.population is not None else self.algo,
@@ -104,9 +95,9 @@ class Search(Task):
             sampler,
             self.space,
             budget,
+            find,
             metric=self.metric,
             published=self.published,
-            known=known,
         )
         sampler.recall(record)
         return plan

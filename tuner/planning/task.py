@@ -1,7 +1,6 @@
 """A task is what a driver trains on Ray: a search, or a fixed list of trainings."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,9 +11,8 @@ from search_spaces import Setting, Space
 from tuner.config.options import RunRequest
 from tuner.config.workload import Workload
 from tuner.data import Dataset
-from tuner.planning.plan import Budget, FinalTraining, Plan
+from tuner.planning.plan import Budget, Find, Plan
 from tuner.results.record import Record
-from tuner.results.trial import Trial
 from tuner.storage.folder import Storage
 from tuner.teacher_cache.named_outputs import of_images
 
@@ -91,18 +89,10 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def plan(
-        self,
-        record: Record,
-        budget: Budget,
-        *,
-        known: Mapping[str, Trial],
-        find: Callable[[FinalTraining], Trial | None],
-    ) -> Plan:
+    def plan(self, record: Record, budget: Budget, find: Find) -> Plan:
         """Decides what to train next, given what the record holds.
 
-        `known` are final trainings that the task can take over, by name; `find` looks a
-        training up in the ledger.
+        `find` returns a finished training that the task takes over instead of training it.
         """
 
 

@@ -1,4 +1,4 @@
-"""The ledger of finished trainings, so that no search repeats a training of another.
+"""The ledger of finished trainings, so that no reproduction repeats one.
 
 A Parquet file per training in a folder beside the searches, named after the hash of all that
 its result depends on (teacher, student, data, method, setting, seed, schedule). The files have

@@ -274,7 +274,7 @@ def test_a_final_training_that_is_known_is_not_made_again(tmp_path):
     )
     run(other, "plain-1", [40.0, 50.0, 60.0])
     record = new_record(tmp_path / "ours")
-    plan = make_plan(record, known={"plain-1": other.trials["plain-1"]})
+    plan = make_plan(record, find=lambda training: other.trials.get(training.name))
     finish_search(plan)
     begun = finish_finals(plan)
     assert "plain-1" not in begun
@@ -300,7 +300,7 @@ def make_fixed(record: Record, known: dict[str, Trial] | None = None, **budget) 
     }
     known = known or {}
     return FixedPlan(
-        record, trainings, Budget(**(values | budget)), find=lambda one: known.get(one.name)
+        record, trainings, Budget(**(values | budget)), lambda one: known.get(one.name)
     )
 
 
