@@ -18,7 +18,7 @@ from tuner.orchestration.measurements import plan_for, step_mode_for
 from tuner.orchestration.preflight import find_resources
 from tuner.planning.checks import check_resumed, check_storage, check_teacher
 from tuner.planning.plan import TEACHER_TRIAL, Budget, Plan
-from tuner.planning.resources import Resources, check_resources, machine_resources
+from tuner.planning.resources import Resources, machine_resources, resources_for
 from tuner.planning.task import AnyTask, Needs, Run, Task
 from tuner.results.header import Header
 from tuner.results.heartbeat import Heartbeat, check_not_running
@@ -52,7 +52,7 @@ def run_task(
     RequestError, before anything is written, if the task cannot run.
     """
     if task.request.address is None:
-        check_resources(task.request, [machine_resources()])
+        resources_for(task.request, [machine_resources()])  # for its errors
     dataset, _ = open_data(task.workload)
     with closing(_record_of(task, dataset, resume=resume)) as record:
         needs = task.needs(dataset)

@@ -10,7 +10,7 @@ from tuner.config.method import source_digests
 from tuner.config.workload import Workload
 from tuner.data import Dataset
 from tuner.orchestration.cluster import on_machines, with_gpu_share
-from tuner.planning.resources import Resources, check_resources, fit
+from tuner.planning.resources import Resources, fit, resources_for
 from tuner.planning.task import Task
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
@@ -52,11 +52,10 @@ def find_resources(task: Task, dataset: Dataset) -> Resources:
     machines = [node for node in ray.nodes() if node["Alive"]]
     nodes = [node["Resources"] for node in machines]
     request = with_gpu_share(task, nodes)
-    gpus, max_concurrent = check_resources(request, nodes)
+    resources = resources_for(request, nodes)
     if request.address is not None:
-        check_machines(task, dataset, gpus, machines)
-    most = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
-    return Resources(gpus, max_concurrent, min(max_concurrent, most))
+        check_machines(task, dataset, resources.gpus_per_trial, machines)
+    return resources
 
 
 def check_machines(task: Task, dataset: Dataset, gpus: float, nodes: list[Any]) -> None:
