@@ -70,9 +70,8 @@ class FinishedTrainings:
             workload=self._task.workload,
             data=header.data,
             teacher=header.teacher or "",
-            precision=header.step_mode.precision,
+            step_mode=header.step_mode,
             code=header.code,
-            compiled=header.step_mode.compiled,
             cache_precision=self._task.request.cache_precision,
         )
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 import models
 from tuner.config.method import source_digests
+from tuner.config.step_mode import modes_for
 from tuner.orchestration.cluster import ray_for
 from tuner.orchestration.measured_estimate import estimate_trainings
 from tuner.planning.estimate import Estimate
@@ -68,17 +69,14 @@ def missing_trainings(task: FixedTask) -> tuple[FinalTraining, ...]:
     digest = "" if teacher is None else weights_digest(teacher)
     keys = [
         TrainingKey(
-            workload,
-            dataset.fingerprint,
-            digest,
-            precision,
-            tuple(source_digests(workload, "")),
+            workload=workload,
+            data=dataset.fingerprint,
+            teacher=digest,
+            step_mode=step_mode,
+            code=tuple(source_digests(workload, task.space_name)),
             cache_precision=task.request.cache_precision,
         )
-        # auto becomes either, by measurement.
-        for precision in (
-            ("float32", "bfloat16") if workload.precision == "auto" else (workload.precision,)
-        )
+        for step_mode in modes_for(workload.precision)
     ]
     ledger = Ledger(task.all_runs)
 
