@@ -21,8 +21,8 @@ class FinishedTrainings:
 
     def __init__(self, task: Task, record: Record) -> None:
         self._task, self._record = task, record
-        runs = task.all_runs
-        if runs.exists(COMPARISON_FILE):  # one search of a comparison that is resumed alone
+        runs = task.runs
+        if runs.exists(COMPARISON_FILE):  # the task is part of a comparison or reproduction
             runs = Storage(runs.parent_uri)
         self._ledger = Ledger(Storage(runs.uri, patience=record.storage.patience))
         # Those that a killed session could not add.

@@ -103,11 +103,8 @@ class Search(Task):
         return plan
 
 
-def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Search:
-    """Resolves a request. Raises RequestError, SpaceError or UnknownModel; reads no data.
-
-    `all_runs`: the folder of all searches, if that is not the request's.
-    """
+def plan_search(request: SearchRequest) -> Search:
+    """Resolves a request. Raises RequestError, SpaceError or UnknownModel; reads no data."""
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     find_source(workload.data, Path(workload.data_dir))
     declared = load_space(request.space).for_epochs(workload.epochs)
@@ -144,7 +141,6 @@ def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Sear
         time_budget_seconds=request.time_budget,
         space_name=resolved["space"],
         runs=runs,
-        all_runs=all_runs or runs,
     )
 
 

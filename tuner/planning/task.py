@@ -26,8 +26,7 @@ class Task(ABC):
     name: str
     request: RunRequest  # every value resolved, as `search.yaml` holds it
     workload: Workload
-    runs: Storage
-    all_runs: Storage  # holds the ledger; differs from `runs` for a part of a comparison
+    runs: Storage  # of a part of a comparison or reproduction: that one's folder
     needs_weights: bool = False  # whether the students' weights are used afterwards
 
     # Of a search; the defaults are those of fixed trainings.

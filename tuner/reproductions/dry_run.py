@@ -56,12 +56,12 @@ def print_plan(reproduction: Reproduction) -> None:
     has_cluster = reproduction.request.address is not None
     # One connection for the estimates of all pairs.
     with ray_for(reproduction.tasks[0]) if has_cluster else nullcontext():
-        outlooks = _outlooks(reproduction.tasks)
+        outlooks = _outlooks(reproduction.tasks, Ledger(reproduction.runs))
     console.print(_table(outlooks))
     _print_totals(outlooks, console)
 
 
-def missing_trainings(task: FixedTask) -> tuple[FinalTraining, ...]:
+def missing_trainings(task: FixedTask, ledger: Ledger) -> tuple[FinalTraining, ...]:
     """The trainings of a task that no search or reproduction has finished yet."""
     workload = task.workload
     dataset, _ = open_data(workload)
@@ -78,7 +78,6 @@ def missing_trainings(task: FixedTask) -> tuple[FinalTraining, ...]:
         )
         for step_mode in modes_for(workload.precision)
     ]
-    ledger = Ledger(task.all_runs)
 
     def is_finished(training: FinalTraining) -> bool:
         if training.method != "plain" and not digest:  # its teacher is not trained yet
@@ -89,11 +88,11 @@ def missing_trainings(task: FixedTask) -> tuple[FinalTraining, ...]:
     return tuple(training for training in task.trainings if not is_finished(training))
 
 
-def _outlooks(tasks: Sequence[FixedTask]) -> list[Outlook]:
+def _outlooks(tasks: Sequence[FixedTask], ledger: Ledger) -> list[Outlook]:
     outlooks = []
     teachers: set[str] = set()
     for task in tasks:
-        missing = missing_trainings(task)
+        missing = missing_trainings(task, ledger)
         estimate = estimate_trainings(task, missing) if missing else None
         if estimate is not None and task.workload.teacher in teachers:
             # An earlier pair will have trained it.

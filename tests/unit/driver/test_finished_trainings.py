@@ -49,7 +49,6 @@ def test_weights_of_another_training_in_the_same_place_are_not_taken_over(tmp_pa
         request=SearchRequest(space="kd"),
         workload=WORKLOAD,
         runs=runs,
-        all_runs=runs,
         trainings=(FinalTraining("kd-1", "kd", "kd", {}, 1),),
         needs_weights=True,
     )
