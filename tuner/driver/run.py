@@ -24,7 +24,7 @@ from tuner.results.header import Header
 from tuner.results.heartbeat import Heartbeat, check_not_running
 from tuner.results.record import Record
 from tuner.results.tables import write_tables
-from tuner.results.trial import FINAL, Trial
+from tuner.results.trial import FINAL, PLAIN, Trial
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.storage.retrying import PATIENCE_SECONDS
 from tuner.teacher_cache.maintenance import empty_shared_buffer
@@ -187,5 +187,5 @@ def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
         trial.name: trial
         for record in records
         for trial in record.trials_of(FINAL)
-        if trial.setting_label == "plain" and trial.is_full_length
+        if trial.setting_label == PLAIN and trial.is_full_length
     }

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from search_spaces import Setting, Space
 from tuner.planning.sampler import Sampler
 from tuner.results.record import Event, Record, winner
-from tuner.results.trial import FAILED, FINAL, RUNNING, SEARCH, TEACHER, Trial
+from tuner.results.trial import (
+    FAILED,
+    FINAL,
+    PLAIN,
+    PUBLISHED,
+    RUNNING,
+    SEARCH,
+    TEACHER,
+    TUNED,
+    Trial,
+)
 
 TEACHER_TRIAL = "teacher"
 
@@ -207,7 +217,7 @@ class SearchPlan(Plan):
         return self.record.begin(
             name=name,
             role=SEARCH,
-            setting_label="published" if is_published else "",
+            setting_label=PUBLISHED if is_published else "",
             method=self._space.method,
             setting=setting,
             seed=self.budget.seed,
@@ -218,9 +228,9 @@ class SearchPlan(Plan):
         best = winner(self.record, self._metric)
         if best is None:
             return []
-        compared = [("published", self._space.method, self._published), ("plain", "plain", {})]
+        compared = [(PUBLISHED, self._space.method, self._published), (PLAIN, "plain", {})]
         if best.setting != self._published:
-            compared.insert(0, ("tuned", self._space.method, best.setting))
+            compared.insert(0, (TUNED, self._space.method, best.setting))
         # Fresh seeds: the search's seed helped to choose the winner.
         return [
             FinalTraining(f"{label}-{number}", label, method, setting, self.budget.seed + number)

@@ -3,16 +3,10 @@
 from dataclasses import dataclass
 
 from search_spaces import Setting
-from tuner.reports.final_trainings import (
-    PLAIN,
-    PUBLISHED,
-    SELECTED_ON_TEST,
-    TUNED,
-    num_finished,
-)
+from tuner.reports.final_trainings import SELECTED_ON_TEST, num_finished
 from tuner.reports.statistics import Accuracy, Difference, accuracy_of, difference, sentence
 from tuner.results.record import Record
-from tuner.results.trial import FAILED, FINAL, TEACHER, Trial
+from tuner.results.trial import FAILED, FINAL, PLAIN, PUBLISHED, TEACHER, TUNED, Trial
 
 LABELS = (TUNED, PUBLISHED, PLAIN, "teacher")  # the order of the rows
 

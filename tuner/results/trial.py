@@ -6,6 +6,7 @@ from search_spaces import Setting
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
 TEACHER, SEARCH, FINAL = "teacher", "search", "final"
+TUNED, PUBLISHED, PLAIN = "tuned", "published", "plain"  # labels of a search's settings
 # What these fields of a trial are called in journals and tables.
 STORED_AS = {"name": "trial", "role": "kind", "setting_label": "label"}
 
