@@ -155,7 +155,6 @@ def sampler_of(space: Space = WEIGHT, algo: str = "tpe", **options: Any) -> Samp
         "num_trials": 8,
         "metric": METRIC,
         "first": space.published(),
-        "name": "search",
     }
     return Sampler(space, algo=algo, **{**values, **options})
 
@@ -401,9 +400,8 @@ def test_trap_06_no_study_is_continued_by_accident(
     assert second._ot_study.direction == optuna.study.StudyDirection.MAXIMIZE
 
     sampler_of().ask("0000")
-    again = sampler_of()  # the same name, the same space
+    again = sampler_of()  # the same space
     assert [trial.state for trial in again.study.trials] == [TrialState.WAITING]  # the published
-    assert sampler_of().study.study_name != sampler_of(SPACES["itrd"]).study.study_name
     journal = searches.journal(watched.name)
     capsys.readouterr()
     assert searches.run(watched.name) == 2  # the same name again

@@ -43,8 +43,7 @@ def make_header(**values: Any) -> Header:
 
 
 def make_sampler(space: Space = SPACE, algo: str = "random", **options) -> Sampler:
-    defaults = {"seed": 0, "num_trials": 8, "metric": METRIC}
-    defaults |= {"first": space.published(), "name": "search"}
+    defaults = {"seed": 0, "num_trials": 8, "metric": METRIC, "first": space.published()}
     return Sampler(space, algo=algo, **(defaults | options))
 
 

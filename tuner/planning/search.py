@@ -87,7 +87,6 @@ class Search(Task):
             num_trials=self.num_trials,
             metric=self.metric,
             first=self.first,
-            name=self.name,
             ask_in_batches=budget.ask_in_batches,
         )
         plan = SearchPlan(
