@@ -17,14 +17,14 @@ from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_
 from tuner.orchestration.measurements import plan_for, step_mode_for
 from tuner.orchestration.preflight import find_resources
 from tuner.planning.checks import check_resumed, check_storage, check_teacher
-from tuner.planning.plan import TEACHER_TRIAL, Budget, Plan
+from tuner.planning.plan import Budget, Plan
 from tuner.planning.resources import Resources, machine_resources, resources_for
 from tuner.planning.task import AnyTask, Needs, Run, Task
 from tuner.results.header import Header
 from tuner.results.heartbeat import Heartbeat, check_not_running
 from tuner.results.record import Record
 from tuner.results.tables import write_tables
-from tuner.results.trial import FINAL, PLAIN, Trial
+from tuner.results.trial import FINAL, PLAIN, TEACHER, Trial
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.storage.retrying import PATIENCE_SECONDS
 from tuner.teacher_cache.maintenance import empty_shared_buffer
@@ -162,7 +162,7 @@ def _plan_of(
     earlier: tuple[Record, ...],
     finished: FinishedTrainings,
 ) -> Plan:
-    trains_teacher = TEACHER_TRIAL in record.trials or record.header.teacher is None
+    trains_teacher = TEACHER in record.trials or record.header.teacher is None
     budget = Budget(
         num_trials=task.num_trials,
         num_finals=task.num_finals,

@@ -23,8 +23,6 @@ from tuner.results.trial import (
     Trial,
 )
 
-TEACHER_TRIAL = "teacher"
-
 
 @dataclass(frozen=True)
 class Budget:
@@ -111,15 +109,15 @@ class Plan(ABC):
             return resumed[0]
         if self._needs_teacher():
             return self.record.begin(
-                name=TEACHER_TRIAL,
+                name=TEACHER,
                 role=TEACHER,
-                setting_label="teacher",
+                setting_label=TEACHER,
                 method="plain",
                 setting={},
                 seed=self.budget.seed,
                 num_epochs=self.budget.num_teacher_epochs,
             )
-        if TEACHER_TRIAL in self._live or self._has_no_teacher():
+        if TEACHER in self._live or self._has_no_teacher():
             return None
         return self._begin_next()
 
@@ -152,11 +150,11 @@ class Plan(ABC):
         return None
 
     def _needs_teacher(self) -> bool:
-        return self.budget.num_teacher_epochs > 0 and TEACHER_TRIAL not in self.record.trials
+        return self.budget.num_teacher_epochs > 0 and TEACHER not in self.record.trials
 
     def _has_no_teacher(self) -> bool:
         """Whether the teacher's training failed, so that nothing can be distilled."""
-        teacher = self.record.trials.get(TEACHER_TRIAL)
+        teacher = self.record.trials.get(TEACHER)
         return teacher is not None and teacher.status == FAILED
 
 
