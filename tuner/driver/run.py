@@ -34,7 +34,7 @@ from tuner.training.teachers import (
     digest_if_whole,
     find_teacher,
     weights_digest,
-    write_teacher,
+    write_network,
 )
 from tuner.training.workload_data import open_data
 
@@ -64,7 +64,7 @@ def run_task(
                 if not record.is_open:
                     record.open(_decide(task, needs, dataset, digest, resources, earlier))
                 if teacher is not None:
-                    write_teacher(record.storage, teacher)
+                    write_network(record.storage, teacher)
                 delete_leftovers(record)
                 finished = attach_listeners(task, record, dataset)
                 plan = _plan_of(task, record, resources, earlier, finished)

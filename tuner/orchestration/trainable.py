@@ -39,7 +39,7 @@ from tuner.training.teachers import (
     build_teacher,
     read_digest,
     read_teacher,
-    write_teacher,
+    write_network,
 )
 from tuner.training.workload_data import open_data
 
@@ -167,7 +167,7 @@ def _run_epoch(training: Distillation, kind: str, job: Job, storage: Storage) ->
         # In place: the checkpoint's history has them too.
         metrics.update({f"test_{name}": value for name, value in training.test().items()})
     if is_last and kind == TEACHER:
-        write_teacher(storage, training.student)
+        write_network(storage, training.student)
     return metrics
 
 

@@ -14,7 +14,7 @@ from tuner.orchestration.result_keys import FAILURE, NOTES, STORAGE
 from tuner.orchestration.trainable import Job, train
 from tuner.storage.folder import Storage
 from tuner.teacher_cache import OutputsPlan
-from tuner.training.teachers import digest_if_whole, write_teacher
+from tuner.training.teachers import digest_if_whole, write_network
 
 
 class Tune:
@@ -41,7 +41,7 @@ class Tune:
 @pytest.fixture
 def storage(tmp_path) -> Storage:
     storage = Storage(str(tmp_path / "search"))
-    write_teacher(storage, untrained_network())
+    write_network(storage, untrained_network())
     return storage
 
 
