@@ -21,7 +21,7 @@ from tuner.results.trial import SEARCH
 from tuner.storage.folder import Storage
 from tuner.tracking.mirror import Mirror
 from tuner.training.seeding import seeded
-from tuner.training.teachers import TEACHER_FILE, write_teacher
+from tuner.training.teachers import TEACHER_FILE, write_network
 
 NETWORK, NUM_CLASSES = "resnet8", 10  # of the digits, for teacher and student
 NAME = "empty"
@@ -57,7 +57,7 @@ def measure(num_trials: int, data: str, data_dir: str, folder: Path) -> dict[str
     """
     # A checkpoint, so that no teacher is trained either.
     teacher = seeded(0, lambda: models.build(NETWORK, NUM_CLASSES))
-    write_teacher(Storage(str(folder)), teacher)
+    write_network(Storage(str(folder)), teacher)
     options = {
         "space": "itrd",
         "data": data,

@@ -9,7 +9,7 @@ from losses import Batch
 from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset, Splits, evaluation_batches
 from tuner.storage.folder import Storage
-from tuner.training.teachers import TEACHER_FILE, untrained_network, write_teacher
+from tuner.training.teachers import TEACHER_FILE, untrained_network, write_network
 from tuner.training.workload_data import open_data
 
 
@@ -47,5 +47,5 @@ def write_untrained_teacher(options: dict[str, Any], folder: Path) -> Path:
     """
     workload = resolve(options)
     dataset, _ = open_data(workload)
-    write_teacher(Storage(str(folder)), untrained_network(workload.teacher, dataset))
+    write_network(Storage(str(folder)), untrained_network(workload.teacher, dataset))
     return folder / TEACHER_FILE

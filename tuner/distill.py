@@ -25,7 +25,7 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
     from tuner.storage.folder import Storage
     from tuner.training.distillation import DivergedError
     from tuner.training.in_process import distill
-    from tuner.training.teachers import write_teacher
+    from tuner.training.teachers import write_network
 
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     method, setting = _method(request, workload.epochs)
@@ -38,7 +38,7 @@ def _distill(arguments: list[str] | None, prog: str) -> int:
     if request.test:
         print(f"test accuracy {training.test()['accuracy']:.2f} %")  # noqa: T201
     if output is not None:
-        write_teacher(Storage(str(output.parent)), training.student, output.name)
+        write_network(Storage(str(output.parent)), training.student, output.name)
         print(f"student: {output}")  # noqa: T201
     return 0
 

@@ -28,7 +28,8 @@ def _command(arguments: list[str] | None, prog: str) -> int:
     general.add_argument(
         "--dry-run",
         action="store_true",
-        help="show what would run and start nothing; with --address: what fits, and for how long",
+        help="show what would run, without starting it; with --address also how many trials fit "
+        "and how long the search takes",
     )
     shown = general.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing until the end")

@@ -52,7 +52,7 @@ def _stop(arguments: list[str] | None, prog: str) -> int:
         is_done = outcome == "done"
         running = _next_search(name, request.runs_dir, driver) if is_done else None
     how = "finished" if is_done else "failed"
-    print_to_stderr(f"{name} has {how} meanwhile; see tuner status {name}")
+    print_to_stderr(f"{name} {how} before it could be stopped; see `tuner status {name}`")
     return 0
 
 

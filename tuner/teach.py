@@ -27,7 +27,7 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
     from tuner.training.evaluation import evaluate
     from tuner.training.in_process import train_teacher
     from tuner.training.precision import device_for
-    from tuner.training.teachers import find_teacher, kept_teacher, write_teacher
+    from tuner.training.teachers import find_teacher, kept_teacher, write_network
     from tuner.training.workload_data import open_data
 
     output = output_file(request.output) if request.output else None
@@ -47,7 +47,7 @@ def _teach(arguments: list[str] | None, prog: str) -> int:
         accuracy = evaluate(teacher, dataset, getattr(splits, name), device)["accuracy"]
         print(f"{name} accuracy {accuracy:.2f} %")  # noqa: T201
     if output is not None:
-        write_teacher(Storage(str(output.parent)), teacher, output.name)
+        write_network(Storage(str(output.parent)), teacher, output.name)
     elif given is not None and models.is_pretrained(workload.teacher, given):
         print(f"use it with --teacher {workload.teacher}@{given}")  # noqa: T201
         return 0

@@ -182,8 +182,8 @@ def test_of_the_best_setting_only_what_differs_is_shown(begun, capsys):
     ("outcome", "sentence"),
     [
         ("interrupted", "mine has stopped; resume with `python -m tuner.search --resume mine"),
-        ("done", "mine has finished meanwhile; see tuner status mine"),
-        ("failed", "mine has failed meanwhile; see tuner status mine"),
+        ("done", "mine finished before it could be stopped; see `tuner status mine`"),
+        ("failed", "mine failed before it could be stopped; see `tuner status mine`"),
     ],
 )
 def test_it_reports_how_a_search_ended(begun, held, capsys, monkeypatch, outcome, sentence):

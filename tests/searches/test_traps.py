@@ -37,7 +37,6 @@ from tuner.orchestration.gpu_share import gpu_fraction
 from tuner.orchestration.recorded_scheduler import RecordedScheduler
 from tuner.orchestration.result_keys import FAILURE, OUT_OF_MEMORY
 from tuner.orchestration.schedulers import build_scheduler
-from tuner.orchestration.tune_searcher import AloneQueue
 from tuner.planning.sampler import Sampler
 from tuner.results.record import Record, winner
 from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER
@@ -156,7 +155,6 @@ def sampler_of(space: Space = WEIGHT, algo: str = "tpe", **options: Any) -> Samp
         "num_trials": 8,
         "metric": METRIC,
         "first": space.published(),
-        "name": "search",
     }
     return Sampler(space, algo=algo, **{**values, **options})
 
@@ -283,7 +281,7 @@ def test_trap_03_the_rungs_survive_a_restart(record: Record, tmp_path: Path) -> 
 
     def scheduler_of(some: Record) -> RecordedScheduler:
         built = build_scheduler("asha", metric=METRIC, epochs=9, population=WEIGHT, seed=0)
-        return RecordedScheduler(built, some)
+        return RecordedScheduler(built, some, is_over_time=lambda: False, run_alone=None)
 
     curves = {f"{n:04d}": [a, a + 1, a + 2] for n, a in enumerate([50.0, 60, 40, 70, 30, 65, 20])}
     before = scheduler_of(record)
@@ -402,9 +400,8 @@ def test_trap_06_no_study_is_continued_by_accident(
     assert second._ot_study.direction == optuna.study.StudyDirection.MAXIMIZE
 
     sampler_of().ask("0000")
-    again = sampler_of()  # the same name, the same space
+    again = sampler_of()  # the same space
     assert [trial.state for trial in again.study.trials] == [TrialState.WAITING]  # the published
-    assert sampler_of().study.study_name != sampler_of(SPACES["itrd"]).study.study_name
     journal = searches.journal(watched.name)
     capsys.readouterr()
     assert searches.run(watched.name) == 2  # the same name again
@@ -609,7 +606,10 @@ def test_trap_15_a_trial_out_of_memory_is_retried_once_on_a_whole_gpu(
     begin(record, "0000")
     alone: list[str] = []
     scheduler = RecordedScheduler(
-        FIFOScheduler(), record, run_alone=lambda trial: alone.append(trial.name) is None
+        FIFOScheduler(),
+        record,
+        is_over_time=lambda: False,
+        run_alone=lambda trial: alone.append(trial.name),
     )
     failure = {FAILURE: "out of memory: 2 GiB", OUT_OF_MEMORY: True}
     shared, own = tune_trial("0000"), tune_trial("0000+alone")
@@ -628,14 +628,6 @@ def test_trap_15_a_trial_out_of_memory_is_retried_once_on_a_whole_gpu(
     assert record.trials["0000"].status == FAILED
     assert record.trials["0000"].reason == "out of memory: 2 GiB"
     assert len(record.trials["0000"].epochs) == 1
-
-
-@pytest.mark.parametrize(("gpus", "may"), [(0.5, True), (1.0, False), (0.0, False)])
-def test_trap_15_only_a_trial_that_shares_a_gpu_can_be_given_a_whole_one(
-    record: Record, gpus: float, may: bool
-) -> None:
-    """As above; a trial that had a whole GPU has nothing to be retried with."""
-    assert AloneQueue(gpus).add(begin(record, "0000")) is may
 
 
 def test_trap_15_the_share_of_a_gpu_follows_what_a_step_needs() -> None:

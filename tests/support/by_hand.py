@@ -43,21 +43,21 @@ def make_header(**values: Any) -> Header:
 
 
 def make_sampler(space: Space = SPACE, algo: str = "random", **options) -> Sampler:
-    defaults = {"seed": 0, "num_trials": 8, "metric": METRIC}
-    defaults |= {"first": space.published(), "name": "search"}
+    defaults = {"seed": 0, "num_trials": 8, "metric": METRIC, "first": space.published()}
     return Sampler(space, algo=algo, **(defaults | options))
 
 
 def make_plan(record: Record, sampler: Sampler | None = None, **options) -> SearchPlan:
-    plan_options = {"published": SPACE.published(), "published_is_first": True, "known": {}}
+    plan_options = {"published": SPACE.published(), "find": lambda training: None}
     plan_options |= {name: options.pop(name) for name in list(options) if name in plan_options}
     budget = {"num_trials": 4, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
     budget |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "ask_in_batches": None}
+    budget |= options
     return SearchPlan(
         record,
         sampler or make_sampler(),
         SPACE,
-        Budget(**(budget | options)),
+        Budget(**{"num_finals": 3 * budget["num_seeds"]} | budget),
         metric=METRIC,
         **plan_options,
     )

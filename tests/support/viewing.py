@@ -18,8 +18,9 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, now: float) -> list[float]:
 def fixed_plan(record: Record, num_trainings: int) -> FixedPlan:
     """Trainings that are fixed beforehand, all of the same length."""
     trainings = [FinalTraining(f"a-{n}", "a", "itrd", {}, n) for n in range(1, num_trainings + 1)]
-    budget = make_plan(record, make_sampler(algo="grid"), num_trials=0).budget
-    return FixedPlan(record, trainings, budget, find=lambda training: None)
+    sampler = make_sampler(algo="grid")
+    budget = make_plan(record, sampler, num_trials=0, num_finals=num_trainings).budget
+    return FixedPlan(record, trainings, budget, lambda training: None)
 
 
 def some_trials(record: Record) -> None:

@@ -364,7 +364,7 @@ class ReportRequest(Request):
     names: Words = _argument(
         "name of the search, comparison of methods or reproduction; several searches are compared"
     )
-    runs_dir: str = _option("output", "runs", "folder or URI that holds it")
+    runs_dir: str = _option("output", "runs", "folder or URI that holds the runs")
     name: str | None = _option(
         "output", None, "name of the folder for a comparison of several searches"
     )

@@ -70,8 +70,8 @@ _CRD_CIFAR100 = Preset(
 )
 
 _DIGITS = Preset(
-    source="chosen so that a first search takes three minutes on two cores; rates and drops are "
-    "crd-cifar100's",
+    source="chosen so that a first search takes about three minutes on two cores; rates and drops "
+    "are crd-cifar100's",
     values=_CRD_CIFAR100.values
     | {
         "teacher": "resnet20",

@@ -20,3 +20,14 @@ class StepMode:
 
 FLOAT32 = StepMode()
 BFLOAT16 = StepMode("bfloat16")
+
+
+def modes_for(wanted: WantedPrecision) -> list[StepMode]:
+    """The step modes that a request can lead to; a requested precision is never compiled."""
+    if wanted != "auto":
+        return [StepMode(wanted)]
+    return [
+        StepMode(mode.precision, compiled)
+        for mode in (FLOAT32, BFLOAT16)
+        for compiled in (False, True)
+    ]

@@ -13,8 +13,9 @@ from tuner.driver.task_group import InterruptedRunError, check_resumable, misfit
 from tuner.orchestration.cluster import ray_for
 from tuner.planning.checks import check_is_new
 from tuner.planning.comparison import ALL, Comparison
-from tuner.reports.methods import PLAIN, MethodRow, compare_methods, methods_verdict
+from tuner.reports.methods import MethodRow, compare_methods, methods_verdict
 from tuner.results.record import Record
+from tuner.results.trial import PLAIN
 from tuner.storage.folder import SEARCH_FILE
 from tuner.terminal.dry_run import print_heading
 from tuner.terminal.outcome import print_interrupted, print_methods, print_mlflow

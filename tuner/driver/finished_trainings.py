@@ -21,8 +21,8 @@ class FinishedTrainings:
 
     def __init__(self, task: Task, record: Record) -> None:
         self._task, self._record = task, record
-        runs = task.all_runs
-        if runs.exists(COMPARISON_FILE):  # one search of a comparison that is resumed alone
+        runs = task.runs
+        if runs.exists(COMPARISON_FILE):  # the task is part of a comparison or reproduction
             runs = Storage(runs.parent_uri)
         self._ledger = Ledger(Storage(runs.uri, patience=record.storage.patience))
         # Those that a killed session could not add.
@@ -70,9 +70,8 @@ class FinishedTrainings:
             workload=self._task.workload,
             data=header.data,
             teacher=header.teacher or "",
-            precision=header.step_mode.precision,
+            step_mode=header.step_mode,
             code=header.code,
-            compiled=header.step_mode.compiled,
             cache_precision=self._task.request.cache_precision,
         )
 

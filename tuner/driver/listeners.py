@@ -6,11 +6,10 @@ from pathlib import Path
 
 from tuner.data import Dataset
 from tuner.driver.finished_trainings import FinishedTrainings
-from tuner.planning.plan import TEACHER_TRIAL
 from tuner.planning.task import Task
 from tuner.results.record import Event, Record
 from tuner.results.tables import TableWriter
-from tuner.results.trial import DONE, FINAL, Trial
+from tuner.results.trial import DONE, FINAL, TEACHER, Trial
 from tuner.storage.folder import Storage
 from tuner.training.teachers import TEACHER_FILE, kept_teacher, read_digest
 
@@ -38,7 +37,7 @@ def delete_leftovers(record: Record) -> None:
 
 def _keep_teacher(record: Record, path: Path, event: Event, trial: Trial) -> None:
     """Records a teacher that was trained here, and keeps it for later searches."""
-    if event["event"] == "end" and trial.name == TEACHER_TRIAL and trial.status == DONE:
+    if event["event"] == "end" and trial.role == TEACHER and trial.status == DONE:
         record.teacher(trial.name, read_digest(record.storage))
         # The search has its own copy, so it can do without this one.
         with suppress(OSError):

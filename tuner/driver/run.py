@@ -17,14 +17,14 @@ from tuner.orchestration.cluster import on_every_machine, ray_for, where_trials_
 from tuner.orchestration.measurements import plan_for, step_mode_for
 from tuner.orchestration.preflight import find_resources
 from tuner.planning.checks import check_resumed, check_storage, check_teacher
-from tuner.planning.plan import TEACHER_TRIAL, Budget, Plan
-from tuner.planning.resources import Resources, check_resources, machine_resources
+from tuner.planning.plan import Budget, Plan
+from tuner.planning.resources import Resources, machine_resources, resources_for
 from tuner.planning.task import AnyTask, Needs, Run, Task
 from tuner.results.header import Header
 from tuner.results.heartbeat import Heartbeat, check_not_running
 from tuner.results.record import Record
 from tuner.results.tables import write_tables
-from tuner.results.trial import FINAL, Trial
+from tuner.results.trial import FINAL, PLAIN, TEACHER, Trial
 from tuner.storage.folder import SEARCH_FILE, Storage
 from tuner.storage.retrying import PATIENCE_SECONDS
 from tuner.teacher_cache.maintenance import empty_shared_buffer
@@ -34,7 +34,7 @@ from tuner.training.teachers import (
     digest_if_whole,
     find_teacher,
     weights_digest,
-    write_teacher,
+    write_network,
 )
 from tuner.training.workload_data import open_data
 
@@ -52,7 +52,7 @@ def run_task(
     RequestError, before anything is written, if the task cannot run.
     """
     if task.request.address is None:
-        check_resources(task.request, [machine_resources()])
+        resources_for(task.request, [machine_resources()])  # for its errors
     dataset, _ = open_data(task.workload)
     with closing(_record_of(task, dataset, resume=resume)) as record:
         needs = task.needs(dataset)
@@ -64,7 +64,7 @@ def run_task(
                 if not record.is_open:
                     record.open(_decide(task, needs, dataset, digest, resources, earlier))
                 if teacher is not None:
-                    write_teacher(record.storage, teacher)
+                    write_network(record.storage, teacher)
                 delete_leftovers(record)
                 finished = attach_listeners(task, record, dataset)
                 plan = _plan_of(task, record, resources, earlier, finished)
@@ -145,7 +145,7 @@ def _decide(
         task=task.identity,
         data=dataset.fingerprint,
         teacher=digest,
-        code=tuple(source_digests(task.workload, task.custom_method)),
+        code=tuple(source_digests(task.workload, task.space_name)),
         ask_in_batches=resources.max_concurrent if task.asks_in_batches else None,
         fixed_trainings=None if task.num_trials else task.num_finals,
         outputs=outputs,
@@ -162,9 +162,10 @@ def _plan_of(
     earlier: tuple[Record, ...],
     finished: FinishedTrainings,
 ) -> Plan:
-    trains_teacher = TEACHER_TRIAL in record.trials or record.header.teacher is None
+    trains_teacher = TEACHER in record.trials or record.header.teacher is None
     budget = Budget(
         num_trials=task.num_trials,
+        num_finals=task.num_finals,
         num_epochs=task.workload.epochs,
         num_teacher_epochs=task.workload.teacher_epochs if trains_teacher else 0,
         num_seeds=task.request.seeds,
@@ -174,7 +175,10 @@ def _plan_of(
         seed=task.workload.seed,
         ask_in_batches=record.header.ask_in_batches,
     )
-    return task.plan(record, budget, known=_plain_trainings(earlier), find=finished.find)
+    if not task.num_trials:
+        return task.plan(record, budget, finished.find)
+    plain = _plain_trainings(earlier)
+    return task.plan(record, budget, lambda training: plain.get(training.name))
 
 
 def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
@@ -183,5 +187,5 @@ def _plain_trainings(records: Iterable[Record]) -> dict[str, Trial]:
         trial.name: trial
         for record in records
         for trial in record.trials_of(FINAL)
-        if trial.setting_label == "plain" and trial.is_full_length
+        if trial.setting_label == PLAIN and trial.is_full_length
     }

@@ -4,18 +4,17 @@ import shlex
 
 from models import short_name
 from tuner.planning.search import Search
+from tuner.reports.final_trainings import winners_finals
 from tuner.reports.model_card import CARD_FILE, model_card
 from tuner.reports.settings import Row, verdict
 from tuner.reports.statistics import Accuracy
 from tuner.results.record import Record
 from tuner.results.tables import EPOCHS_FILE, TRIALS_FILE
-from tuner.results.trial import FINAL, Trial
+from tuner.results.trial import PUBLISHED, TUNED, Trial
 from tuner.storage.folder import BEST_FILE, SEARCH_FILE
 from tuner.tracking.publish import FAILED, Outcome
 from tuner.tracking.registered_model import TrainedModel, trained_model
 from tuner.training.workload_data import open_data
-
-WINNERS = ("tuned", "published")  # labels; the second where none beat the published
 
 
 def outcome_of(
@@ -28,7 +27,7 @@ def outcome_of(
     winner = rows[0].label if rows else ""  # the first in the table of settings
     return Outcome(
         note=verdict(rows, search.request.select_on),
-        metrics=settings[winner] if winner in WINNERS else {},
+        metrics=settings[winner] if winner in (TUNED, PUBLISHED) else {},
         files=_files(search),
         settings=settings,
         model=model,
@@ -82,13 +81,8 @@ def _commands_of(search: Search) -> dict[str, str]:
 
 def _final_of_winner(record: Record) -> Trial | None:
     """Of the final trainings of the winning setting, the one that validates best."""
-    finals = record.trials_of(FINAL)
-    labels = {trial.setting_label for trial in finals}
-    label = next((one for one in WINNERS if one in labels), WINNERS[-1])
-    candidates = [
-        trial for trial in finals if trial.setting_label == label and trial.is_full_length
-    ]
-    return max(candidates, key=lambda trial: trial.last("val_accuracy") or 0.0, default=None)
+    finished = [trial for trial in winners_finals(record) if trial.is_full_length]
+    return max(finished, key=lambda trial: trial.last("val_accuracy") or 0.0, default=None)
 
 
 def _files(search: Search) -> dict[str, bytes]:

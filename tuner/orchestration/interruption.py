@@ -14,7 +14,7 @@ from ray.tune import Stopper
 class Interruption(Stopper):
     """Tells Tune, which asks after every event, whether the user wants to stop."""
 
-    def __init__(self, is_stop_requested: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, is_stop_requested: Callable[[], bool]) -> None:
         """`is_stop_requested`: whether `tuner stop` was called, maybe on another machine."""
         self._is_stop_requested = is_stop_requested
         self.is_requested = False

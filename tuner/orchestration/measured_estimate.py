@@ -26,7 +26,7 @@ from tuner.planning.estimate import (
 )
 from tuner.planning.fixed_trainings import FixedTask
 from tuner.planning.plan import FinalTraining
-from tuner.planning.resources import Resources, check_resources, fit, machine_resources
+from tuner.planning.resources import Resources, fit, machine_resources, resources_for
 from tuner.planning.search import Search
 from tuner.planning.task import Task
 from tuner.teacher_cache import OutputsPlan
@@ -84,8 +84,7 @@ def _place(task: Task) -> Iterator[Place]:
     digest = None if teacher is None else weights_digest(teacher)
     if task.request.address is None:
         nodes = [machine_resources()]
-        gpus, num_at_once = check_resources(task.request, nodes)
-        resources = Resources(gpus, num_at_once, num_at_once)
+        resources = resources_for(task.request, nodes)
         yield Place(nodes, resources, lambda function: function(), digest)
         return
     import ray

@@ -13,7 +13,7 @@ from tuner.config.workload import Workload
 from tuner.data import Dataset
 from tuner.orchestration.cluster import ray_for, where_trials_run
 from tuner.orchestration.measurements import plan_for
-from tuner.planning.resources import Resources, check_resources, fit
+from tuner.planning.resources import fit, resources_for
 from tuner.planning.search import Search
 from tuner.planning.task import Needs
 from tuner.teacher_cache import OutputsPlan
@@ -90,18 +90,11 @@ def precompute(
 
     with ray_for(search):
         nodes = [node for node in ray.nodes() if node["Alive"]]
-        resources = [node["Resources"] for node in nodes]
-        gpus, max_concurrent = check_resources(search.request, resources)
+        resources = resources_for(search.request, [node["Resources"] for node in nodes])
+        gpus = resources.gpus_per_trial
         measuring = where_trials_run(search, gpus)
         digest = weights_digest(teacher)
-        plan, reasons = plan_for(
-            search,
-            needs,
-            dataset,
-            digest,
-            Resources(gpus, max_concurrent, max_concurrent),
-            measuring,
-        )
+        plan, reasons = plan_for(search, needs, dataset, digest, resources, measuring)
         show_plan(reasons)
         job = PrecomputeJob(
             workload=workload,

@@ -10,7 +10,7 @@ from tuner.config.method import source_digests
 from tuner.config.workload import Workload
 from tuner.data import Dataset
 from tuner.orchestration.cluster import on_machines, with_gpu_share
-from tuner.planning.resources import Resources, check_resources, fit
+from tuner.planning.resources import Resources, fit, resources_for
 from tuner.planning.task import Task
 from tuner.storage.folder import Storage
 from tuner.text.errors import RequestError
@@ -21,18 +21,8 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pyarrow")
 
 
 @dataclass(frozen=True)
-class Question:
-    """What the driver sends to a machine."""
-
-    workload: Workload
-    space: str
-    runs_uri: str
-    marker: str  # a file that the driver has just written there
-
-
-@dataclass(frozen=True)
 class Answer:
-    """What the machine returns."""
+    """What a machine returns."""
 
     host: str
     versions: dict[str, str]
@@ -52,11 +42,10 @@ def find_resources(task: Task, dataset: Dataset) -> Resources:
     machines = [node for node in ray.nodes() if node["Alive"]]
     nodes = [node["Resources"] for node in machines]
     request = with_gpu_share(task, nodes)
-    gpus, max_concurrent = check_resources(request, nodes)
+    resources = resources_for(request, nodes)
     if request.address is not None:
-        check_machines(task, dataset, gpus, machines)
-    most = max(fit(node, request.cpus_per_trial, gpus) for node in nodes)
-    return Resources(gpus, max_concurrent, min(max_concurrent, most))
+        check_machines(task, dataset, resources.gpus_per_trial, machines)
+    return resources
 
 
 def check_machines(task: Task, dataset: Dataset, gpus: float, nodes: list[Any]) -> None:
@@ -65,10 +54,11 @@ def check_machines(task: Task, dataset: Dataset, gpus: float, nodes: list[Any]) 
     A machine prepares data that it lacks. Raises RequestError, naming the machine.
     """
     places = [node for node in nodes if fit(node["Resources"], task.request.cpus_per_trial, gpus)]
+    # What a remote function captures is sent with it: only small values.
+    workload, space, runs_uri = task.workload, task.space_name, task.runs.uri
     with task.runs.probe() as marker:
-        question = Question(task.workload, task.custom_method, task.runs.uri, marker)
-        answers = on_machines(places, lambda: answer(question))
-    code = tuple(source_digests(task.workload, task.custom_method))
+        answers = on_machines(places, lambda: answer(workload, space, runs_uri, marker))
+    code = tuple(source_digests(workload, space))
     for one in answers:
         problem = _problem(one, task, dataset.fingerprint, code)
         if problem:
@@ -86,15 +76,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def answer(question: Question) -> Answer:
-    """Answers for this machine; runs on it."""
+def answer(workload: Workload, space: str, runs_uri: str, marker: str) -> Answer:
+    """Answers for this machine; runs on it.
+
+    `marker` is a file that the driver has just written to the folder `runs_uri`.
+    """
     fingerprint, problem = "", ""
     code: tuple[str, ...] = ()
     try:
-        sees_storage = Storage(question.runs_uri).exists(question.marker)
-        dataset, _ = open_data(question.workload)
+        sees_storage = Storage(runs_uri).exists(marker)
+        dataset, _ = open_data(workload)
         fingerprint = dataset.fingerprint
-        code = tuple(source_digests(question.workload, question.space))
+        code = tuple(source_digests(workload, space))
     except (ValueError, OSError) as error:  # RequestError and the leaf packages' errors too
         sees_storage, problem = True, str(error)
     return Answer(socket.gethostname(), versions(), sees_storage, fingerprint, code, problem)

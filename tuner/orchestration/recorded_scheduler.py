@@ -30,10 +30,10 @@ class RecordedScheduler(TrialScheduler):
         scheduler: Any,
         record: Record,
         *,
-        is_over_time: Callable[[], bool] = lambda: False,
-        run_alone: Callable[[Trial], bool] = lambda trial: False,
+        is_over_time: Callable[[], bool],
+        run_alone: Callable[[Trial], None] | None,
     ) -> None:
-        """`run_alone` queues a trial that ran out of memory, or returns False."""
+        """`run_alone` queues a trial that ran out of memory; None where none shares a GPU."""
         super().__init__()
         self._is_over_time, self._run_alone = is_over_time, run_alone
         self._scheduler, self._record = scheduler, record
@@ -99,11 +99,9 @@ class RecordedScheduler(TrialScheduler):
             self._record.failure = LostStorageError(result[FAILURE])
             return TrialScheduler.STOP
         if FAILURE in result:
-            if (
-                OUT_OF_MEMORY in result
-                and recorded.name not in self._alone
-                and self._run_alone(recorded)
-            ):
+            is_first = OUT_OF_MEMORY in result and recorded.name not in self._alone
+            if is_first and self._run_alone is not None:
+                self._run_alone(recorded)
                 self._alone.add(recorded.name)
             else:
                 self._failures[recorded.name] = result[FAILURE]

@@ -39,7 +39,7 @@ from tuner.training.teachers import (
     build_teacher,
     read_digest,
     read_teacher,
-    write_teacher,
+    write_network,
 )
 from tuner.training.workload_data import open_data
 
@@ -60,7 +60,7 @@ class Job:
     num_threads: int
     step_mode: StepMode  # of the students
     outputs: OutputsPlan  # which of the teacher's outputs are cached, shared or live
-    custom_method: str  # name or file of a search space that may define a method; "": none
+    space_name: str  # name or file of a search space that may define a method; "": none
 
 
 def train(config: dict[str, Any], job: Job) -> None:
@@ -110,7 +110,7 @@ def _build(config: dict[str, Any], job: Job, device: torch.device) -> Distillati
             f"{job.workload.data} has changed since the search began, or differs on this machine; "
             "restore it"
         )
-    if tuple(source_digests(job.workload, job.custom_method)) != job.code:
+    if tuple(source_digests(job.workload, job.space_name)) != job.code:
         raise RuntimeError(
             "the file of a custom network or method has changed since the search began; restore it"
         )
@@ -119,7 +119,7 @@ def _build(config: dict[str, Any], job: Job, device: torch.device) -> Distillati
         teacher_workload(job.workload) if is_teacher else job.workload,
         dataset,
         splits,
-        method=method_named(config["method"], job.custom_method),
+        method=method_named(config["method"], job.space_name),
         setting=config["setting"],
         teacher=None if config["method"] == "plain" else _teacher(job, device, is_final),
         seed=config["seed"],
@@ -167,7 +167,7 @@ def _run_epoch(training: Distillation, kind: str, job: Job, storage: Storage) ->
         # In place: the checkpoint's history has them too.
         metrics.update({f"test_{name}": value for name, value in training.test().items()})
     if is_last and kind == TEACHER:
-        write_teacher(storage, training.student)
+        write_network(storage, training.student)
     return metrics
 
 

@@ -14,7 +14,7 @@ from tuner.orchestration.recorded_scheduler import RecordedScheduler
 from tuner.orchestration.result_keys import record_name
 from tuner.orchestration.schedulers import build_scheduler
 from tuner.orchestration.trainable import Job, train
-from tuner.orchestration.tune_searcher import AloneQueue, PlannedSearch
+from tuner.orchestration.tune_searcher import PlannedSearch
 from tuner.orchestration.watchdog import Watchdog
 from tuner.planning.plan import Plan
 from tuner.planning.resources import Resources
@@ -22,9 +22,8 @@ from tuner.planning.rungs import perturbation_interval
 from tuner.planning.task import Task
 from tuner.results.heartbeat import Heartbeat
 from tuner.results.record import Record
+from tuner.results.trial import Trial
 from tuner.text.errors import RequestError
-
-MAX_FAILURES = 3  # times that a crashed trial restarts from its last checkpoint
 
 
 def tune_trials(
@@ -34,7 +33,8 @@ def tune_trials(
 
     Raises RequestError if another process has taken over the search.
     """
-    alone = AloneQueue(resources.gpus_per_trial)
+    gpus = resources.gpus_per_trial
+    alone: list[Trial] = []
     scheduler = RecordedScheduler(
         build_scheduler(
             task.scheduler,
@@ -45,15 +45,14 @@ def tune_trials(
         ),
         record,
         is_over_time=lambda: plan.is_over_time,
-        run_alone=alone.add,
+        run_alone=alone.append if 0 < gpus < 1 else None,
     )
     planned = PlannedSearch(
         plan,
         scheduler,
         alone,
         cpus=task.request.cpus_per_trial,
-        gpus=resources.gpus_per_trial,
-        max_failures=MAX_FAILURES,
+        gpus=gpus,
     )
     watchdog = Watchdog(
         task.request.hang_timeout,
@@ -119,5 +118,5 @@ def _job(task: Task, record: Record) -> Job:
         num_threads=task.num_threads,
         step_mode=header.step_mode,
         outputs=header.outputs,
-        custom_method=task.custom_method,
+        space_name=task.space_name,
     )

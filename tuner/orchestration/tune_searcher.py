@@ -12,21 +12,7 @@ from tuner.orchestration.result_keys import record_name
 from tuner.planning.plan import Plan
 from tuner.results.trial import FINAL, SEARCH, Trial
 
-
-class AloneQueue:
-    """Trials that ran out of memory beside others, to be restarted with a GPU of their own."""
-
-    def __init__(self, gpus: float) -> None:
-        """`gpus`: of a trial that shares a GPU."""
-        self._gpus = gpus
-        self.trials: list[Trial] = []
-
-    def add(self, trial: Trial) -> bool:
-        """Returns False where a trial has whole GPUs already."""
-        if not 0 < self._gpus < 1:
-            return False
-        self.trials.append(trial)
-        return True
+MAX_FAILURES = 3  # times that a crashed trial restarts from its last checkpoint
 
 
 class PlannedSearch(SearchAlgorithm):
@@ -39,14 +25,14 @@ class PlannedSearch(SearchAlgorithm):
         self,
         plan: Plan,
         scheduler: RecordedScheduler,
-        alone: AloneQueue,
+        alone: list[Trial],
         *,
         cpus: float,
         gpus: float,
-        max_failures: int,
     ) -> None:
+        """`alone` gets trials that ran out of memory, to be restarted with a whole GPU."""
         self._plan, self._scheduler, self._alone = plan, scheduler, alone
-        self._cpus, self._gpus, self._max_failures = cpus, gpus, max_failures
+        self._cpus, self._gpus = cpus, gpus
         self._experiment: Any = None
         self._given: dict[str, TuneTrial] = {}  # by the record's name, the latest of each
         self._recalled: dict[str, TuneTrial] = {}
@@ -74,8 +60,8 @@ class PlannedSearch(SearchAlgorithm):
         return tune_trial
 
     def _next(self) -> TuneTrial | None:
-        if self._alone.trials:
-            return self._tune_trial(self._alone.trials.pop(), gpus=1, suffix="+alone")
+        if self._alone:
+            return self._tune_trial(self._alone.pop(), gpus=1, suffix="+alone")
         for live in self._plan.live:
             if self._given[live.name].status == TuneTrial.ERROR:
                 # Tune silently gives up on a trial whose reused process is still busy with the
@@ -88,7 +74,7 @@ class PlannedSearch(SearchAlgorithm):
 
     def is_finished(self) -> bool:
         """Whether no trial will follow."""
-        return self._finished or (not self._alone.trials and self._plan.is_finished)
+        return self._finished or (not self._alone and self._plan.is_finished)
 
     def _tune_trial(
         self, trial: Trial, *, gpus: float | None = None, suffix: str = ""
@@ -112,7 +98,7 @@ class PlannedSearch(SearchAlgorithm):
             },
             storage=self._experiment.storage,
             placement_group_factory=PlacementGroupFactory([resources]),
-            max_failures=self._max_failures,
+            max_failures=MAX_FAILURES,
             checkpoint_config=spec.get("checkpoint_config"),
             trial_dirname_creator=lambda tune_trial: tune_trial.trial_id,
             trial_name_creator=lambda tune_trial: tune_trial.trial_id,

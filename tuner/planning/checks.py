@@ -51,7 +51,7 @@ def check_resumed(task: Task, record: Record, dataset: Dataset) -> None:
     """Raises RequestError if the task, its data or its code changed since the search began."""
     if not record.is_open:
         return
-    began, code = record.header, tuple(source_digests(task.workload, task.custom_method))
+    began, code = record.header, tuple(source_digests(task.workload, task.space_name))
     for what, before, now in (
         (f"the space {', '.join(task.methods)}", began.task, task.identity),
         (f"the data {task.workload.data}", began.data, dataset.fingerprint),

@@ -59,7 +59,7 @@ def plan_comparison(request: SearchRequest) -> Comparison:
         own = {"space": space, "set": declared.own_pins(request.set), "name": declared.method}
         try:
             request_of_one = request.model_copy(update={**shared, **own})
-            searches.append(plan_search(request_of_one, runs))
+            searches.append(plan_search(request_of_one))
         except RequestError as error:
             refusals.append(error)
     # `all` skips methods that the request does not suit, such as one without hyperparameters: pbt.

@@ -2,16 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from losses import LOSSES, DistillationLoss, LossError, build_objective
 from search_spaces import Setting
 from tuner.data import Dataset
-from tuner.planning.plan import Budget, FinalTraining, FixedPlan, Plan
+from tuner.planning.plan import Budget, FinalTraining, Find, FixedPlan, Plan
 from tuner.planning.task import Needs, Task, needs_of, shapes_of_both
 from tuner.results.record import Record
-from tuner.results.trial import Trial
 from tuner.text.errors import RequestError
 
 
@@ -68,12 +66,5 @@ class FixedTask(Task):
                 raise RequestError(str(error)) from error
         return tuple(needs)
 
-    def plan(
-        self,
-        record: Record,
-        budget: Budget,
-        *,
-        known: Mapping[str, Trial],
-        find: Callable[[FinalTraining], Trial | None],
-    ) -> Plan:
-        return FixedPlan(record, self.trainings, budget, find=find)
+    def plan(self, record: Record, budget: Budget, find: Find) -> Plan:
+        return FixedPlan(record, self.trainings, budget, find)

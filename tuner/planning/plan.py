@@ -5,16 +5,23 @@ Plain Python over the record, so every rule can be tested without Ray.
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from search_spaces import Setting, Space
 from tuner.planning.sampler import Sampler
 from tuner.results.record import Event, Record, winner
-from tuner.results.trial import FAILED, FINAL, RUNNING, SEARCH, TEACHER, Trial
-
-TEACHER_TRIAL = "teacher"
+from tuner.results.trial import (
+    FAILED,
+    FINAL,
+    PLAIN,
+    PUBLISHED,
+    RUNNING,
+    SEARCH,
+    TEACHER,
+    TUNED,
+    Trial,
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,7 @@ class Budget:
     """How much may be trained."""
 
     num_trials: int
+    num_finals: int  # at most
     num_epochs: int
     num_teacher_epochs: int  # 0 if there is a teacher already
     num_seeds: int
@@ -42,20 +50,18 @@ class FinalTraining:
     seed: int
 
 
+Find = Callable[[FinalTraining], Trial | None]  # finds a finished training to take over
+
+
 class Plan(ABC):
     """Hands out trainings one at a time; listens to the record for their ends."""
 
-    def __init__(self, record: Record, budget: Budget) -> None:
-        self.record, self.budget = record, budget
+    def __init__(self, record: Record, budget: Budget, find: Find) -> None:
+        self.record, self.budget, self._find = record, budget, find
         self._began = time.monotonic()
         self._unfinished = list(record.trials.values())
         self._live: set[str] = set()
         record.listeners.append(self._on_event)
-
-    @property
-    @abstractmethod
-    def num_finals(self) -> int:
-        """The maximum number of final trainings."""
 
     @abstractmethod
     def _begin_next(self) -> Trial | None:
@@ -103,15 +109,15 @@ class Plan(ABC):
             return resumed[0]
         if self._needs_teacher():
             return self.record.begin(
-                name=TEACHER_TRIAL,
+                name=TEACHER,
                 role=TEACHER,
-                setting_label="teacher",
+                setting_label=TEACHER,
                 method="plain",
                 setting={},
                 seed=self.budget.seed,
                 num_epochs=self.budget.num_teacher_epochs,
             )
-        if TEACHER_TRIAL in self._live or self._has_no_teacher():
+        if TEACHER in self._live or self._has_no_teacher():
             return None
         return self._begin_next()
 
@@ -124,23 +130,31 @@ class Plan(ABC):
         ]
         return self._unfinished
 
-    def _begin_final(self, training: FinalTraining) -> Trial:
-        return self.record.begin(
-            name=training.name,
-            role=FINAL,
-            setting_label=training.setting_label,
-            method=training.method,
-            setting=training.setting,
-            seed=training.seed,
-            num_epochs=self.budget.num_epochs,
-        )
+    def _begin_final(self, trainings: Sequence[FinalTraining]) -> Trial | None:
+        """Begins the first training that neither the record has nor `find` finds."""
+        for training in trainings:
+            if training.name in self.record.trials:
+                continue
+            finished = self._find(training)
+            if finished is None:
+                return self.record.begin(
+                    name=training.name,
+                    role=FINAL,
+                    setting_label=training.setting_label,
+                    method=training.method,
+                    setting=training.setting,
+                    seed=training.seed,
+                    num_epochs=self.budget.num_epochs,
+                )
+            self.record.import_finished(finished)
+        return None
 
     def _needs_teacher(self) -> bool:
-        return self.budget.num_teacher_epochs > 0 and TEACHER_TRIAL not in self.record.trials
+        return self.budget.num_teacher_epochs > 0 and TEACHER not in self.record.trials
 
     def _has_no_teacher(self) -> bool:
         """Whether the teacher's training failed, so that nothing can be distilled."""
-        teacher = self.record.trials.get(TEACHER_TRIAL)
+        teacher = self.record.trials.get(TEACHER)
         return teacher is not None and teacher.status == FAILED
 
 
@@ -153,22 +167,14 @@ class SearchPlan(Plan):
         sampler: Sampler,
         space: Space,
         budget: Budget,
+        find: Find,
         *,
         metric: str,
         published: Setting,
-        published_is_first: bool,
-        known: Mapping[str, Trial] = MappingProxyType({}),
     ) -> None:
-        """`known` are finished final trainings of another search, by name."""
-        super().__init__(record, budget)
+        super().__init__(record, budget, find)
         self._sampler, self._space, self._metric = sampler, space, metric
-        self._published, self._published_is_first = published, published_is_first
-        self._known = known
-
-    @property
-    def num_finals(self) -> int:
-        # Of tuned, published and plain; where nothing is searched, tuned is published.
-        return (2 + bool(self._space.searched)) * self.budget.num_seeds
+        self._published = published
 
     @property
     def is_searching(self) -> bool:
@@ -197,26 +203,21 @@ class SearchPlan(Plan):
             return self._begin_trial()
         if any(self.record.trials[trial].role == SEARCH for trial in self._live):
             return None
-        for final in self._finals():
-            if final.name in self.record.trials:
-                continue
-            if final.name in self._known:
-                self.record.import_finished(self._known[final.name])
-                continue
-            return self._begin_final(final)
-        return None
+        return self._begin_final(self._finals())
 
     def _begin_trial(self) -> Trial | None:
         number = len(self.record.trials_of(SEARCH))
         if self.budget.ask_in_batches and self._live and number % self.budget.ask_in_batches == 0:
             return None  # the previous batch must end first
         name = f"{number:04d}"
+        setting = self._sampler.ask(name)
+        is_published = number == 0 and setting == self._published
         return self.record.begin(
             name=name,
             role=SEARCH,
-            setting_label="published" if number == 0 and self._published_is_first else "",
+            setting_label=PUBLISHED if is_published else "",
             method=self._space.method,
-            setting=self._sampler.ask(name),
+            setting=setting,
             seed=self.budget.seed,
             num_epochs=self.budget.num_epochs,
         )
@@ -225,9 +226,9 @@ class SearchPlan(Plan):
         best = winner(self.record, self._metric)
         if best is None:
             return []
-        compared = [("published", self._space.method, self._published), ("plain", "plain", {})]
+        compared = [(PUBLISHED, self._space.method, self._published), (PLAIN, "plain", {})]
         if best.setting != self._published:
-            compared.insert(0, ("tuned", self._space.method, best.setting))
+            compared.insert(0, (TUNED, self._space.method, best.setting))
         # Fresh seeds: the search's seed helped to choose the winner.
         return [
             FinalTraining(f"{label}-{number}", label, method, setting, self.budget.seed + number)
@@ -240,31 +241,14 @@ class FixedPlan(Plan):
     """Trainings that are fixed beforehand, such as those of a paper's table."""
 
     def __init__(
-        self,
-        record: Record,
-        trainings: Sequence[FinalTraining],
-        budget: Budget,
-        *,
-        find: Callable[[FinalTraining], Trial | None],
+        self, record: Record, trainings: Sequence[FinalTraining], budget: Budget, find: Find
     ) -> None:
-        """`find` looks up a finished training, whichever search made it."""
-        super().__init__(record, budget)
-        self._trainings, self._find = trainings, find
-
-    @property
-    def num_finals(self) -> int:
-        return len(self._trainings)
+        super().__init__(record, budget, find)
+        self._trainings = trainings
 
     @property
     def _is_complete(self) -> bool:
         return all(training.name in self.record.trials for training in self._trainings)
 
     def _begin_next(self) -> Trial | None:
-        for training in self._trainings:
-            if training.name in self.record.trials:
-                continue
-            finished = self._find(training)
-            if finished is None:
-                return self._begin_final(training)
-            self.record.import_finished(finished)
-        return None
+        return self._begin_final(self._trainings)

@@ -25,10 +25,9 @@ def num_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def check_resources(request: RunRequest, nodes: list[dict[str, float]]) -> tuple[float, int]:
-    """Returns the GPUs per trial, and how many trials run at a time.
+def resources_for(request: RunRequest, nodes: list[dict[str, float]]) -> Resources:
+    """What a task gets of the machines `nodes`, such as {"CPU": 8, "GPU": 1}.
 
-    `nodes` are the machines, such as {"CPU": 8, "GPU": 1}.
     Raises RequestError if no machine can hold a trial.
     """
     gpus_per_trial = request.gpus_per_trial
@@ -53,15 +52,16 @@ def check_resources(request: RunRequest, nodes: list[dict[str, float]]) -> tuple
                 f"{name} is {wanted:g} but no machine has more than {largest:g}; "
                 f"lower it with --{name.replace('_', '-')} or use a larger machine"
             )
-    num_fit = sum(fit(node, request.cpus_per_trial, gpus_per_trial) for node in nodes)
-    if not num_fit:
+    fits = [fit(node, request.cpus_per_trial, gpus_per_trial) for node in nodes]
+    if not any(fits):
         raise RequestError(
             f"no machine has {request.cpus_per_trial:g} CPU and {gpus_per_trial:g} GPU together; "
             "lower --cpus-per-trial or --gpus-per-trial"
         )
-    if request.address is not None and request.max_concurrent is not None:
-        return gpus_per_trial, request.max_concurrent  # waiting trials make the cluster grow
-    return gpus_per_trial, min(num_fit, request.max_concurrent or num_fit)
+    max_concurrent = request.max_concurrent or sum(fits)
+    if request.address is None:  # on a cluster, waiting trials make it grow
+        max_concurrent = min(max_concurrent, sum(fits))
+    return Resources(gpus_per_trial, max_concurrent, min(max_concurrent, max(fits)))
 
 
 def machine_resources() -> dict[str, float]:

@@ -36,7 +36,6 @@ class Sampler:
         num_trials: int,
         metric: str,
         first: Setting | None,
-        name: str,
         ask_in_batches: int | None = None,
     ) -> None:
         """`first` is proposed before all others.
@@ -60,7 +59,6 @@ class Sampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study = optuna.create_study(
-                study_name=f"{name}-{space_hash(space)}",
                 direction="maximize",
                 sampler=_optuna_sampler(algo, seed, num_trials),
             )

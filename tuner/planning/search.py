@@ -1,7 +1,6 @@
 """Resolves a request into a `Search`; reads no data and writes nothing."""
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,12 +14,11 @@ from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.planning.checks import check_combination, check_hyperparameters, check_name
-from tuner.planning.plan import Budget, FinalTraining, Plan, SearchPlan
+from tuner.planning.plan import Budget, Find, Plan, SearchPlan
 from tuner.planning.sampler import Sampler, space_hash
 from tuner.planning.space_needs import check_population, needs_of_space
 from tuner.planning.task import Needs, Task, shapes_of_both
 from tuner.results.record import Record
-from tuner.results.trial import Trial
 from tuner.storage.folder import Storage
 
 DEFAULT_TRIALS = 16
@@ -34,15 +32,10 @@ class Search(Task):
     space: Space  # as narrowed by the workload and by --set
     method: type[DistillationLoss]
     published: Setting
-    published_is_first: bool  # False if the user's ranges exclude it
 
     @property
     def identity(self) -> str:
         return space_hash(self.space)
-
-    @property
-    def custom_method(self) -> str:
-        return self.request.space
 
     @property
     def methods(self) -> list[str]:
@@ -50,31 +43,8 @@ class Search(Task):
 
     @property
     def num_finals(self) -> int:
-        return (2 + bool(self.searched)) * self.request.seeds
-
-    @property
-    def algo(self) -> str:
-        return self.request.algo
-
-    @property
-    def scheduler(self) -> str:
-        return self.request.scheduler
-
-    @property
-    def select_on(self) -> str:
-        return self.request.select_on
-
-    @property
-    def population(self) -> Space | None:
-        return self.space if self.scheduler == "pbt" else None
-
-    @property
-    def asks_in_batches(self) -> bool:
-        return self.request.deterministic
-
-    @property
-    def time_budget_seconds(self) -> float | None:
-        return self.request.time_budget
+        # Of published, plain and tuned, which may differ even where every value is pinned.
+        return (2 + (bool(self.searched) or not self.published_is_first)) * self.request.seeds
 
     @property
     def searched(self) -> list[str]:
@@ -85,13 +55,18 @@ class Search(Task):
         return [(self.method, self.published)]
 
     @property
+    def published_is_first(self) -> bool:
+        """False if the user's ranges exclude the published setting."""
+        return self.space.published() == self.published
+
+    @property
     def first(self) -> Setting | None:
         """The setting of the first trial; None if the grid decides.
 
         It is the published one, or the nearest to it within the user's ranges. Before a grid,
         which is the user's own list of settings, only the published one itself is tried.
         """
-        if self.request.algo == "grid" and not self.published_is_first:
+        if self.algo == "grid" and not self.published_is_first:
             return None
         return self.space.published()
 
@@ -99,21 +74,12 @@ class Search(Task):
         """See `Task.needs`. Also refuses a method that fits only part of the space."""
         student, teacher = shapes_of_both(self.workload, dataset)
         build = partial(build_objective, self.method, student, teacher)
-        needs = needs_of_space(
-            self.space, self.published, build, is_grid=self.request.algo == "grid"
-        )
+        needs = needs_of_space(self.space, self.published, build, is_grid=self.algo == "grid")
         if self.population is not None:
             check_population(self.population, build)
         return needs
 
-    def plan(
-        self,
-        record: Record,
-        budget: Budget,
-        *,
-        known: Mapping[str, Trial],
-        find: Callable[[FinalTraining], Trial | None],
-    ) -> Plan:
+    def plan(self, record: Record, budget: Budget, find: Find) -> Plan:
         sampler = Sampler(
             self.space,
             algo="random" if self.population is not None else self.algo,
@@ -121,7 +87,6 @@ class Search(Task):
             num_trials=self.num_trials,
             metric=self.metric,
             first=self.first,
-            name=self.name,
             ask_in_batches=budget.ask_in_batches,
         )
         plan = SearchPlan(
@@ -129,20 +94,16 @@ class Search(Task):
             sampler,
             self.space,
             budget,
+            find,
             metric=self.metric,
             published=self.published,
-            published_is_first=self.published_is_first,
-            known=known,
         )
         sampler.recall(record)
         return plan
 
 
-def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Search:
-    """Resolves a request. Raises RequestError, SpaceError or UnknownModel; reads no data.
-
-    `all_runs`: the folder of all searches, if that is not the request's.
-    """
+def plan_search(request: SearchRequest) -> Search:
+    """Resolves a request. Raises RequestError, SpaceError or UnknownModel; reads no data."""
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
     find_source(workload.data, Path(workload.data_dir))
     declared = load_space(request.space).for_epochs(workload.epochs)
@@ -150,8 +111,7 @@ def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Sear
     check_hyperparameters(request.space, declared, method)
     pins = preset_pins(workload.preset, declared.method) | request.set
     space, published = declared.narrow(pins), _published(declared, pins, request.set)
-    published_is_first = space.published() == published
-    first = published if published_is_first else None
+    first = published if space.published() == published else None
     num_trials = _num_trials(request, space, first)
     check_combination(request, num_trials)
     name = request.name or default_name(declared.method, workload.data)
@@ -171,10 +131,15 @@ def plan_search(request: SearchRequest, all_runs: Storage | None = None) -> Sear
         space=space,
         method=method,
         published=published,
-        published_is_first=published_is_first,
         num_trials=num_trials,
+        algo=request.algo,
+        scheduler=request.scheduler,
+        select_on=request.select_on,
+        population=space if request.scheduler == "pbt" else None,
+        asks_in_batches=request.deterministic,
+        time_budget_seconds=request.time_budget,
+        space_name=resolved["space"],
         runs=runs,
-        all_runs=all_runs or runs,
     )
 
 

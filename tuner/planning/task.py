@@ -1,7 +1,6 @@
 """A task is what a driver trains on Ray: a search, or a fixed list of trainings."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,9 +11,8 @@ from search_spaces import Setting, Space
 from tuner.config.options import RunRequest
 from tuner.config.workload import Workload
 from tuner.data import Dataset
-from tuner.planning.plan import Budget, FinalTraining, Plan
+from tuner.planning.plan import Budget, Find, Plan
 from tuner.results.record import Record
-from tuner.results.trial import Trial
 from tuner.storage.folder import Storage
 from tuner.teacher_cache.named_outputs import of_images
 
@@ -28,10 +26,19 @@ class Task(ABC):
     name: str
     request: RunRequest  # every value resolved, as `search.yaml` holds it
     workload: Workload
-    runs: Storage
-    all_runs: Storage  # holds the ledger; differs from `runs` for a part of a comparison
-    num_trials: int = 0  # of a search; 0 where nothing is searched
+    runs: Storage  # of a part of a comparison or reproduction: that one's folder
     needs_weights: bool = False  # whether the students' weights are used afterwards
+
+    # Of a search; the defaults are those of fixed trainings.
+    num_trials: int = 0
+    algo: str = "none"  # the sampler
+    scheduler: str = "none"  # stops trials early
+    select_on: str = "val"  # the split that trials are ranked on, or "test"
+    population: Space | None = None  # what population-based training perturbs
+    asks_in_batches: bool = False  # so that the order in which trials finish has no effect
+    # After this many seconds no trial begins, and running ones stop at their next epoch.
+    time_budget_seconds: float | None = None
+    space_name: str = ""  # name or file of the space, which may define a custom method
 
     @property
     def storage(self) -> Storage:
@@ -42,6 +49,11 @@ class Task(ABC):
     def num_threads(self) -> int:
         """Threads of a trial's process: one per whole core."""
         return max(1, int(self.request.cpus_per_trial))
+
+    @property
+    def metric(self) -> str:
+        """The name of the accuracy, in percent, that trials are ranked on."""
+        return f"{self.select_on}_accuracy"
 
     @property
     @abstractmethod
@@ -76,61 +88,11 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def plan(
-        self,
-        record: Record,
-        budget: Budget,
-        *,
-        known: Mapping[str, Trial],
-        find: Callable[[FinalTraining], Trial | None],
-    ) -> Plan:
+    def plan(self, record: Record, budget: Budget, find: Find) -> Plan:
         """Decides what to train next, given what the record holds.
 
-        `known` are final trainings that the task can take over, by name; `find` looks a
-        training up in the ledger.
+        `find` returns a finished training that the task takes over instead of training it.
         """
-
-    # A search overrides what follows; fixed trainings keep it.
-
-    @property
-    def custom_method(self) -> str:
-        """Name or file of the space that may define a custom method; "" for none."""
-        return ""
-
-    @property
-    def algo(self) -> str:
-        """The sampler."""
-        return "none"
-
-    @property
-    def scheduler(self) -> str:
-        """The early-stopping scheduler."""
-        return "none"
-
-    @property
-    def select_on(self) -> str:
-        """The split that trials are ranked on: "val" or "test"."""
-        return "val"
-
-    @property
-    def metric(self) -> str:
-        """The name of the accuracy, in percent, that trials are ranked on."""
-        return f"{self.select_on}_accuracy"
-
-    @property
-    def population(self) -> Space | None:
-        """The space that population-based training perturbs; None without a population."""
-        return None
-
-    @property
-    def asks_in_batches(self) -> bool:
-        """Whether settings are asked for in batches, so that finishing order has no effect."""
-        return False
-
-    @property
-    def time_budget_seconds(self) -> float | None:
-        """Time after which no trial begins."""
-        return None
 
 
 def shapes_of_both(workload: Workload, dataset: Dataset) -> tuple[Shapes, Shapes]:

@@ -22,10 +22,19 @@ from tuner.reports.figure_style import (
     literal,
     short,
 )
-from tuner.reports.final_trainings import PLAIN, PUBLISHED, TUNED
 from tuner.reports.statistics import interval
 from tuner.results.record import Record
-from tuner.results.trial import FAILED, FINAL, RUNNING, SEARCH, STOPPED, Trial
+from tuner.results.trial import (
+    FAILED,
+    FINAL,
+    PLAIN,
+    PUBLISHED,
+    RUNNING,
+    SEARCH,
+    STOPPED,
+    TUNED,
+    Trial,
+)
 
 LABEL_COLOURS = {TUNED: RED, PUBLISHED: BLUE, PLAIN: GREEN}
 LABEL_DASHES = {TUNED: "-", PUBLISHED: "--", PLAIN: ":"}

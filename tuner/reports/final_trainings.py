@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from search_spaces import Setting
 from tuner.results.record import Record
-from tuner.results.trial import FINAL, SEARCH, Trial
+from tuner.results.trial import FINAL, PLAIN, PUBLISHED, SEARCH, TUNED, Trial
 from tuner.text.formatting import setting_text
 
-TUNED, PUBLISHED, PLAIN = "tuned", "published", "plain"  # labels of the settings
 SELECTED_ON_TEST = (
     "Settings were selected on the test set (the papers' protocol), so these test accuracies are"
     " optimistic and not comparable with those of a search that holds the test set back."

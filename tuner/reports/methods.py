@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from search_spaces import Setting
 from tuner.reports.cost import relative_cost
 from tuner.reports.final_trainings import (
-    PLAIN,
     SELECTED_ON_TEST,
     num_finished,
     plain_finals,
@@ -30,7 +29,7 @@ from tuner.reports.statistics import (
     sentence,
 )
 from tuner.results.record import Record
-from tuner.results.trial import Trial
+from tuner.results.trial import PLAIN, Trial
 from tuner.text.formatting import NOTHING
 
 COLUMNS = ("method", "setting", "validation (%)", "test (%)", "− plain", "− best", "cost")

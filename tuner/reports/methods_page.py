@@ -10,17 +10,13 @@ import pyarrow.parquet as pq
 from tuner.config.options import SearchRequest
 from tuner.reports.accuracy_figures import final_accuracies
 from tuner.reports.document import Document, Facts, Table
-from tuner.reports.final_trainings import (
-    PLAIN,
-    SELECTED_ON_TEST,
-    plain_finals,
-    winners_finals,
-)
+from tuner.reports.final_trainings import SELECTED_ON_TEST, plain_finals, winners_finals
 from tuner.reports.methods import COLUMNS, MethodRow, compare_methods, methods_findings, row_texts
 from tuner.reports.page import REPORT_FILE, write_document
 from tuner.reports.request import workload_text
 from tuner.reports.statistics import columns_of
 from tuner.results.record import Record
+from tuner.results.trial import PLAIN
 from tuner.storage.folder import Storage
 from tuner.text.formatting import count_text, setting_text
 

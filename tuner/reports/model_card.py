@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tuner.reports.final_trainings import PUBLISHED, SELECTED_ON_TEST
+from tuner.reports.final_trainings import SELECTED_ON_TEST
 from tuner.reports.request import axis_of, is_selected_on_test, workload_text
 from tuner.reports.settings import Row, rows_of_students, verdict
 from tuner.reports.statistics import accuracy_text, difference_text
 from tuner.results.record import Record
-from tuner.results.trial import SEARCH, Trial
+from tuner.results.trial import PUBLISHED, SEARCH, TEACHER, Trial
 from tuner.text.formatting import count_text, percent_text, setting_text
 
 CARD_FILE = "model-card.md"
@@ -51,7 +51,7 @@ def _facts(
     record: Record, request: Mapping[str, Any], rows: list[Row], trained: Trial
 ) -> dict[str, str]:
     facts = dict(workload_text(request))
-    teacher = next((row for row in rows if row.label == "teacher"), None)
+    teacher = next((row for row in rows if row.label == TEACHER), None)
     if teacher is not None:
         facts["Teacher"] += (
             f"; {accuracy_text(teacher.val_accuracy)} % validation accuracy,"

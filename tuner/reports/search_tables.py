@@ -10,7 +10,7 @@ from tuner.reports.settings import Row
 from tuner.reports.statistics import accuracy_text, columns_of, difference_text
 from tuner.results.record import Record
 from tuner.results.tables import seconds_of, trials_table
-from tuner.results.trial import FAILED, FINAL, SEARCH, Trial
+from tuner.results.trial import FAILED, FINAL, PUBLISHED, SEARCH, TEACHER, Trial
 from tuner.text.formatting import NOTHING, duration_text, percent_text, setting_text, value_text
 
 SETTINGS_NOTE = (
@@ -40,7 +40,7 @@ def settings_table(rows: list[Row], *, is_optimistic: bool) -> Table:
         rows=[
             (
                 row.label,
-                "" if row.label == "teacher" else row.method,
+                "" if row.label == TEACHER else row.method,
                 f"{row.num_seeds}" + (f" ({row.num_failed} failed)" if row.num_failed else ""),
                 accuracy_text(row.val_accuracy),
                 accuracy_text(row.test_accuracy),
@@ -58,7 +58,7 @@ def settings_table(rows: list[Row], *, is_optimistic: bool) -> Table:
 def hyperparameters_table(record: Record, space: Space | None, best: Trial | None) -> Table:
     """One row per hyperparameter: the range that was searched, tuned and published value."""
     published: Setting = next(
-        (trial.setting for trial in record.trials.values() if trial.setting_label == "published"),
+        (trial.setting for trial in record.trials.values() if trial.setting_label == PUBLISHED),
         {} if space is None else space.published(),
     )
     tuned: Setting = best.setting if best is not None else {}

@@ -10,8 +10,6 @@ from typing import Any
 
 from search_spaces import Setting
 from tuner.reports.final_trainings import (
-    PLAIN,
-    PUBLISHED,
     SELECTED_ON_TEST,
     finals_of,
     num_finished,
@@ -30,7 +28,7 @@ from tuner.reports.statistics import (
 )
 from tuner.results.header import Header
 from tuner.results.record import Record
-from tuner.results.trial import TEACHER, Trial
+from tuner.results.trial import PLAIN, PUBLISHED, TEACHER, Trial
 
 # Options that must be equal for trainings of equal seed to be pairs, and their names in sentences.
 PAIRED_BY = {

@@ -8,19 +8,12 @@ import pyarrow as pa
 
 from tuner.reports.accuracy_figures import best_so_far, final_accuracies
 from tuner.reports.document import Document, Facts, Table
-from tuner.reports.final_trainings import (
-    PLAIN,
-    PUBLISHED,
-    SELECTED_ON_TEST,
-    TUNED,
-    finals_of,
-    winner_text,
-)
+from tuner.reports.final_trainings import SELECTED_ON_TEST, finals_of, winner_text
 from tuner.reports.page import REPORT_FILE, write_document
 from tuner.reports.request import axis_of, is_selected_on_test, metric_of, workload_text
 from tuner.reports.searches import Searched, SearchRow, search_rows, searches_findings
 from tuner.reports.statistics import accuracy_text, columns_of, difference_text
-from tuner.results.trial import Trial
+from tuner.results.trial import PLAIN, PUBLISHED, TUNED, Trial
 from tuner.storage.folder import Storage
 from tuner.text.formatting import NOTHING, setting_text, value_text
 from tuner.text.secrets import without_secrets

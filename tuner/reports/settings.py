@@ -3,18 +3,12 @@
 from dataclasses import dataclass
 
 from search_spaces import Setting
-from tuner.reports.final_trainings import (
-    PLAIN,
-    PUBLISHED,
-    SELECTED_ON_TEST,
-    TUNED,
-    num_finished,
-)
+from tuner.reports.final_trainings import SELECTED_ON_TEST, num_finished
 from tuner.reports.statistics import Accuracy, Difference, accuracy_of, difference, sentence
 from tuner.results.record import Record
-from tuner.results.trial import FAILED, FINAL, TEACHER, Trial
+from tuner.results.trial import FAILED, FINAL, PLAIN, PUBLISHED, TEACHER, TUNED, Trial
 
-LABELS = (TUNED, PUBLISHED, PLAIN, "teacher")  # the order of the rows
+LABELS = (TUNED, PUBLISHED, PLAIN, TEACHER)  # the order of the rows
 
 
 @dataclass(frozen=True)
@@ -67,7 +61,7 @@ def verdict(rows: list[Row], select_on: str = "val") -> str:
 
 def rows_of_students(rows: list[Row]) -> list[Row]:
     """All rows but the teacher's."""
-    return [row for row in rows if row.label != "teacher"]
+    return [row for row in rows if row.label != TEACHER]
 
 
 def _row(label: str, groups: dict[str, list[Trial]]) -> Row:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tuner.reports.final_trainings import PLAIN, PUBLISHED
 from tuner.reports.request import axis_of, metric_of
 from tuner.reports.settings import Row, rows_of_students, verdict
 from tuner.results.record import Record
 from tuner.results.tables import seconds_of
-from tuner.results.trial import FAILED, FINAL, RUNNING, SEARCH, STOPPED, Trial
+from tuner.results.trial import FAILED, FINAL, PLAIN, PUBLISHED, RUNNING, SEARCH, STOPPED, Trial
 from tuner.text.formatting import count_text, duration_text, setting_text
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 import models
 from tuner.config.method import source_digests
+from tuner.config.step_mode import modes_for
 from tuner.orchestration.cluster import ray_for
 from tuner.orchestration.measured_estimate import estimate_trainings
 from tuner.planning.estimate import Estimate
@@ -55,12 +56,12 @@ def print_plan(reproduction: Reproduction) -> None:
     has_cluster = reproduction.request.address is not None
     # One connection for the estimates of all pairs.
     with ray_for(reproduction.tasks[0]) if has_cluster else nullcontext():
-        outlooks = _outlooks(reproduction.tasks)
+        outlooks = _outlooks(reproduction.tasks, Ledger(reproduction.runs))
     console.print(_table(outlooks))
     _print_totals(outlooks, console)
 
 
-def missing_trainings(task: FixedTask) -> tuple[FinalTraining, ...]:
+def missing_trainings(task: FixedTask, ledger: Ledger) -> tuple[FinalTraining, ...]:
     """The trainings of a task that no search or reproduction has finished yet."""
     workload = task.workload
     dataset, _ = open_data(workload)
@@ -68,19 +69,15 @@ def missing_trainings(task: FixedTask) -> tuple[FinalTraining, ...]:
     digest = "" if teacher is None else weights_digest(teacher)
     keys = [
         TrainingKey(
-            workload,
-            dataset.fingerprint,
-            digest,
-            precision,
-            tuple(source_digests(workload, "")),
+            workload=workload,
+            data=dataset.fingerprint,
+            teacher=digest,
+            step_mode=step_mode,
+            code=tuple(source_digests(workload, task.space_name)),
             cache_precision=task.request.cache_precision,
         )
-        # auto becomes either, by measurement.
-        for precision in (
-            ("float32", "bfloat16") if workload.precision == "auto" else (workload.precision,)
-        )
+        for step_mode in modes_for(workload.precision)
     ]
-    ledger = Ledger(task.all_runs)
 
     def is_finished(training: FinalTraining) -> bool:
         if training.method != "plain" and not digest:  # its teacher is not trained yet
@@ -91,11 +88,11 @@ def missing_trainings(task: FixedTask) -> tuple[FinalTraining, ...]:
     return tuple(training for training in task.trainings if not is_finished(training))
 
 
-def _outlooks(tasks: Sequence[FixedTask]) -> list[Outlook]:
+def _outlooks(tasks: Sequence[FixedTask], ledger: Ledger) -> list[Outlook]:
     outlooks = []
     teachers: set[str] = set()
     for task in tasks:
-        missing = missing_trainings(task)
+        missing = missing_trainings(task, ledger)
         estimate = estimate_trainings(task, missing) if missing else None
         if estimate is not None and task.workload.teacher in teachers:
             # An earlier pair will have trained it.

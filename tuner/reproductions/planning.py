@@ -99,7 +99,6 @@ def _task(
         request=RunRequest(**shared | workload.as_request() | own),
         workload=workload,
         runs=folder,
-        all_runs=runs,
         trainings=_trainings(pair, workload, experiment, request),
         needs_weights=experiment.needs_weights,
     )

@@ -1,4 +1,4 @@
-"""The ledger of finished trainings, so that no search repeats a training of another.
+"""The ledger of finished trainings, so that no reproduction repeats one.
 
 A Parquet file per training in a folder beside the searches, named after the hash of all that
 its result depends on (teacher, student, data, method, setting, seed, schedule). The files have
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 import models
 from search_spaces import Setting
+from tuner.config.step_mode import StepMode
 from tuner.config.workload import Workload
 from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage.folder import Storage
@@ -54,10 +55,9 @@ class TrainingKey:
     workload: Workload
     data: str  # fingerprint
     teacher: str  # digest of its weights
-    precision: str  # of the student's step
+    step_mode: StepMode  # of the student
     code: tuple[str, ...]  # digests of custom networks and methods
-    compiled: bool = False  # the student's step
-    cache_precision: str = "float16"  # of the cached teacher outputs
+    cache_precision: str  # of the cached teacher outputs
 
     def content(self, method: str, setting: Setting, seed: int) -> dict[str, Any]:
         """All that the result of a final training depends on, as JSON values."""
@@ -70,13 +70,13 @@ class TrainingKey:
             "data": self.data,
             "split": [workload.limit, workload.validation_fraction, workload.seed],
             "schedule": workload.schedule(),
-            "precision": self.precision,
+            "precision": self.step_mode.precision,
             "method": method,
             "setting": {name: value for name, value in setting.items() if value is not None},
             "seed": seed,
         }
         # Only where they differ from the default, so that older trainings are still found.
-        if self.compiled:
+        if self.step_mode.compiled:
             content["compiled"] = True
         if self.cache_precision != "float16" and not is_plain:
             content["cache_precision"] = self.cache_precision

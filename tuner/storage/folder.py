@@ -93,7 +93,7 @@ class Storage:
     def parent_uri(self) -> str:
         """The path or URI of the parent folder."""
         if self.is_local:
-            return self.base.rpartition("/")[0]
+            return self.base.rpartition("/")[0] or "/"
         folder, mark, query = self.uri.partition("?")
         return f"{folder.rstrip('/').rpartition('/')[0]}{mark}{query}"
 

@@ -9,7 +9,17 @@ from rich.text import Text
 
 from tuner.planning.plan import Plan
 from tuner.results.record import Record, winner
-from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, TEACHER, Trial
+from tuner.results.trial import (
+    DONE,
+    FAILED,
+    FINAL,
+    PUBLISHED,
+    RUNNING,
+    SEARCH,
+    STOPPED,
+    TEACHER,
+    Trial,
+)
 from tuner.terminal.remaining import Remaining
 from tuner.terminal.trial_text import epoch_text, setting_pairs, teacher_text
 from tuner.text.formatting import duration_text
@@ -52,7 +62,8 @@ class LiveTable:
     def _counts(self, trials: list[Trial]) -> Text:
         searched = [trial for trial in trials if trial.role == SEARCH]
         finals = [trial for trial in trials if trial.role == FINAL]
-        num_trials, num_finals = self._plan.budget.num_trials, self._plan.num_finals
+        budget = self._plan.budget
+        num_trials, num_finals = budget.num_trials, budget.num_finals
         counted = searched if num_trials else finals
         counts = {status: sum(t.status == status for t in counted) for status in COLOURS}
         line = Text()
@@ -102,7 +113,7 @@ class LiveTable:
         for trial in [*ended[-max(2, NUM_SHOWN - len(running)) :], *running]:
             value = trial.last(self._metric)
             table.add_row(
-                Text(trial.name + (" *" if trial.setting_label == "published" else "")),
+                Text(trial.name + (" *" if trial.setting_label == PUBLISHED else "")),
                 Text(trial.status, style=COLOURS[trial.status]),
                 epoch_text(trial),
                 "" if value is None else f"{value:.2f} %",

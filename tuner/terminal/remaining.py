@@ -52,13 +52,13 @@ class Remaining:
 
     def _epochs_left(self, trials: list[Trial]) -> float:
         """Trials to come are taken to be as long as those so far, most of which stop early."""
-        budget, num_finals = self._plan.budget, self._plan.num_finals
+        budget = self._plan.budget
         searched = [trial for trial in trials if trial.role == SEARCH]
         ended = [trial for trial in searched if trial.status != RUNNING]
         length = (
             sum(len(trial.epochs) for trial in ended) / len(ended) if ended else budget.num_epochs
         )
-        left: float = budget.num_teacher_epochs + num_finals * budget.num_epochs
+        left: float = budget.num_teacher_epochs + budget.num_finals * budget.num_epochs
         left += (budget.num_trials - len(searched)) * length
         for trial in trials:
             planned: float = length if trial.role == SEARCH else trial.num_epochs

@@ -24,7 +24,7 @@ from tuner.training.teachers import (
     check_can_keep,
     find_teacher,
     kept_teacher,
-    write_teacher,
+    write_network,
 )
 from tuner.training.workload_data import open_data
 
@@ -43,7 +43,7 @@ def train_teacher(
     training = build_teacher_training(workload, dataset, splits, device_for())
     _run(training, partial(report, "teacher"))
     path = kept_teacher(workload, dataset)
-    write_teacher(Storage(str(path.parent)), training.student, path.name)
+    write_network(Storage(str(path.parent)), training.student, path.name)
     return training
 
 

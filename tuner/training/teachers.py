@@ -73,20 +73,23 @@ def check_can_keep(workload: Workload, dataset: Dataset) -> None:
         ) from error
 
 
-def write_teacher(storage: Storage, network: nn.Module, name: str = TEACHER_FILE) -> None:
-    """Writes a teacher's state dict and digest into a folder, by default a search's."""
+def write_network(storage: Storage, network: nn.Module, file: str = TEACHER_FILE) -> None:
+    """Writes a network's state dict and digest.
+
+    The default name is that of the teacher in a search's folder.
+    """
     weights = {
         key: value.cpu().contiguous(memory_format=torch.contiguous_format)
         for key, value in network.state_dict().items()
     }
     content = checkpoint.dump({"model": weights, "digest": weights_digest(network)})
-    storage.write(name, content)
+    storage.write(file, content)
 
 
 def read_teacher(
     storage: Storage, name: str, num_classes: int, file: str = TEACHER_FILE
 ) -> nn.Module:
-    """Reads a teacher that `write_teacher` wrote; the network `name`, frozen.
+    """Reads a teacher that `write_network` wrote; the network `name`, frozen.
 
     Raises FileNotFoundError and DamagedCheckpointError.
     """

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 
 from tests.support.by_hand import make_header
 from tuner.config.options import SearchRequest, WorkloadRequest
+from tuner.config.step_mode import FLOAT32
 from tuner.config.workload import resolve
 from tuner.driver.finished_trainings import FinishedTrainings
 from tuner.planning.fixed_trainings import FixedTask
@@ -19,7 +20,7 @@ from tuner.storage.folder import COMPARISON_FILE, Storage
 from tuner.storage.retrying import PATIENCE_SECONDS
 
 WORKLOAD = resolve(WorkloadRequest().model_dump())
-KEY = TrainingKey(WORKLOAD, "data", "teacher", "float32", ())
+KEY = TrainingKey(WORKLOAD, "data", "teacher", FLOAT32, (), "float16")
 EPOCHS = [{"epoch": float(n), "test_accuracy": 50 + n / 7} for n in range(1, 21)]
 TRIAL = Trial("kd-1", FINAL, "kd", "kd", {}, 1, 20, 0.0, DONE, "", 1.0, EPOCHS)
 
@@ -48,7 +49,6 @@ def test_weights_of_another_training_in_the_same_place_are_not_taken_over(tmp_pa
         request=SearchRequest(space="kd"),
         workload=WORKLOAD,
         runs=runs,
-        all_runs=runs,
         trainings=(FinalTraining("kd-1", "kd", "kd", {}, 1),),
         needs_weights=True,
     )

@@ -9,7 +9,7 @@ from tuner.config.options import SearchRequest
 from tuner.data import Dataset
 from tuner.orchestration import preflight
 from tuner.orchestration.cluster import refusal
-from tuner.orchestration.preflight import Answer, Question, answer, check_machines, versions
+from tuner.orchestration.preflight import Answer, answer, check_machines, versions
 from tuner.planning.search import Search, plan_search
 from tuner.text.errors import RequestError
 from tuner.training.workload_data import open_data
@@ -67,9 +67,9 @@ def test_a_machine_that_differs_is_named(search, dataset, monkeypatch, changes, 
 
 def test_a_machine_tells_what_it_lacks_instead_of_failing(search, tmp_path):
     elsewhere = replace(search.workload, data=f"imagefolder:{tmp_path}/none")
-    found = answer(Question(elsewhere, "itrd", search.runs.uri, ".probe"))
+    found = answer(elsewhere, "itrd", search.runs.uri, ".probe")
     assert "none" in found.problem
-    own = answer(Question(search.workload, "./none.py", search.runs.uri, ".probe"))
+    own = answer(search.workload, "./none.py", search.runs.uri, ".probe")
     assert "none.py" in own.problem
 
 

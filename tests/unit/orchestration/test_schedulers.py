@@ -13,7 +13,6 @@ from tests.support.by_hand import METRIC, NUMBERS, SPACE, begin, new_record, rel
 from tuner.orchestration.recorded_scheduler import MAX_LOST, RecordedScheduler
 from tuner.orchestration.result_keys import FAILURE, OUT_OF_MEMORY, record_name
 from tuner.orchestration.schedulers import Explore, build_scheduler
-from tuner.orchestration.tune_searcher import AloneQueue
 from tuner.planning.rungs import perturbation_interval
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, STOPPED, TEACHER
@@ -54,6 +53,7 @@ class Search:
                 seed=0,
             )
         )
+        partners = {"is_over_time": lambda: False, "run_alone": None} | partners
         self.scheduler = RecordedScheduler(self.inner, record, **partners)
         self.tune_trials = {
             trial.name: tune_trial(trial.name, trial.setting)
@@ -316,7 +316,7 @@ def test_when_the_time_is_over_trials_end_but_final_trainings_do_not(record):
 
 def test_a_trial_that_ran_out_of_memory_goes_on_alone_once(record):
     asked = []
-    search = Search(record, run_alone=lambda trial: asked.append(trial.name) or True)
+    search = Search(record, run_alone=lambda trial: asked.append(trial.name))
     search.begin("0000")
     search.report("0000", 50.0)
     failure = {FAILURE: "out of memory: 2 GiB", OUT_OF_MEMORY: True}
@@ -335,7 +335,7 @@ def test_a_trial_that_ran_out_of_memory_goes_on_alone_once(record):
 
 
 def test_a_trial_alone_may_finish(record):
-    search = Search(record, epochs=2, run_alone=lambda trial: True)
+    search = Search(record, epochs=2, run_alone=[].append)
     search.begin("0000")
     search.result("0000", {FAILURE: "out of memory", OUT_OF_MEMORY: True})
     search.tune_trials["0000"] = tune_trial("0000+alone", {"weight": 1.0})
@@ -345,15 +345,10 @@ def test_a_trial_alone_may_finish(record):
 
 
 def test_a_trial_with_a_gpu_of_its_own_fails_when_it_runs_out_of_memory(record):
-    search = Search(record, run_alone=lambda trial: False)
+    search = Search(record, run_alone=None)
     search.begin("0000")
     search.result("0000", {FAILURE: "out of memory", OUT_OF_MEMORY: True})
     assert record.trials["0000"].status == FAILED
-
-
-@pytest.mark.parametrize(("gpus", "again"), [(0.0, False), (0.25, True), (1.0, False), (2, False)])
-def test_only_a_fraction_of_a_gpu_is_worth_another_attempt(record, gpus, again):
-    assert AloneQueue(gpus).add(begin(record, "0000")) is again
 
 
 def test_a_crash_is_told_by_its_last_error(record, tmp_path, monkeypatch):
@@ -449,7 +444,7 @@ def test_no_scheduler_hears_of_an_initial_stage(tmp_path):
 
 def test_a_population_takes_in_who_is_begun_again_in_anothers_place(record):
     population = build_scheduler("pbt", metric=METRIC, epochs=EPOCHS, population=SPACE, seed=0)
-    scheduler = RecordedScheduler(population, record)
+    scheduler = RecordedScheduler(population, record, is_over_time=lambda: False, run_alone=None)
     begin(record, "0000", "search", EPOCHS)
     tune = SimpleNamespace(search_alg=None)
     for name in ("0000", "0000+again"):

@@ -14,7 +14,7 @@ from tuner.orchestration.result_keys import FAILURE, NOTES, STORAGE
 from tuner.orchestration.trainable import Job, train
 from tuner.storage.folder import Storage
 from tuner.teacher_cache import OutputsPlan
-from tuner.training.teachers import digest_if_whole, write_teacher
+from tuner.training.teachers import digest_if_whole, write_network
 
 
 class Tune:
@@ -41,7 +41,7 @@ class Tune:
 @pytest.fixture
 def storage(tmp_path) -> Storage:
     storage = Storage(str(tmp_path / "search"))
-    write_teacher(storage, untrained_network())
+    write_network(storage, untrained_network())
     return storage
 
 
@@ -68,7 +68,7 @@ def run(data_dir, storage, monkeypatch):
             "num_threads": 1,
             "step_mode": FLOAT32,
             "outputs": OutputsPlan(),
-            "custom_method": "",
+            "space_name": "",
         }
         config = {"kind": kind, "method": method, "setting": setting, "seed": 0, "data_seed": 0}
         train(config | {"gpus": 0}, Job(**(job | changes)))

@@ -52,7 +52,7 @@ def test_the_published_setting_is_the_first_trial(record):
 
 
 def test_a_first_trial_that_is_not_the_published_setting_is_not_called_so(record):
-    assert make_plan(record, published_is_first=False).next().setting_label == ""
+    assert make_plan(record, published={"weight": 99.0}).next().setting_label == ""
 
 
 def test_no_more_trials_are_live_than_may_be(record):
@@ -274,7 +274,7 @@ def test_a_final_training_that_is_known_is_not_made_again(tmp_path):
     )
     run(other, "plain-1", [40.0, 50.0, 60.0])
     record = new_record(tmp_path / "ours")
-    plan = make_plan(record, known={"plain-1": other.trials["plain-1"]})
+    plan = make_plan(record, find=lambda training: other.trials.get(training.name))
     finish_search(plan)
     begun = finish_finals(plan)
     assert "plain-1" not in begun
@@ -290,11 +290,17 @@ def make_fixed(record: Record, known: dict[str, Trial] | None = None, **budget) 
         for seed in (1, 2)
         for label, weight in (("low", 1.0), ("high", 2.0))
     ]
-    values = {"num_trials": 0, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
-    values |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "ask_in_batches": None}
+    values = {"num_trials": 0, "num_finals": 4, "num_epochs": 3, "num_teacher_epochs": 0}
+    values |= {
+        "num_seeds": 2,
+        "max_concurrent": 2,
+        "time_seconds": None,
+        "seed": 5,
+        "ask_in_batches": None,
+    }
     known = known or {}
     return FixedPlan(
-        record, trainings, Budget(**(values | budget)), find=lambda one: known.get(one.name)
+        record, trainings, Budget(**(values | budget)), lambda one: known.get(one.name)
     )
 
 
@@ -309,7 +315,6 @@ def made_before(trial: str) -> Trial:
 
 def test_a_fixed_plan_trains_its_list_in_order(record):
     plan = make_fixed(record)
-    assert plan.num_finals == 4
     assert finish_finals(plan) == ["low-1", "high-1", "low-2", "high-2"]
     assert plan.is_finished
     assert {trial.role for trial in record.trials.values()} == {FINAL}

@@ -195,14 +195,7 @@ def test_a_grid_of_ones_own_is_taken_as_it_is():
     assert [sampler.ask(str(number)) for number in range(3)] == space.grid()
 
 
-def test_a_study_is_named_after_its_search_and_its_space():
-    names = {
-        make_sampler(space, "random", name=name).study.study_name
-        for name in ("one", "two")
-        for space in (SPACE, SPACE.narrow({"weight": "1:2"}), NUMBERS)
-    }
-    assert len(names) == 6
-    assert f"one-{space_hash(SPACE)}" in names
+def test_a_study_maximises():
     assert make_sampler().study.direction == optuna.study.StudyDirection.MAXIMIZE
 
 

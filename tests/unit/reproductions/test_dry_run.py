@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 from tests.support.reproducing import plan
 from tuner import reproduce
+from tuner.config.step_mode import modes_for
 from tuner.reproductions.dry_run import missing_trainings
 from tuner.results.ledger import Ledger, TrainingKey
 from tuner.results.trial import DONE, FINAL, Trial
@@ -31,19 +34,23 @@ def test_nothing_is_estimated_where_nothing_is_trained(capsys) -> None:
     assert "nothing is trained" in capsys.readouterr().out
 
 
-def test_a_finished_training_is_not_missing(tmp_path, data_dir) -> None:
+@pytest.mark.parametrize("step_mode", modes_for("auto"), ids=str)
+def test_a_finished_training_is_not_missing(tmp_path, data_dir, step_mode) -> None:
     options = {**SMALL, "methods": ("plain", "kd"), "pairs": ("resnet8:resnet8",)}
     planned = plan("crd-benchmark", runs=tmp_path, data_dir=data_dir, epochs=1, **options)
     (task,) = planned.tasks
-    assert missing_trainings(task) == task.trainings
+    ledger = Ledger(planned.runs)
+    assert missing_trainings(task, ledger) == task.trainings
     dataset, _ = open_data(task.workload)
-    key = TrainingKey(task.workload, dataset.fingerprint, "teacher", "bfloat16", ())
+    key = TrainingKey(
+        task.workload, dataset.fingerprint, "teacher", step_mode, (), task.request.cache_precision
+    )
     for training in task.trainings:
         trial = Trial(
             name=training.name, role=FINAL, setting_label=training.setting_label,
             method=training.method, setting=training.setting, seed=training.seed, num_epochs=1,
             started=0.0, status=DONE, ended=1.0,
         )  # fmt: skip
-        Ledger(task.all_runs).add(trial, key, "somewhere")
+        ledger.add(trial, key, "somewhere")
     # Those of kd had another teacher than the one that is still to be trained.
-    assert {training.method for training in missing_trainings(task)} == {"kd"}
+    assert {training.method for training in missing_trainings(task, ledger)} == {"kd"}

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tuner.config.options import WorkloadRequest
+from tuner.config.step_mode import BFLOAT16, FLOAT32, StepMode
 from tuner.config.workload import resolve
 from tuner.results.ledger import SCHEMA, Ledger, TrainingKey, run_hash
 from tuner.results.trial import DONE, FINAL, Trial
 from tuner.storage.folder import Storage
 
 WORKLOAD = resolve(WorkloadRequest(epochs=2, limit=200).model_dump(exclude_none=True))
-HERE = TrainingKey(WORKLOAD, "data", "teacher", "float32", ("code",))
+HERE = TrainingKey(WORKLOAD, "data", "teacher", FLOAT32, ("code",), "float16")
 SETTING = {"weight": 0.1 + 0.2, "layer": "stage2", "sigma": None, "log2": True, "degree": 2}
 
 
@@ -87,9 +88,9 @@ def test_another_training_is_not_found(ledger, other):
     [
         {"data": "other"},
         {"teacher": "other"},
-        {"precision": "bfloat16"},
+        {"step_mode": BFLOAT16},
         {"code": ("other",)},
-        {"compiled": True},
+        {"step_mode": StepMode("float32", compiled=True)},
         {"cache_precision": "float32"},
         *(
             {"workload": replace(WORKLOAD, **{name: value})}
@@ -177,7 +178,7 @@ def test_a_file_of_another_table_is_no_training(ledger, tmp_path):
 
 def test_all_trainings_are_one_table(ledger, tmp_path):
     add(ledger)
-    other = replace(HERE, precision="bfloat16")
+    other = replace(HERE, step_mode=BFLOAT16)
     add(ledger, key=other)
     table = pq.read_table(tmp_path / "ledger")
     assert table.schema.equals(SCHEMA)

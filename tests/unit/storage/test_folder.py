@@ -48,6 +48,15 @@ def test_paths_are_inside_a_uri_with_a_query():
     )
 
 
+@pytest.mark.parametrize(
+    "location", ["/", "runs", "file:///runs", "s3://bucket/a?region=eu-west-1"]
+)
+def test_the_parent_of_a_folder_inside_is_the_folder_itself(location):
+    storage = Storage(location)
+    parent = Storage(Storage(storage.sub("x").uri).parent_uri)
+    assert (parent.base, parent.is_local) == (storage.base, storage.is_local)
+
+
 def test_a_file_is_read_by_path_and_by_uri(tmp_path):
     Storage(str(tmp_path)).write("a/f", b"1")
     assert read_file(f"{tmp_path}/a/f") == read_file(f"file://{tmp_path}/a/f") == b"1"

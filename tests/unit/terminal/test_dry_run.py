@@ -10,6 +10,16 @@ from tuner.config.command_line import ENVIRONMENT
 from tuner.search import main
 
 GRID = ["--space", "mimkd", "--algo", "grid"]
+PINNED = [
+    "--space",
+    "kd",
+    "--set",
+    "ce_weight=0.5",
+    "--set",
+    "kd_weight=2",
+    "--set",
+    "temperature=2",
+]
 
 
 @pytest.fixture
@@ -54,6 +64,9 @@ def numbers(text: str) -> tuple[int, int, int, int]:
         (["--space", "itrd", "--algo", "grid", "--trials", "100"], (100, 4, 9, 4)),
         # The published weights are not multiples of 0.25: one more than the grid's 125.
         (GRID, (126, 4, 9, 4)),
+        # Nothing is searched, but the pinned setting is compared with the published one.
+        (PINNED, (1, 4, 9, 4)),
+        (["--space", "kd", "--set", "ce_weight=0.1"], (16, 4, 9, 4)),
         ([*GRID, "--set", "lambda_l=0.5", "--set", "lambda_f=0.5", "--epochs", "2"], (5, 2, 9, 2)),
     ],
 )

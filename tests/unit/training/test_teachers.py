@@ -16,13 +16,13 @@ from tuner.training.teachers import (
     read_digest,
     read_teacher,
     weights_digest,
-    write_teacher,
+    write_network,
 )
 
 
 def test_a_teacher_is_kept_as_plain_weights(tmp_path):
     storage, network = Storage(str(tmp_path)), untrained_network()
-    write_teacher(storage, network)
+    write_network(storage, network)
     loaded = read_teacher(storage, NETWORK, 10)
     assert not loaded.training
     assert not any(p.requires_grad for p in loaded.parameters())
@@ -34,7 +34,7 @@ def test_a_teacher_is_kept_as_plain_weights(tmp_path):
 def test_a_missing_or_damaged_teacher_has_no_digest(tmp_path):
     storage = Storage(str(tmp_path))
     assert digest_if_whole(storage) is None
-    write_teacher(storage, untrained_network())
+    write_network(storage, untrained_network())
     content = bytearray(storage.read("teacher.pt"))
     content[len(content) // 2] ^= 1
     storage.write("teacher.pt", bytes(content))
@@ -46,7 +46,7 @@ def test_a_kept_teacher_is_found_until_it_is_damaged(data_dir, tmp_path):
     workload = small_workload(data_dir=str(tmp_path))
     assert find_teacher(workload, dataset) is None
     path = kept_teacher(workload, dataset)
-    write_teacher(Storage(str(path.parent)), untrained_network(), path.name)
+    write_network(Storage(str(path.parent)), untrained_network(), path.name)
     found = find_teacher(workload, dataset)
     assert weights_digest(found) == weights_digest(untrained_network())
     assert find_teacher(replace(workload, seed=1), dataset) is None
