@@ -9,7 +9,7 @@ from tuner.reports.document import Table
 from tuner.reports.settings import Row
 from tuner.reports.statistics import accuracy_text, columns_of, difference_text
 from tuner.results.record import Record
-from tuner.results.tables import seconds_of, trials_table
+from tuner.results.tables import trials_table
 from tuner.results.trial import FAILED, FINAL, SEARCH, Trial
 from tuner.text.formatting import NOTHING, duration_text, percent_text, setting_text, value_text
 
@@ -110,7 +110,7 @@ def trials_of_search(record: Record, best: Trial | None, metric: str, axis: str)
                 trial.reason,
                 percent_text(trial.last(metric)),
                 _epochs(trial),
-                duration_text(seconds_of(trial)),
+                duration_text(trial.seconds),
                 *(_value(trial.setting.get(name)) for name in varied),
             )
             for trial in trials
@@ -151,7 +151,7 @@ def finals_table(record: Record) -> Table:
                 percent_text(trial.last("val_accuracy")),
                 percent_text(trial.last("test_accuracy")),
                 _epochs(trial),
-                duration_text(seconds_of(trial)),
+                duration_text(trial.seconds),
             )
             for trial in trials
         ],

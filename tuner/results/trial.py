@@ -34,6 +34,12 @@ class Trial:
         """Whether it ran to its last epoch: only such trials are ranked against each other."""
         return self.status == DONE and len(self.epochs) >= self.num_epochs
 
+    @property
+    def seconds(self) -> float:
+        """How long it has trained, its initial stage included."""
+        initial = sum(epoch["initial_seconds"] for epoch in self.initial_epochs)
+        return initial + sum(epoch.get("seconds", 0.0) for epoch in self.epochs)
+
     def last(self, metric: str) -> float | None:
         """The metric at the last reported epoch."""
         return self.epochs[-1].get(metric) if self.epochs else None

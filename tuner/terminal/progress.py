@@ -71,8 +71,9 @@ class Progress:
         }
 
     def _time(self) -> str:
-        epochs = [epoch for trial in self.record.trials.values() for epoch in trial.epochs]
-        num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
+        trials = self.record.trials.values()
+        num_epochs = sum(len(trial.epochs) for trial in trials)
+        seconds = sum(trial.seconds for trial in trials)
         return f"{count_text(num_epochs, 'epoch')}, {duration_text(seconds)}"
 
     def _counts_text(self, role: str) -> str:
