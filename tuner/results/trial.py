@@ -1,5 +1,6 @@
 """One training and its state."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from search_spaces import Setting
@@ -43,3 +44,12 @@ class Trial:
     def last(self, metric: str) -> float | None:
         """The metric at the last reported epoch."""
         return self.epochs[-1].get(metric) if self.epochs else None
+
+
+def varied_names(settings: Sequence[Mapping[str, object]]) -> list[str]:
+    """Hyperparameters that are not equal in all settings, in order of first appearance.
+
+    None and absent are equal.
+    """
+    names = dict.fromkeys(name for setting in settings for name in setting)
+    return [name for name in names if len({setting.get(name) for setting in settings}) > 1]
