@@ -82,7 +82,7 @@ def _rebuild_comparison(runs: "Storage", name: str) -> str:
     }
     if not records:
         raise RequestError(f"no search of {name!r} has started; start it with --resume {name}")
-    return write_methods_report(storage, request, records)
+    return write_methods_report(storage, request, records)[0]
 
 
 def compare_searches(runs: "Storage", names: Sequence[str], folder: str | None) -> str:

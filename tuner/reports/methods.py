@@ -74,13 +74,8 @@ def compare_methods(records: Mapping[str, Record]) -> list[MethodRow]:
     return [*rows, _row(PLAIN, plain, plain, None, None, to_best)]
 
 
-def methods_verdict(rows: list[MethodRow], select_on: str = "val") -> str:
-    """What the table shows, in a few sentences."""
-    return " ".join(methods_findings(rows, select_on))
-
-
 def methods_findings(rows: list[MethodRow], select_on: str = "val") -> list[str]:
-    """The same in paragraphs: the best method, the others compared with it, the limits."""
+    """Paragraphs: the best method, the others compared with it, the limits."""
     best, *others = (row for row in rows if row.method != PLAIN)
     if best.num_seeds == 0:
         return ["No final training of any method has finished, so nothing is compared."]
