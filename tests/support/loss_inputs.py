@@ -28,20 +28,6 @@ def network_shapes(name: str, size: int = 8) -> Shapes:
     return shapes_of(models.build_untrained(name, 10), (size, size), name)
 
 
-def shapes_from(outputs: Outputs) -> Shapes:
-    """Of the network that returned these outputs."""
-
-    def of_maps(maps: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(x.shape[1:]) for name, x in maps.items()}
-
-    return Shapes(
-        tuple(outputs.logits.shape[1:]),
-        tuple(outputs.embedding.shape[1:]),
-        of_maps(outputs.feature_maps),
-        of_maps(outputs.pre_activation_maps),
-    )
-
-
 def outputs_of(
     logits: Tensor | None = None, embedding: Tensor | None = None, maps: Sequence[Tensor] = ()
 ) -> Outputs:
