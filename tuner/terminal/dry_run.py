@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tuner.config.presets import find_preset
+from tuner.config.presets import preset_pins
 from tuner.planning.search import Search
 from tuner.text.formatting import count_text, duration_text
 
@@ -29,18 +29,11 @@ def print_heading(search: Search) -> None:
         f"{count_text(workload.epochs, 'epoch')} "
         f"({request.algo}, {request.scheduler})"
     )
-    reduced = {
-        name: value
-        for name, value in find_preset(workload.preset)
-        .settings.get(search.space.method, {})
-        .items()
-        if request.set.get(name) == value
-    }
-    if reduced:
-        pins = ", ".join(f"{name}={value}" for name, value in reduced.items())
+    pins = preset_pins(workload.preset, search.space.method).items()
+    texts = [f"{name}={value}" for name, value in pins if request.set.get(name) == value]
+    if texts:
         console.print(
-            f"[dim]smaller critics, to take three minutes on two cores: {pins} "
-            "(published: width=512, all locations); change them with --set[/]"
+            f"[dim]the preset {workload.preset} sets {', '.join(texts)}; override with --set[/]"
         )
     if request.select_on == "test":
         console.print("[yellow]trials are ranked on the test set, as in the papers[/]")

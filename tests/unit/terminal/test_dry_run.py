@@ -81,13 +81,12 @@ def test_every_hyperparameter_has_a_row(dry_run, name):
         assert row["when"] in rows[row["name"]]
 
 
-def test_smaller_critics_for_the_digits_are_stated(dry_run):
+def test_what_the_preset_sets_of_a_method_is_stated(dry_run):
     text = dry_run("--space", "mimkd")
-    assert "smaller critics" in text
-    assert "width=64, num_locations=16" in text
+    assert "the preset digits sets width=64, num_locations=16; override with --set" in text
     assert "fixed: 64" in text
     own = dry_run("--space", "mimkd", "--set", "width=32", "--set", "num_locations=none")
-    assert "smaller critics" not in own
+    assert "the preset digits" not in own
     assert "fixed: 32" in own
 
 
