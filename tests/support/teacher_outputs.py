@@ -17,8 +17,8 @@ NUM_IMAGES, BATCH_SIZE = 300, 64
 SHARED = OutputsPlan(shared=NAMES, buffer_bytes=2**30, look_ahead=3)
 
 
-def cached(precision="float32", epochs=100) -> OutputsPlan:
-    return OutputsPlan(tuple(CachedOutput(name, epochs, epochs) for name in NAMES), (), precision)
+def cached(precision="float32") -> OutputsPlan:
+    return OutputsPlan(tuple(CachedOutput(name, 100, 100) for name in NAMES), (), precision)
 
 
 class Counting:
@@ -52,12 +52,10 @@ def views_of(data: Data, num_augmented_epochs=100, seed=0) -> Views:
     return Views(data[0], data[1].train, seed, num_augmented_epochs, 1, False)
 
 
-def read_epoch(
-    teacher: Teacher, views: Views, epoch=1, names=NAMES, batch_size=BATCH_SIZE
-) -> dict[str, Tensor]:
+def read_epoch(teacher: Teacher, views: Views, epoch=1, batch_size=BATCH_SIZE) -> dict[str, Tensor]:
     """Everything that a training would read, one tensor for the whole epoch by name."""
     read = []
-    with teacher.open(names, views, epoch, batch_size) as outputs:
+    with teacher.open(NAMES, views, epoch, batch_size) as outputs:
         start = 0
         for batch in views.batches(epoch, batch_size, CPU):
             read.append(outputs.read(start, batch.images))

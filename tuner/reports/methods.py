@@ -28,6 +28,7 @@ from tuner.reports.statistics import (
     difference_text,
     num_pairs,
     sentence,
+    validation_mean,
 )
 from tuner.results.record import Record
 from tuner.results.trial import Trial
@@ -60,7 +61,7 @@ def compare_methods(records: Mapping[str, Record]) -> list[MethodRow]:
     """
     finals = {method: winners_finals(record) for method, record in records.items()}
     plain = plain_finals(records.values())
-    ranked = sorted(finals, key=lambda method: -_validation(finals[method]))
+    ranked = sorted(finals, key=lambda method: -validation_mean(finals[method]))
     best = finals[ranked[0]]
     num_methods = sum(num_finished(trials) > 0 for trials in finals.values())
     rows = []
@@ -146,8 +147,3 @@ def _row(
         to_best=to_best,
         cost=relative_cost(trials, plain, record),
     )
-
-
-def _validation(trials: list[Trial]) -> float:
-    found = accuracy_of(trials, "val_accuracy")
-    return -1.0 if found is None else found.mean

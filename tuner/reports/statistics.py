@@ -76,6 +76,12 @@ def accuracy_of(trials: Sequence[Trial], metric: str) -> Accuracy | None:
     return accuracy_over([value for one in finished if (value := one.last(metric)) is not None])
 
 
+def validation_mean(trials: Sequence[Trial]) -> float:
+    """Mean validation accuracy in percent, to rank by; -1 where no training has finished."""
+    found = accuracy_of(trials, "val_accuracy")
+    return -1.0 if found is None else found.mean
+
+
 def accuracy_over(values: Sequence[float]) -> Accuracy | None:
     """Mean and deviation of one accuracy per seed, in percent; None without any."""
     if not values:

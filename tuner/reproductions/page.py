@@ -64,7 +64,7 @@ def _protocol(results: Results) -> list[tuple[str, str]]:
         facts.append(("Networks", f"{pair}{beside}"))
     if reproduction.tasks:
         facts += _schedule(reproduction.workloads[0])
-        facts.append(("Seeds", str(reproduction.seeds)))
+        facts.append(("Seeds", str(reproduction.request.seeds)))
         trials = [t for record in results.records.values() for t in record.trials.values()]
         seconds = sum(trial.seconds for trial in trials)
         facts.append(("Total training time", duration_text(seconds)))

@@ -9,13 +9,19 @@ from tuner.reports.statistics import Difference, accuracy_text, difference_text
 from tuner.reproductions.artefacts import findings
 from tuner.reproductions.artefacts.columns import difference_columns, table_of, value_columns
 from tuner.reproductions.experiment import Pair
-from tuner.reproductions.published import Value
+from tuner.reproductions.published import Value, all_published
 from tuner.reproductions.results import Results
 from tuner.results.trial import TEACHER
 from tuner.text.formatting import NOTHING, count_text
 
 # The published value for a pair and the label of a variant, or "teacher".
 FindPublished = Callable[[Pair, str], Value | None]
+
+
+def published_by_pair(name: str) -> FindPublished:
+    """Finds values in an entry whose rows name teacher, student and method."""
+    entry = all_published()[name]
+    return lambda pair, label: entry.value(teacher=pair.teacher, student=pair.student, method=label)
 
 
 def pairs_table(

@@ -26,28 +26,28 @@ def variants_table(
     name: str,
     title: str,
     heading: str,
+    base: str,
     published: Mapping[str, Value | None] | None = None,
-    base: str | None = None,
 ) -> Table:
-    """Accuracies of each variant, and their differences from the base.
+    """Accuracies of each variant, and their differences from the base, if that is selected.
 
     `published` by label; the teacher has a row if it has a published value.
     """
     published = published or {}
-    base = base if base in results.labels else None
+    has_base = base in results.labels
     best = results.best(results.labels)
     rows: list[dict[str, str]] = []
     data: list[dict[str, Any]] = []
     for label in [*results.labels, *([TEACHER] if TEACHER in published else [])]:
         value = published.get(label)
         test, val = results.accuracy(label), results.accuracy(label, metric="val_accuracy")
-        found = _difference(results, label, base)
+        found = _difference(results, label, base) if has_base else None
         num_seeds = len(results.trials(label))
         row = {heading: label}
         if published:
             row["published (%)"] = NOTHING if value is None else value.text
         row |= {"test (%)": accuracy_text(test), "validation (%)": accuracy_text(val)}
-        if base is not None:
+        if has_base:
             row[f"− {base} (points)"] = difference_text(found)
         rows.append(row | {"seeds": NOTHING if label == TEACHER else str(num_seeds)})
         data.append(
@@ -64,7 +64,7 @@ def variants_table(
         headings=list(rows[0]),
         rows=[list(row.values()) for row in rows],
         data=table_of(data),
-        note=ACCURACIES + (DIFFERENCES if base is not None else "") + (BEST if best else ""),
+        note=ACCURACIES + (DIFFERENCES if has_base else "") + (BEST if best else ""),
         emphasised=frozenset(n for n, label in enumerate(results.labels) if label == best),
         faint=frozenset({len(results.labels)} if TEACHER in published else ()),
     )
@@ -77,8 +77,8 @@ def published_by_label(
     return {variant.label: find(variant) for variant in results.variants}
 
 
-def _difference(results: Results, label: str, base: str | None) -> Difference | None:
-    if base is None or label == base:
+def _difference(results: Results, label: str, base: str) -> Difference | None:
+    if label == base:
         return None
     num_comparisons = max(1, len(results.labels) - 1)
     return results.difference(label, base, num_comparisons=num_comparisons)
