@@ -134,8 +134,9 @@ def sentence(name: str, other: str, found: Difference) -> str:
     points = f"{abs(found.mean):.2f} points of test accuracy"
     if found.low is None or found.high is None:
         side = "above" if found.mean >= 0 else "below"
-        seeds = "one seed says" if found.num_seeds == 1 else f"{found.num_seeds} equal seeds say"
-        return f"{name} is {points} {side} {other}, but {seeds} nothing about noise."
+        number = found.num_seeds
+        what = "one seed says" if number == 1 else f"{number} identical differences say"
+        return f"{name} is {points} {side} {other}, but {what} nothing about noise."
     several = found.num_comparisons
     corrected = f", corrected for {several} comparisons" if several > 1 else ""
     between = f"95 % interval {found.low:.2f} to {found.high:.2f}"

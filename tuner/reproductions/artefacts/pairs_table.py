@@ -126,7 +126,7 @@ def _verdict(gain: Difference | None) -> str:
     if gain is None:
         return "nothing to compare with"
     if gain.num_seeds == 1:
-        return "one seed cannot tell"
+        return "one seed cannot distinguish them"
     if gain.is_noise:
         return "within noise"
     return "beats it" if gain.mean > 0 else "loses to it"
