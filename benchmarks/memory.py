@@ -25,7 +25,7 @@ class Peak:
     proportional: int = 0  # of all processes together, while all trials are training
     trial: Memory = NO_MEMORY  # of one trial's process
     data: Mapping = NO_FILES  # what it maps of the data
-    cache: Mapping = NO_FILES  # and of the teacher's outputs: the pieces open at one moment
+    cache: Mapping = NO_FILES  # and of the teacher's outputs: the shards open at one moment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,23 +4,21 @@ Both sides read them here: ours with `--space benchmarks/search_space.py --algo 
 plain Ray Tune as a list.
 """
 
-from search_spaces import Choice, Fixed, Float, Space
-from search_spaces.common import common
+from dataclasses import replace
+from typing import Any
 
-SPACE = Space(
-    method="itrd",
-    params=(
-        Float("beta_corr", 0.5, 4.0, grid=(1.0, 2.0, 3.0, 4.0), published=2.0),
-        Float("beta_mi", 0.0, 3.0, grid=(0.5, 1.0), published=1.0),
-        Fixed("alpha", 1.01),
-        Choice("kernel", ("polynomial", "rbf"), grid=("polynomial",), published="polynomial"),
-        Fixed("degree", 1, when={"kernel": "polynomial"}),
-        Fixed("offset", 0.0, when={"kernel": "polynomial"}),
-        Fixed("sigma", None, kind=float, when={"kernel": "rbf"}),
-        Fixed("h", 1.0, when={"kernel": "rbf", "sigma": None}),
-        Fixed("normalise", True),
-        Fixed("log2", False),
-        Fixed("form", "stable", options=("stable", "official")),
-        *common(),
+from search_spaces.itrd import SPACE as ITRD
+
+GRIDS: dict[str, Any] = {
+    "beta_corr": (1.0, 2.0, 3.0, 4.0),
+    "beta_mi": (0.5, 1.0),
+    "alpha": (1.01,),
+    "kernel": ("polynomial",),
+}
+SPACE = replace(
+    ITRD,
+    params=tuple(
+        replace(parameter, grid=GRIDS[parameter.name]) if parameter.name in GRIDS else parameter
+        for parameter in ITRD.params
     ),
 )

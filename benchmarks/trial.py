@@ -122,7 +122,7 @@ def _ours(case: Case, plan: OutputsPlan) -> Step:
     )
     if teacher is not None and plan.cached:
         _fill(teacher, case)
-    # An epoch again and again: opening it and checking its pieces is a part of its steps.
+    # An epoch again and again: opening it and checking its shards is a part of its steps.
     return _Ours(chain.from_iterable(training.steps(training.stages[-1], 1) for _ in count()))
 
 
@@ -138,7 +138,7 @@ class _Ours:
 
 
 def _fill(teacher: Teacher, case: Case) -> None:
-    """Computes the first pass of the teacher's outputs."""
+    """Computes the teacher's outputs of the first augmented epoch."""
     views = views_of(case.workload, case.dataset, case.splits, case.workload.seed)
     with teacher.open(case.needs, views, 1, case.workload.batch_size) as answers:
         if isinstance(answers, StoredPass):

@@ -1,4 +1,4 @@
-"""Errors about networks, and texts for them."""
+"""The error about networks."""
 
 
 class UnknownModel(ValueError):  # noqa: N818, says what it is

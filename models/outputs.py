@@ -75,14 +75,18 @@ def shapes_of(model: nn.Module, image_size: tuple[int, int], name: str = "") -> 
 
     Raises UnknownModel if it fails on such an image.
     """
-    outputs: Outputs = run_on_black(model, image_size, name)
+    return shapes_from(run_on_black(model, image_size, name), name, (3, *image_size))
+
+
+def shapes_from(outputs: Outputs, name: str = "", image: Shape = (3, 32, 32)) -> Shapes:
+    """The shapes of these outputs of the network `name` for an image of this shape."""
     return Shapes(
         logits=tuple(outputs.logits.shape[1:]),
         embedding=tuple(outputs.embedding.shape[1:]),
         feature_maps=_shapes(outputs.feature_maps),
         pre_activation_maps=_shapes(outputs.pre_activation_maps),
         name=name,
-        image=(3, *image_size),
+        image=image,
         has_classifier=outputs.classifier is not None,
     )
 

@@ -1,11 +1,10 @@
 """Reads the user's own search space, and its loss if the method is new, from a Python file."""
 
-import traceback
 from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.space import Space, SpaceError
-from search_spaces.wording import error_text
+from search_spaces.wording import fault_text
 
 
 def read_space_file(path: Path) -> Space:
@@ -20,19 +19,12 @@ def read_space_file(path: Path) -> Space:
     names: dict[str, object] = {"__name__": path.stem, "__file__": str(path)}
     try:
         exec(compile(source, str(path), "exec"), names)
-    except SyntaxError as error:
-        place = f"{path} line {error.lineno}" if error.lineno else str(path)
-        raise SpaceError(f"{place}: {error.msg}; fix it and run again") from error
     except KeyboardInterrupt:
         raise
     # Anything can go wrong in the user's code, and all of it is theirs to fix.
     except BaseException as error:
-        lines = [
-            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
-        ]
-        place = f"{path} line {lines[-1]}" if lines else str(path)
-        problem = str(error) if isinstance(error, SpaceError) else error_text(error)
-        raise SpaceError(f"{place}: {problem}; fix it and run again") from error
+        problem = str(error) if isinstance(error, SpaceError) else ""
+        raise SpaceError(fault_text(path, error, problem)) from error
     space = names.get("SPACE")
     if not isinstance(space, Space):
         found = (

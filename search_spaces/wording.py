@@ -1,7 +1,9 @@
 """Values and refusals as text, for the leaf packages and the commands alike."""
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 LONGEST_WORD = 100  # characters that are compared, as the time grows with their square
 
@@ -34,3 +36,17 @@ def error_text(error: BaseException) -> str:
         return " ".join(f"{type(error).__name__}: {error}".split())
     except Exception:  # its own __str__ may fail
         return type(error).__name__
+
+
+def fault_text(path: Path, error: BaseException, problem: str = "") -> str:
+    """Says where the user's file fails and with what; by default with the error's own text.
+
+    A syntax error may be in another file, which this one imports.
+    """
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    place = f"{path} line {lines[-1]}" if lines else str(path)
+    problem = problem or error_text(error)
+    if isinstance(error, SyntaxError):
+        problem = error.msg or problem
+        place = f"{error.filename} line {error.lineno}" if error.lineno else place
+    return f"{place}: {problem}; fix it and run again"

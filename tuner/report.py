@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuner.config.command import run_command
-from tuner.config.command_line import parser_for, read_request
+from tuner.config.command_line import parser_for, read_request, read_started
 from tuner.config.options import ReportRequest
 from tuner.text.errors import RequestError
 
@@ -68,18 +68,13 @@ def rebuild_report(runs: "Storage", name: str) -> str:
 
 
 def _rebuild_comparison(runs: "Storage", name: str) -> str:
-    from tuner.config.command_line import read_request
     from tuner.config.options import SearchRequest
-    from tuner.config.yaml_file import parse_yaml
     from tuner.planning.comparison import spaces_of
     from tuner.reports.methods_page import write_methods_report
     from tuner.results.tables import read_record
     from tuner.storage.folder import SEARCH_FILE
 
-    storage = runs.sub(name)
-    given = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
-    base = given | {"name": name, "runs_dir": runs.uri}
-    request = read_request(SearchRequest, {}, base=base)
+    storage, request = runs.sub(name), read_started(SearchRequest, runs, name)
     records = {
         space.method: read_record(storage.sub(space.method))
         for space in spaces_of(request.space).values()
@@ -87,7 +82,7 @@ def _rebuild_comparison(runs: "Storage", name: str) -> str:
     }
     if not records:
         raise RequestError(f"no search of {name!r} has started; start it with --resume {name}")
-    return write_methods_report(storage, request, records)
+    return write_methods_report(storage, request, records)[0]
 
 
 def compare_searches(runs: "Storage", names: Sequence[str], folder: str | None) -> str:

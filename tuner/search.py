@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tuner.config.command import run_command
-from tuner.config.command_line import parser_for, read_request
+from tuner.config.command_line import parser_for, read_request, read_started
 from tuner.config.options import SearchRequest
-from tuner.config.yaml_file import parse_yaml, read_yaml
+from tuner.config.yaml_file import read_yaml
 from tuner.text.errors import RequestError
 
 if TYPE_CHECKING:
@@ -101,12 +101,12 @@ def _refuse_reproduction(runs: "Storage", name: str) -> None:
 
 def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     """The request that a search started with. Raises RequestError where `given` differs."""
-    from tuner.storage.folder import SEARCH_FILE, Storage, existing
+    from tuner.storage.folder import Storage, existing
 
     config = given.get("config")
     options = (read_yaml(config) if config else {}) | given
     runs = Storage(str(options.get("runs_dir", SearchRequest.model_fields["runs_dir"].default)))
-    storage = existing(runs, name)
+    existing(runs, name)
     _refuse_reproduction(runs, name)
     from search_spaces import SpaceError
     from tuner.config.run_folder import check_unchanged
@@ -116,11 +116,9 @@ def _resumed_request(name: str, given: dict[str, Any]) -> SearchRequest:
     def resolve(request: SearchRequest) -> SearchRequest:
         return (plan_comparison if is_comparison(request) else plan_search)(request).request
 
-    written = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
-    base = written | {"name": name, "runs_dir": runs.uri}
-    request = read_request(SearchRequest, given, base=base)
+    request = read_started(SearchRequest, runs, name, given)
     # Resolved, because there are several ways to write the same name or path.
-    started = resolve(read_request(SearchRequest, {}, base=base))
+    started = resolve(read_started(SearchRequest, runs, name))
     try:
         resolved = resolve(request)
     except SpaceError:  # another space, whose hyperparameters are not those of --set

@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import re
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from models.errors import UnknownModel
-from search_spaces.wording import error_text
+from search_spaces.wording import fault_text
 
 Result = TypeVar("Result")
 
@@ -48,17 +47,11 @@ def run_user_code(path: Path, call: Callable[[], Result], name: str = "") -> Res
             return call()
     except UnknownModel:
         raise
-    except SyntaxError as error:
-        place = f"{error.filename} line {error.lineno}" if error.lineno else str(path)
-        raise UnknownModel(f"{place}: {error.msg}; fix it and run again") from error
     except KeyboardInterrupt:
         raise
     # Anything can go wrong in the user's code, and all of it is theirs to fix.
     except BaseException as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-        place = f"{path} line {lines[-1]}" if lines else str(path)
-        raise UnknownModel(f"{place}: {error_text(error)}; fix it and run again") from error
+        raise UnknownModel(fault_text(path, error)) from error
 
 
 def source_digest(path: Path) -> str:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 import models
 from losses import LOSSES, Objective, build_objective
-from models.outputs import Outputs
+from models.outputs import Outputs, shapes_from
 from tests.support.golden_cases import Case, all_cases, layer
 from tests.support.golden_networks import MANIFEST, contents, filled_weights, numbers
 from tests.support.golden_parts import PARTS, load, setting_of
-from tests.support.loss_inputs import make_batch, outputs_of, shapes_from
+from tests.support.loss_inputs import make_batch, outputs_of
 
 Setting = dict[str, Any]
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-import tuner.teach
 from tests.support.by_hand import make_header
 from tests.support.mirrors import begin, history, hurry, mirror_of, run_by_trial, train
-from tests.support.searching import Searches, local_ray, runs_of
+from tests.support.searching import Searches, local_ray, runs_of, teach
 from tests.support.servers import Proxy, Server, mlflow_server, postgresql, wait_until
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED
@@ -249,8 +248,7 @@ def test_a_run_whose_answer_is_lost_on_the_way_is_not_made_twice(
 
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterator[Searches]:
-    options = ["--teacher", "resnet8", "--teacher-epochs", "1", "--limit", "200"]
-    assert tuner.teach.main([*options, "--data-dir", data_dir]) == 0
+    teach(data_dir)
     with local_ray():
         yield Searches(tmp_path_factory.mktemp("runs"), data_dir)
 

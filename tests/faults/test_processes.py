@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import tuner.teach
 from tests.support.faults import (
     OPTIONS,
     STRAIGHT,
@@ -21,7 +20,14 @@ from tests.support.faults import (
     record_of,
     repeated_runs,
 )
-from tests.support.searching import Driver, Searches, TrialProcesses, local_ray, trial_processes
+from tests.support.searching import (
+    Driver,
+    Searches,
+    TrialProcesses,
+    local_ray,
+    teach,
+    trial_processes,
+)
 from tuner.results.trial import DONE, FAILED, SEARCH, STOPPED
 
 NUM_KILLS = 20
@@ -33,8 +39,7 @@ FaultRow = Callable[..., None]
 
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterator[Searches]:
-    options = ["--teacher", "resnet8", "--teacher-epochs", "1", "--limit", "300"]
-    assert tuner.teach.main([*options, "--data-dir", data_dir]) == 0
+    teach(data_dir, limit=300)
     with local_ray():
         searches = Searches(tmp_path_factory.mktemp("faults"), data_dir)
         assert searches.run(STRAIGHT, "--quiet", **OPTIONS) == 0

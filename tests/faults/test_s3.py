@@ -12,9 +12,8 @@ import pytest
 import torch
 
 import tuner.report
-import tuner.teach
 from tests.support.faults import Watch, is_in_epoch, lost_trials, repeated_runs
-from tests.support.searching import Driver, Searches, local_ray, runs_of, same_results
+from tests.support.searching import Driver, Searches, local_ray, runs_of, same_results, teach
 from tests.support.servers import Bucket, free_port, s3_bucket
 from tuner.search import main
 from tuner.storage.folder import Storage, read_file
@@ -149,9 +148,7 @@ class BucketSearches(Searches):
 @pytest.fixture(scope="module")
 def searches(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BucketSearches]:
     data_dir = str(tmp_path_factory.mktemp("data"))
-    # The teacher first, in no search: the first search would have its training as a row.
-    options = ["--teacher", "resnet8", "--teacher-epochs", "1", "--limit", "200"]
-    assert tuner.teach.main([*options, "--data-dir", data_dir]) == 0
+    teach(data_dir)
     with local_ray():
         yield BucketSearches(bucket.uri(), data_dir)
 

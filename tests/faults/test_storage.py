@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import threading
@@ -13,7 +14,6 @@ from pathlib import Path
 import pytest
 
 import tuner.report
-import tuner.teach
 from tests.support.faults import (
     OPTIONS,
     STRAIGHT,
@@ -26,7 +26,7 @@ from tests.support.faults import (
     record_of,
     repeated_runs,
 )
-from tests.support.searching import Driver, Searches, local_ray, same_results
+from tests.support.searching import Driver, Searches, local_ray, same_results, teach
 from tuner.results.record import Record
 from tuner.teacher_cache.store import cache_folder
 
@@ -37,8 +37,7 @@ AWAY_SECONDS = 8.0
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searches]:
     data_dir = str(tmp_path_factory.mktemp("data"))  # its cache will be damaged
-    options = ["--teacher", "resnet8", "--teacher-epochs", "1", "--limit", "300"]
-    assert tuner.teach.main([*options, "--data-dir", data_dir]) == 0
+    teach(data_dir, limit=300)
     with local_ray():
         searches = Searches(tmp_path_factory.mktemp("faults"), data_dir)
         assert searches.run(STRAIGHT, "--quiet", **OPTIONS) == 0
@@ -233,6 +232,17 @@ def test_damaged_tables_and_teachers_are_made_again_from_the_journal(
     finally:
         driver.reap()
     told("results file damaged (tables, teacher)", name, num_damaged, watch, before)
+
+
+def test_damaged_weights_are_not_registered(
+    searches: Searches, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(searches.folder(STRAIGHT), searches.folder("weights"))
+    for path in searches.folder("weights").glob("checkpoints/*.pt"):
+        damage(path, random.Random(6))
+    assert searches.resume("weights", "--quiet") == 0
+    assert re.search(r"no model is registered: \S+\.pt is damaged", capsys.readouterr().err)
+    assert (searches.folder("weights") / "best.yaml").exists()
 
 
 def test_a_damaged_journal_is_refused_and_resumes_before_its_damaged_line(

@@ -14,25 +14,24 @@ from tests.support.teacher_outputs import (
     Counting,
     assert_equal,
     cached,
-    digits,
     make_teacher,
     read_epoch,
     shards_in,
-    small_network,
     views_of,
 )
+from tests.support.trainings import digits, untrained_network
 from tuner.teacher_cache import OutputsPlan, teacher
 from tuner.teacher_cache.shard import read_shard
 
 
 @pytest.fixture(scope="module")
 def data(data_dir):
-    return digits(data_dir)
+    return digits(data_dir, NUM_IMAGES)
 
 
 @pytest.fixture(scope="module")
 def network():
-    return small_network()
+    return untrained_network()
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import tuner.teach
 from tests.support.searching import (
     Driver,
     Searches,
@@ -18,6 +17,7 @@ from tests.support.searching import (
     local_ray,
     same_mlflow_runs,
     same_results,
+    teach,
 )
 from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED, RUNNING, SEARCH, STOPPED
@@ -29,9 +29,7 @@ OPTIONS = {"trials": 6, "epochs": 4, "limit": 300}
 
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterator[Searches]:
-    # The teacher is trained before, or the first search would have its training as a row.
-    options = ["--teacher", "resnet8", "--teacher-epochs", "1", "--limit", "300"]
-    assert tuner.teach.main([*options, "--data-dir", data_dir]) == 0
+    teach(data_dir, limit=300)
     with local_ray():
         yield Searches(tmp_path_factory.mktemp("resume"), data_dir)
 

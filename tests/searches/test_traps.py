@@ -32,7 +32,14 @@ from search_spaces import SPACES, Float, Space
 from search_spaces.wording import text_of
 from tests.support.by_hand import make_header
 from tests.support.mirrors import hurry, mirror_of
-from tests.support.searching import Searches, TrialProcesses, local_ray, next_session, runs_of
+from tests.support.searching import (
+    Searches,
+    TrialProcesses,
+    local_ray,
+    next_session,
+    runs_of,
+    teach,
+)
 from tuner.orchestration.gpu_share import gpu_fraction
 from tuner.orchestration.recorded_scheduler import RecordedScheduler
 from tuner.orchestration.result_keys import FAILURE, OUT_OF_MEMORY
@@ -79,6 +86,7 @@ class Watched(SimpleNamespace):
 
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Iterator[Searches]:
+    teach(data_dir)
     with local_ray():
         yield Searches(tmp_path_factory.mktemp("traps"), data_dir)
 
@@ -588,13 +596,8 @@ def test_trap_14_as_many_trials_start_at_once_as_there_are_slots(
     monkeypatch.delenv("TUNE_MAX_PENDING_TRIALS_PG", raising=False)
     assert _get_max_pending_trials(SearchGenerator(stock_search())) == 1
 
-    # The teacher is kept by now, or else its training comes first and alone.
     assert searches.run("slots", "--quiet", max_concurrent=2, trials=3, epochs=2) == 0
-    events = [
-        (event["event"], event["trial"])
-        for event in searches.record("slots").events
-        if event["trial"] != "teacher"
-    ]
+    events = [(event["event"], event["trial"]) for event in searches.record("slots").events]
     assert events[:2] == [("begin", "0000"), ("begin", "0001")]
     assert _get_max_pending_trials(SearchGenerator(stock_search())) == 2
 
@@ -633,7 +636,7 @@ def test_trap_15_a_trial_out_of_memory_is_retried_once_on_a_whole_gpu(
 def test_trap_15_the_share_of_a_gpu_follows_what_a_step_needs() -> None:
     """As above: people guess the fraction."""
     gigabyte = 2**30
-    assert gpu_fraction(2 * gigabyte, 24 * gigabyte) == 1 / 8
+    assert gpu_fraction(2 * gigabyte, 24 * gigabyte) == 1 / 7
     assert gpu_fraction(30 * gigabyte, 24 * gigabyte) == 1
 
 

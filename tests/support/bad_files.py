@@ -51,22 +51,13 @@ def archive(files: dict[str, bytes]) -> bytes:
 
 
 TENSORS = [
-    *(
-        torch.zeros(3),
-        torch.zeros(0),
-        torch.tensor(1),
-        torch.tensor(float("nan")),
-        torch.ones(10, 64),
-    ),
+    torch.zeros(3), torch.zeros(0), torch.tensor(1), torch.tensor(float("nan")), torch.ones(10, 64),
     *(torch.ones(10, 64, dtype=kind) for kind in (torch.float16, torch.int8, torch.bool)),
     *(torch.ones(10, 64, dtype=kind) for kind in (torch.complex64, torch.bfloat16, torch.float64)),
-    *(torch.full((10, 64), torch.inf), torch.ones(64, 10).T, torch.ones(1).expand(10, 64)),
-    *(
-        torch.ones(10, 64).to_sparse(),
-        torch.ones(10, 64, device="meta"),
-        torch.nn.Parameter(torch.ones(2)),
-    ),
-]
+    torch.full((10, 64), torch.inf), torch.ones(64, 10).T, torch.ones(1).expand(10, 64),
+    torch.ones(10, 64).to_sparse(), torch.ones(10, 64, device="meta"),
+    torch.nn.Parameter(torch.ones(2)),
+]  # fmt: skip
 leaves = st.one_of(
     st.sampled_from(TENSORS), st.integers(), st.text(max_size=3), st.none(), st.just(np.float64(1))
 )
@@ -158,42 +149,36 @@ def huge_png(side: int) -> bytes:
 
 
 PICTURES = [
-    *(picture(8, 8), picture(8, 8), picture(8, 8), picture(8, 8, "L"), picture(8, 8, "RGBA")),
-    *(picture(8, 8, form="jpeg"), picture(8, 8, form="gif"), picture(8, 8, form="tiff")),
-    *(
-        picture(9, 8),
-        picture(1, 1),
-        picture(8, 8, "I;16"),
-        picture(8, 8, "F", "tiff"),
-        b"",
-        b"no image",
-    ),
-    *(picture(8, 8)[:40], picture(8, 8, form="jpeg")[:200], picture(8, 8, form="tiff")[:100], None),
-    *(huge_png(20_000), huge_png(2**31 - 1), huge_png(0), b"<svg/>", b"%!PS-Adobe-3.0 EPSF-3.0\n"),
-]
+    picture(8, 8), picture(8, 8), picture(8, 8), picture(8, 8, "L"), picture(8, 8, "RGBA"),
+    picture(8, 8, form="jpeg"), picture(8, 8, form="gif"), picture(8, 8, form="tiff"),
+    picture(9, 8), picture(1, 1), picture(8, 8, "I;16"), picture(8, 8, "F", "tiff"), b"",
+    b"no image", picture(8, 8)[:40], picture(8, 8, form="jpeg")[:200],
+    picture(8, 8, form="tiff")[:100], None, huge_png(20_000), huge_png(2**31 - 1), huge_png(0),
+    b"<svg/>", b"%!PS-Adobe-3.0 EPSF-3.0\n",
+]  # fmt: skip
 IMAGE_KINDS = [
     pa.binary(),
     pa.large_binary(),
     pa.struct({"bytes": pa.binary(), "path": pa.string()}),
 ]
 LABEL_KINDS = [
-    *(pa.int64(), pa.int64(), pa.int8(), pa.uint64(), pa.float64(), pa.string(), pa.bool_()),
-    *(pa.list_(pa.int64()), pa.dictionary(pa.int8(), pa.int64()), pa.decimal128(5), pa.date32()),
-]
+    pa.int64(), pa.int64(), pa.int8(), pa.uint64(), pa.float64(), pa.string(), pa.bool_(),
+    pa.list_(pa.int64()), pa.dictionary(pa.int8(), pa.int64()), pa.decimal128(5), pa.date32(),
+]  # fmt: skip
 NAMES = [
-    *('["a", "b", "c"]', "3", '"abc"', "[1, 2, 3]", "[]", "null", '["a", null]', "[[1], [2]]"),
-    *('["\\u001b[31m", "x", "y"]', '["a", "a", "a"]', '{"a": 1, "b": 2}'),
-]
+    '["a", "b", "c"]', "3", '"abc"', "[1, 2, 3]", "[]", "null", '["a", null]', "[[1], [2]]",
+    '["\\u001b[31m", "x", "y"]', '["a", "a", "a"]', '{"a": 1, "b": 2}',
+]  # fmt: skip
 FEATURES = [
-    *(None, None, "not JSON", "{}", "[]", "1", '{"info": 1}', '{"info": {"features": 1}}'),
+    None, None, "not JSON", "{}", "[]", "1", '{"info": 1}', '{"info": {"features": 1}}',
     *(f'{{"info": {{"features": {{"label": {{"names": {names}}}}}}}}}' for names in NAMES),
-]
+]  # fmt: skip
 
 
 COLUMNS = [
-    *(("img", "fine_label"), ("x", "label"), ("image", "y"), ("label", "image")),
-    *(("image", "image"), ("\x1b[31m", "[red]")),
-]
+    ("img", "fine_label"), ("x", "label"), ("image", "y"), ("label", "image"), ("image", "image"),
+    ("\x1b[31m", "[red]"),
+]  # fmt: skip
 WRONG = [
     "nothing",
     "nothing",

@@ -16,68 +16,22 @@ SPACE = {space}
 {after}
 """
 PARTS = [
-    *(
-        "0.5",
-        "1",
-        "-1",
-        "0",
-        "2.0",
-        "1e400",
-        "float('nan')",
-        "None",
-        "True",
-        "'x'",
-        "'alpha'",
-        "()",
-    ),
-    *(
-        "[]",
-        "(1,)",
-        "(1, 2)",
-        "(2.0, 1.0)",
-        "{}",
-        "object()",
-        "10**400",
-        "1j",
-        "b'x'",
-        "'kd_weight'",
-    ),
-    *("('a', 'b')", "{'alpha': 1}", "{'kind': float}", "float", "int", "dict", "lambda: 1", "[[]]"),
-    *("'\\x1b[31m'", "'<b>'", "'a\\nb'", "'weight'", "'temperature'", "''", "('\\x1b',)", "{1: 2}"),
-]
+    "0.5", "1", "-1", "0", "2.0", "1e400", "float('nan')", "None", "True", "'x'", "'alpha'", "()",
+    "[]", "(1,)", "(1, 2)", "(2.0, 1.0)", "{}", "object()", "10**400", "1j", "b'x'", "'kd_weight'",
+    "('a', 'b')", "{'alpha': 1}", "{'kind': float}", "float", "int", "dict", "lambda: 1", "[[]]",
+    "'\\x1b[31m'", "'<b>'", "'a\\nb'", "'weight'", "'temperature'", "''", "('\\x1b',)", "{1: 2}",
+]  # fmt: skip
 BROKEN = [
-    *("", "", "", "", "", "(", "raise ValueError('no\\nway')", "import sys; sys.exit(3)", "1 / 0"),
-    *(
-        "raise SystemExit",
-        "raise KeyError",
-        "import none_such",
-        "x = [",
-        "\tx",
-        "def f(: pass",
-        "é = 1",
-    ),
-    *(
-        "def f(): f()\nf()",
-        "class E(BaseException): pass\nraise E('x')",
-        "raise Exception('\\x1b[31m')",
-    ),
-    *("assert False", "raise ExceptionGroup('x', [ValueError()])", "raise GeneratorExit", "\x00"),
-    *("import warnings; warnings.simplefilter('error'); warnings.warn('x')", "open('/none/such')"),
-    *(
-        "LOSS = 1",
-        "LOSS = int",
-        "LOSS = None",
-        "LOSS = KD",
-        "SPACE = 1",
-        "del SPACE",
-        "SPACE = None",
-    ),
-    *("class LOSS: pass", "SPACE = Space", "SPACE = (SPACE,)", "from losses import *", "exit()"),
-    *(
-        "class E(Exception):\n    def __str__(self): raise ValueError\nraise E",
-        "raise StopIteration",
-    ),
-]
+    "", "", "", "", "", "(", "raise ValueError('no\\nway')", "import sys; sys.exit(3)", "1 / 0",
+    "raise SystemExit", "raise KeyError", "import none_such", "x = [", "\tx", "def f(: pass",
+    "é = 1", "def f(): f()\nf()", "class E(BaseException): pass\nraise E('x')",
+    "raise Exception('\\x1b[31m')", "assert False", "raise ExceptionGroup('x', [ValueError()])",
+    "raise GeneratorExit", "\x00",
+    "import warnings; warnings.simplefilter('error'); warnings.warn('x')", "open('/none/such')",
+    "LOSS = 1", "LOSS = int", "LOSS = None", "LOSS = KD", "SPACE = 1", "del SPACE", "SPACE = None",
+    "class LOSS: pass", "SPACE = Space", "SPACE = (SPACE,)", "from losses import *", "exit()",
+    "class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "raise StopIteration",
+]  # fmt: skip
 
 
 @st.composite

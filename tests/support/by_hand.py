@@ -1,6 +1,6 @@
 """A search without training: a record, a sampler and a plan, with given accuracies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from search_spaces import Choice, Float, Int, Setting, Space
@@ -73,10 +73,25 @@ def reloaded(record: Record) -> Record:
     return Record.load(record._journal._storage)
 
 
-def begin(record: Record, trial: str, kind: str = SEARCH, num_epochs: int = 3, **fields) -> Trial:
+def begin(record: Record, trial: str, role: str = SEARCH, num_epochs: int = 3, **fields) -> Trial:
     setting: Setting = {"weight": 1.0}
     fields = {"setting_label": "", "method": "itrd", "setting": setting, "seed": 0} | fields
-    return record.begin(name=trial, role=kind, num_epochs=num_epochs, **fields)
+    return record.begin(name=trial, role=role, num_epochs=num_epochs, **fields)
+
+
+def add_training(
+    record: Record,
+    name: str,
+    epochs: Sequence[Mapping[str, float]],
+    *,
+    num_epochs: int | None = None,
+    **fields: Any,
+) -> None:
+    """A training with the metrics of each epoch; shorter than `num_epochs` it was stopped early."""
+    trial = begin(record, name, num_epochs=num_epochs or len(epochs), **fields)
+    for number, metrics in enumerate(epochs, start=1):
+        record.epoch(name, {"epoch": float(number)} | metrics)
+    record.end(name, DONE if len(epochs) >= trial.num_epochs else STOPPED)
 
 
 def run(record: Record, trial: str, accuracies: Iterable[float], status: str = "") -> None:
@@ -103,18 +118,11 @@ def train_finals(
     """
     for seed, accuracy in enumerate(test_accuracies, start=1):
         name = f"{label}-{seed}"
-        record.begin(
-            name=name,
-            role=role,
-            setting_label=label,
-            method="plain" if label == "plain" else method,
-            setting=setting or {},
-            seed=seed,
-            num_epochs=1,
-        )
+        fields: dict[str, Any] = {"role": role, "setting_label": label, "seed": seed}
+        fields |= {"method": "plain" if label == "plain" else method, "setting": setting or {}}
         if accuracy is None:
+            begin(record, name, num_epochs=1, **fields)
             record.end(name, FAILED, "diverged")
-            continue
-        metrics = {"val_accuracy": accuracy + 1.0, "test_accuracy": accuracy}
-        record.epoch(name, {"epoch": 1.0, "seconds": seconds} | metrics)
-        record.end(name, DONE)
+        else:
+            accuracies = {"val_accuracy": accuracy + 1.0, "test_accuracy": accuracy}
+            add_training(record, name, [{"seconds": seconds} | accuracies], **fields)

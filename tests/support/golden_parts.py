@@ -17,7 +17,7 @@ from losses.parts.critics import Convolve, Critic, ProjectAndDot, jsd_bound
 from losses.reviewkd import hierarchical_context_loss
 from losses.sp import similarity_distance
 from losses.wcord import transport_cost, transport_plan, wasserstein_gap
-from models.outputs import Outputs, Shapes
+from models.outputs import Outputs, Shapes, shapes_from
 from search_spaces import SPACES
 from tests.support.golden_cases import Case, layer
 from tests.support.loss_inputs import (
@@ -26,7 +26,6 @@ from tests.support.loss_inputs import (
     outputs_of,
     random_outputs,
     shapes,
-    shapes_from,
 )
 
 KINDS = ("weight", "bias")

@@ -23,23 +23,9 @@ STUDENT = shapes(6, stem=(3, 8, 8), stage1=(4, 8, 8), stage2=(6, 4, 4))
 TEACHER = shapes(9, stem=(5, 8, 8), stage1=(7, 8, 8), stage2=(9, 4, 4))
 
 
-def network_shapes(name: str, size: int = 8) -> Shapes:
-    """Of a network in models/, for images of size x size in 10 classes."""
-    return shapes_of(models.build_untrained(name, 10), (size, size), name)
-
-
-def shapes_from(outputs: Outputs) -> Shapes:
-    """Of the network that returned these outputs."""
-
-    def of_maps(maps: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(x.shape[1:]) for name, x in maps.items()}
-
-    return Shapes(
-        tuple(outputs.logits.shape[1:]),
-        tuple(outputs.embedding.shape[1:]),
-        of_maps(outputs.feature_maps),
-        of_maps(outputs.pre_activation_maps),
-    )
+def network_shapes(name: str) -> Shapes:
+    """Of a network in models/, for images of 8 x 8 in 10 classes."""
+    return shapes_of(models.build_untrained(name, 10), (8, 8), name)
 
 
 def outputs_of(

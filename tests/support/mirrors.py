@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from tests.support import by_hand
 from tests.support.searching import runs_of
 from tuner.results.record import Record
-from tuner.results.trial import SEARCH
 from tuner.tracking import mirror as mirror_module
 from tuner.tracking.mirror import Mirror
 from tuner.tracking.run_tree import TrackedSearch
@@ -30,15 +30,7 @@ def mirror_of(record: Record, store: str | Store, **options: Any) -> Mirror:
 
 
 def begin(record: Record, trial: str, **fields: Any) -> None:
-    values = {
-        "role": SEARCH,
-        "setting_label": "",
-        "method": "itrd",
-        "setting": {"weight": 0.1, "fixed": 3},
-        "seed": 0,
-        "num_epochs": 3,
-    }
-    record.begin(name=trial, **(values | fields))
+    by_hand.begin(record, trial, **({"setting": {"weight": 0.1, "fixed": 3}} | fields))
 
 
 def train(record: Record, trial: str, epochs: Iterable[int] = range(1, 4)) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from search_spaces import SpaceError
+from tests.support.by_hand import add_training
 from tuner.config.options import ReproduceRequest
 from tuner.planning.plan import FinalTraining
 from tuner.reports.document import Document, Table
@@ -17,7 +18,7 @@ from tuner.reproductions.page import document_of
 from tuner.reproductions.planning import Reproduction, plan_reproduction
 from tuner.reproductions.results import Results
 from tuner.results.record import Record
-from tuner.results.trial import DONE, FINAL, TEACHER
+from tuner.results.trial import FINAL, TEACHER
 from tuner.text.errors import RequestError
 
 SMALL = {"data": "digits", "teacher": "resnet20", "student": "resnet8", "epochs": 4, "seeds": 2}
@@ -58,7 +59,8 @@ def results(
     for pair, task in planned.tasks_by_pair.items():
         record = records[pair] = Record(task.storage)
         if teacher is not None:
-            _add_teacher(record, teacher)
+            fields = {"role": TEACHER, "setting_label": "teacher", "method": "plain"}
+            add_training(record, "teacher", [{"test_accuracy": teacher}], setting={}, **fields)
         for training in task.trainings:
             by_seed = dict(enumerate(accuracies.get(training.setting_label, ()), 1))
             if training.seed in by_seed:
@@ -84,22 +86,12 @@ def report_of(found: Results) -> Document:
     return document_of(found, artefact_of(found))
 
 
-def _add_teacher(record: Record, accuracy: float) -> None:
-    record.begin(
-        name="teacher", role=TEACHER, setting_label="teacher", method="plain",
-        setting={}, seed=0, num_epochs=1,
-    )  # fmt: skip
-    record.epoch("teacher", {"epoch": 1.0, "test_accuracy": accuracy})
-    record.end("teacher", DONE)
-
-
 def _add_training(record: Record, training: FinalTraining, accuracy: float) -> None:
     """Two epochs, of which the first has half the accuracy."""
-    record.begin(
-        name=training.name, role=FINAL, setting_label=training.setting_label,
-        method=training.method, setting=training.setting, seed=training.seed, num_epochs=2,
-    )  # fmt: skip
-    for epoch, test in ((1.0, accuracy / 2), (2.0, accuracy)):
-        metrics = {"epoch": epoch, "test_accuracy": test, "val_accuracy": test + 1, "seconds": 1.0}
-        record.epoch(training.name, metrics)
-    record.end(training.name, DONE)
+    epochs = [
+        {"test_accuracy": test, "val_accuracy": test + 1, "seconds": 1.0}
+        for test in (accuracy / 2, accuracy)
+    ]
+    fields = {"setting_label": training.setting_label, "method": training.method}
+    fields |= {"setting": training.setting, "seed": training.seed}
+    add_training(record, training.name, epochs, role=FINAL, **fields)

@@ -5,10 +5,10 @@ from typing import Any
 
 import yaml
 
-from tests.support.by_hand import new_record, train_finals
+from tests.support.by_hand import add_training, begin, new_record, train_finals
 from tuner.reports.searches import Searched
 from tuner.results.record import Record
-from tuner.results.trial import DONE, FINAL, SEARCH, STOPPED
+from tuner.results.trial import DONE, FINAL
 
 REQUEST: dict[str, Any] = {
     "data": "digits",
@@ -68,15 +68,8 @@ def make_method(
     """
     record = new_record(folder / method)
     for number, weight in enumerate((1.0, 2.0)):
-        record.begin(
-            name=f"{number:04d}",
-            role=SEARCH,
-            setting_label="",
-            method=method,
-            setting={"weight": weight, "temperature": 4.0},
-            seed=0,
-            num_epochs=1,
-        )
+        setting = {"weight": weight, "temperature": 4.0}
+        begin(record, f"{number:04d}", num_epochs=1, method=method, setting=setting)
         record.end(f"{number:04d}", DONE)
     for label, accuracies, weight in (("tuned", tuned, 2.0), ("published", published, 1.0)):
         setting = {"weight": weight, "temperature": 4.0}
@@ -86,11 +79,8 @@ def make_method(
 
 
 def _train(record: Record, name: str, accuracy: float, *, epochs: int = 2, **fields: Any) -> None:
-    defaults = {"role": SEARCH, "setting_label": "", "method": "kd", "setting": {}, "seed": 0}
-    record.begin(name=name, num_epochs=2, **(defaults | fields))
-    for epoch in range(1, epochs + 1):
-        metrics = {"epoch": float(epoch), "val_accuracy": accuracy + 1, "seconds": 1.0}
-        if fields.get("role") == FINAL and epoch == 2:
-            metrics["test_accuracy"] = accuracy
-        record.epoch(name, metrics)
-    record.end(name, DONE if epochs == 2 else STOPPED)
+    metrics = [{"val_accuracy": accuracy + 1, "seconds": 1.0} for _ in range(epochs)]
+    if fields.get("role") == FINAL:
+        metrics[-1]["test_accuracy"] = accuracy
+    fields = {"method": "kd", "setting": {}} | fields
+    add_training(record, name, metrics, num_epochs=2, **fields)

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import tuner.teach
 from tuner.config.environment import set_library_defaults
 from tuner.results.record import Record
 from tuner.search import main
@@ -40,6 +41,12 @@ SMALL = {
 TIMES = ("seconds", "started", "ended")
 LIBRARY_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "RAY_ADDRESS")
 DEADLINE_SECONDS = 120.0
+
+
+def teach(data_dir: str, limit: int = SMALL["limit"]) -> None:
+    """Trains the teacher of small searches; else the first would have its training as a row."""
+    options = {"teacher": SMALL["teacher"], "teacher_epochs": 1, "limit": limit}
+    assert tuner.teach.main(as_flags({**options, "data_dir": data_dir})) == 0
 
 
 class Searches:

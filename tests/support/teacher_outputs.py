@@ -6,32 +6,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import models
-from tuner.data import Dataset, Splits, Views, open_dataset, split
+from tests.support.trainings import CPU, NETWORK, Data
+from tuner.data import Views
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.teacher_cache.plan import CachedOutput
-from tuner.training.seeding import frozen, seeded
 from tuner.training.teachers import build_teacher
 
-CPU = torch.device("cpu")
 NAMES = ("logits", "embedding", "attention_maps.stage2", "feature_maps.stage1")
 NUM_IMAGES, BATCH_SIZE = 300, 64
 SHARED = OutputsPlan(shared=NAMES, buffer_bytes=2**30, look_ahead=3)
 
-Data = tuple[Dataset, Splits]
 
-
-def cached(precision="float32", epochs=100) -> OutputsPlan:
-    return OutputsPlan(tuple(CachedOutput(name, epochs, epochs) for name in NAMES), (), precision)
-
-
-def digits(data_dir: str) -> Data:
-    dataset = open_dataset("digits", Path(data_dir))
-    return dataset, split(dataset, validation_fraction=0.2, seed=0, limit=NUM_IMAGES)
-
-
-def small_network() -> torch.nn.Module:
-    return frozen(seeded(100, lambda: models.build("resnet8", 10)))
+def cached(precision="float32") -> OutputsPlan:
+    return OutputsPlan(tuple(CachedOutput(name, 100, 100) for name in NAMES), (), precision)
 
 
 class Counting:
@@ -57,7 +44,7 @@ class Counting:
 
 def make_teacher(data: Data, network, folder: Path, plan: OutputsPlan, digest="d") -> Teacher:
     return build_teacher(
-        "resnet8", lambda: network, data[0], CPU, digest=digest, plan=plan, data_dir=str(folder)
+        NETWORK, lambda: network, data[0], CPU, digest=digest, plan=plan, data_dir=str(folder)
     )
 
 
@@ -65,12 +52,10 @@ def views_of(data: Data, num_augmented_epochs=100, seed=0) -> Views:
     return Views(data[0], data[1].train, seed, num_augmented_epochs, 1, False)
 
 
-def read_epoch(
-    teacher: Teacher, views: Views, epoch=1, names=NAMES, batch_size=BATCH_SIZE
-) -> dict[str, Tensor]:
+def read_epoch(teacher: Teacher, views: Views, epoch=1, batch_size=BATCH_SIZE) -> dict[str, Tensor]:
     """Everything that a training would read, one tensor for the whole epoch by name."""
     read = []
-    with teacher.open(names, views, epoch, batch_size) as outputs:
+    with teacher.open(NAMES, views, epoch, batch_size) as outputs:
         start = 0
         for batch in views.batches(epoch, batch_size, CPU):
             read.append(outputs.read(start, batch.images))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from inspect import get_annotations
 from types import UnionType
-from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ByteSize, ValidationError
 from pydantic.fields import FieldInfo
@@ -14,8 +14,11 @@ from pydantic.fields import FieldInfo
 from search_spaces.wording import suggestion, text_of
 from tuner import __version__
 from tuner.config.options import GROUPS
-from tuner.config.yaml_file import SHORT, check_text, read_yaml
+from tuner.config.yaml_file import SHORT, check_text, parse_yaml, read_yaml
 from tuner.text.errors import RequestError
+
+if TYPE_CHECKING:
+    from tuner.storage.folder import Storage
 
 # Variables that Ray and MLflow read; a flag wins over them, and they win over a YAML file.
 ENVIRONMENT = {
@@ -114,6 +117,20 @@ def read_request(
         return model.model_validate(values)
     except ValidationError as error:
         raise RequestError(_sentence(model, error)) from None
+
+
+def read_started(
+    model: type[Request], runs: "Storage", name: str, given: dict[str, Any] | None = None
+) -> Request:
+    """The request with which the run `name` started, and `given` over it.
+
+    Raises as `read_request`.
+    """
+    from tuner.storage.folder import SEARCH_FILE
+
+    storage = runs.sub(name)
+    written = parse_yaml(storage.path(SEARCH_FILE), storage.read(SEARCH_FILE))
+    return read_request(model, given or {}, base=written | {"name": name, "runs_dir": runs.uri})
 
 
 def _usage(model: type[BaseModel]) -> str:

@@ -44,11 +44,10 @@ def resume_command(storage: Storage, request: RunRequest | None = None) -> str:
     parent = Storage(storage.parent_uri)
     if is_reproduction(parent):  # `storage` is one of its pairs, which all resume together
         storage = parent
-    name = storage.base.rpartition("/")[2]
     if isinstance(request, ReproduceRequest) or is_reproduction(storage):
-        words = ["reproduce", "--config", storage.path(SEARCH_FILE), "--name", name]
+        words = ["reproduce", "--config", storage.path(SEARCH_FILE), "--name", storage.name]
     else:
-        words = ["search", "--resume", name]
+        words = ["search", "--resume", storage.name]
     words += ["--runs-dir", storage.parent_uri]
     if request is not None and request.address:
         words += ["--address", request.address]

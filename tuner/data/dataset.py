@@ -14,7 +14,7 @@ Channels = tuple[float, float, float]  # one number each for red, green, blue
 class Dataset:
     """Training rows first, then test rows; the arrays are read-only.
 
-    A worker process gets `path` and calls `read_dataset`, so all processes share the pages.
+    All processes map the same file, so they share its pages.
     """
 
     spec: str  # as on the command line, with the absolute path of a folder

@@ -18,15 +18,12 @@ Draw = Callable[[np.ndarray], list[RandomCrop]]  # rows, int64 [B], to their cro
 
 
 def stream(
-    files: ImageFiles,
-    batches: Sequence[np.ndarray],
-    draw: Draw | None,
-    num_threads: int | None = None,
+    files: ImageFiles, batches: Sequence[np.ndarray], draw: Draw | None
 ) -> Iterator[np.ndarray]:
     """Yields each batch of rows as uint8 [B, 3, H, W]; without `draw`, the evaluation's views.
 
-    Uses threads, because decoding and resizing release the GIL; by default as many as torch
-    computes with. Raises UnreadableImageError for the first unreadable image of a batch.
+    Uses threads, because decoding and resizing release the GIL; as many as torch computes with.
+    Raises UnreadableImageError for the first unreadable image of a batch.
     """
 
     def begin(rows: np.ndarray) -> tuple[np.ndarray, list[Future[None]]]:
@@ -43,7 +40,7 @@ def stream(
     # Pillow warns of large images and of small flaws that it tolerates; ImageNet has some.
     # `catch_warnings` is not thread-safe.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    pool = ThreadPoolExecutor(num_threads or torch.get_num_threads())
+    pool = ThreadPoolExecutor(torch.get_num_threads())
     begun: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
     try:
         for rows in batches:

@@ -13,7 +13,7 @@ from tuner.driver.task_group import InterruptedRunError, check_resumable, misfit
 from tuner.orchestration.cluster import ray_for
 from tuner.planning.checks import check_is_new
 from tuner.planning.comparison import ALL, Comparison
-from tuner.reports.methods import MethodRow, compare_methods, methods_verdict
+from tuner.reports.methods import MethodRow, methods_findings
 from tuner.results.record import Record
 from tuner.results.trial import PLAIN
 from tuner.storage.folder import SEARCH_FILE
@@ -61,9 +61,8 @@ def _conclude(comparison: Comparison, records: dict[str, Record], mirror: Mirror
     from tuner.reports.methods_page import METHODS_FILE, write_methods_report
     from tuner.reports.page import report_files
 
-    rows = compare_methods(records)
-    verdict = methods_verdict(rows, comparison.request.select_on)
-    report = write_methods_report(comparison.storage, comparison.request, records)
+    report, rows = write_methods_report(comparison.storage, comparison.request, records)
+    verdict = " ".join(methods_findings(rows, comparison.request.select_on))
     names = (SEARCH_FILE, METHODS_FILE, *report_files(comparison.storage))
     files = {name: comparison.storage.read(name) for name in names}
     page = publish_comparison(mirror, Outcome(note=verdict, metrics=_metrics(rows), files=files))

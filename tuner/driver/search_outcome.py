@@ -1,6 +1,7 @@
 """Builds the outcome of a finished search for MLflow."""
 
 import shlex
+import sys
 
 from models import short_name
 from tuner.planning.search import Search
@@ -11,6 +12,7 @@ from tuner.reports.statistics import Accuracy
 from tuner.results.record import Record
 from tuner.results.tables import EPOCHS_FILE, TRIALS_FILE
 from tuner.results.trial import PUBLISHED, TUNED, Trial
+from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import BEST_FILE, SEARCH_FILE
 from tuner.tracking.publish import FAILED, Outcome
 from tuner.tracking.registered_model import TrainedModel, trained_model
@@ -35,7 +37,7 @@ def outcome_of(
 
 
 def winning_model(search: Search, record: Record, rows: list[Row]) -> TrainedModel | None:
-    """The winning student with its card; None where no final training of it has finished."""
+    """The winning student with its card; None where no intact final training of it is there."""
     final = _final_of_winner(record)
     if final is None:
         return None
@@ -44,7 +46,12 @@ def winning_model(search: Search, record: Record, rows: list[Row]) -> TrainedMod
     card = model_card(name, record, request, rows, final, _commands_of(search))
     dataset, _ = open_data(search.workload)
     checkpoint = search.storage.read(f"checkpoints/{final.name}.pt")
-    return trained_model(name, checkpoint, search.workload.student, dataset, card)
+    try:
+        return trained_model(name, checkpoint, search.workload.student, dataset, card)
+    except DamagedCheckpointError as error:
+        sentence = f"tuner: no model is registered: {final.name}.pt is damaged ({error})"
+        print(sentence, file=sys.stderr)  # noqa: T201
+        return None
 
 
 def seed_metrics(

@@ -63,8 +63,7 @@ def run_group(
     if not storage.exists(SEARCH_FILE):
         storage.write(COMPARISON_FILE, uuid.uuid4().hex.encode())
         storage.write(SEARCH_FILE, request)
-    name = storage.base.rpartition("/")[2]
-    identity = (storage.read(COMPARISON_FILE).decode(), name)
+    identity = (storage.read(COMPARISON_FILE).decode(), storage.name)
     records: list[Record] = []
     for task in tasks:
         run, mirror = run_watched(

@@ -10,6 +10,7 @@ from tuner.data import Dataset
 from tuner.planning.plan import Budget, FinalTraining, Find, FixedPlan, Plan
 from tuner.planning.task import Needs, Task, needs_of, shapes_of_both
 from tuner.results.record import Record
+from tuner.results.trial import varied_names
 from tuner.text.errors import RequestError
 
 
@@ -44,9 +45,7 @@ class FixedTask(Task):
 
     @property
     def searched(self) -> list[str]:
-        settings = [training.setting for training in self.trainings]
-        names = dict.fromkeys(name for setting in settings for name in setting)
-        return [name for name in names if len({setting.get(name) for setting in settings}) > 1]
+        return varied_names([training.setting for training in self.trainings])
 
     @property
     def examples(self) -> list[tuple[type[DistillationLoss], Setting]]:

@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Sequence
 
 from tuner.results.record import Record
-from tuner.results.tables import seconds_of
 from tuner.results.trial import Trial
 
 
@@ -32,7 +31,7 @@ def relative_cost(
 def _epoch_seconds(trials: Sequence[Trial]) -> float | None:
     """The median over finished trainings, without the teacher's share."""
     seconds = [
-        (seconds_of(trial) - sum(epoch.get("teacher_seconds", 0.0) for epoch in trial.epochs))
+        (trial.seconds - sum(epoch.get("teacher_seconds", 0.0) for epoch in trial.epochs))
         / len(trial.epochs)
         for trial in trials
         if trial.is_full_length

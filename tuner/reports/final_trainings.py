@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from search_spaces import Setting
 from tuner.results.record import Record
-from tuner.results.trial import FINAL, PLAIN, PUBLISHED, SEARCH, TUNED, Trial
+from tuner.results.trial import FINAL, PLAIN, PUBLISHED, SEARCH, TUNED, Trial, varied_names
 from tuner.text.formatting import setting_text
 
 SELECTED_ON_TEST = (
@@ -47,12 +47,8 @@ def winners_setting(record: Record) -> Setting:
     trials = winners_finals(record)
     setting = trials[0].setting if trials else {}
     others = [*finals_of(record, PUBLISHED), *record.trials_of(SEARCH)]
-    settings = [setting, *(trial.setting for trial in others)]
-    return {
-        name: value
-        for name, value in setting.items()
-        if value is not None and len({one.get(name) for one in settings}) > 1
-    }
+    varied = varied_names([setting, *(trial.setting for trial in others)])
+    return {name: value for name, value in setting.items() if name in varied and value is not None}
 
 
 def published_won(record: Record) -> bool:

@@ -27,6 +27,7 @@ from tuner.reports.statistics import (
     difference_text,
     num_pairs,
     sentence,
+    validation_mean,
 )
 from tuner.results.record import Record
 from tuner.results.trial import PLAIN, Trial
@@ -59,7 +60,7 @@ def compare_methods(records: Mapping[str, Record]) -> list[MethodRow]:
     """
     finals = {method: winners_finals(record) for method, record in records.items()}
     plain = plain_finals(records.values())
-    ranked = sorted(finals, key=lambda method: -_validation(finals[method]))
+    ranked = sorted(finals, key=lambda method: -validation_mean(finals[method]))
     best = finals[ranked[0]]
     num_methods = sum(num_finished(trials) > 0 for trials in finals.values())
     rows = []
@@ -73,13 +74,8 @@ def compare_methods(records: Mapping[str, Record]) -> list[MethodRow]:
     return [*rows, _row(PLAIN, plain, plain, None, None, to_best)]
 
 
-def methods_verdict(rows: list[MethodRow], select_on: str = "val") -> str:
-    """What the table shows, in a few sentences."""
-    return " ".join(methods_findings(rows, select_on))
-
-
 def methods_findings(rows: list[MethodRow], select_on: str = "val") -> list[str]:
-    """The same in paragraphs: the best method, the others compared with it, the limits."""
+    """Paragraphs: the best method, the others compared with it, the limits."""
     best, *others = (row for row in rows if row.method != PLAIN)
     if best.num_seeds == 0:
         return ["No final training of any method has finished, so nothing is compared."]
@@ -150,8 +146,3 @@ def _row(
         to_best=to_best,
         cost=relative_cost(trials, plain, record),
     )
-
-
-def _validation(trials: list[Trial]) -> float:
-    found = accuracy_of(trials, "val_accuracy")
-    return -1.0 if found is None else found.mean

@@ -25,8 +25,8 @@ METHODS_FILE = "methods.parquet"
 
 def write_methods_report(
     storage: Storage, request: SearchRequest, records: Mapping[str, Record]
-) -> str:
-    """Writes the page and the table into a comparison's folder; returns the page's path.
+) -> tuple[str, list[MethodRow]]:
+    """Writes the page and the table into a comparison's folder; returns the page's path and rows.
 
     `records` holds the searches that have begun, by method.
     """
@@ -46,7 +46,7 @@ def write_methods_report(
             Facts("Workload", workload_text(request.model_dump(mode="json", exclude_none=True))),
         ],
     )
-    return write_document(storage, document)
+    return write_document(storage, document), rows
 
 
 def _table(rows: Sequence[MethodRow], request: SearchRequest) -> Table:

@@ -49,7 +49,7 @@ def search_document(storage: Storage) -> Document:
     text, request = read_request_of(storage)
     rows, is_optimistic = compare(record), is_selected_on_test(request)
     return Document(
-        title=str(request.get("name") or storage.base.rpartition("/")[2]),
+        title=str(request.get("name") or storage.name),
         labels=[SELECTED_ON_TEST] if is_optimistic else [],
         findings=findings(record, request, rows, winner(record, metric_of(request))),
         parts=[
@@ -113,11 +113,10 @@ def _hyperparameter_figures(
 def _command(storage: Storage, record: Record, request: Mapping[str, Any]) -> Text:
     """The command that resumes the search, or repeats one that is finished."""
     command = ["python", "-m", "tuner.search"]
-    name = storage.base.rpartition("/")[2]
     if is_interrupted(record, request):
         title = "Resume this search"
-        command += ["--resume", name, "--runs-dir", storage.parent_uri]
+        command += ["--resume", storage.name, "--runs-dir", storage.parent_uri]
     else:
         title = "Repeat this search"
-        command += ["--config", storage.path(SEARCH_FILE), "--name", f"{name}-again"]
+        command += ["--config", storage.path(SEARCH_FILE), "--name", f"{storage.name}-again"]
     return Text(title, [shlex.join(command)], is_code=True)

@@ -9,8 +9,8 @@ from tuner.reports.document import Table
 from tuner.reports.settings import Row
 from tuner.reports.statistics import accuracy_text, columns_of, difference_text
 from tuner.results.record import Record
-from tuner.results.tables import seconds_of, trials_table
-from tuner.results.trial import FAILED, FINAL, PUBLISHED, SEARCH, TEACHER, Trial
+from tuner.results.tables import trials_table
+from tuner.results.trial import FAILED, FINAL, PUBLISHED, SEARCH, TEACHER, Trial, varied_names
 from tuner.text.formatting import NOTHING, duration_text, percent_text, setting_text, value_text
 
 SETTINGS_NOTE = (
@@ -97,7 +97,9 @@ def hyperparameters_table(record: Record, space: Space | None, best: Trial | Non
 def trials_of_search(record: Record, best: Trial | None, metric: str, axis: str) -> Table:
     """One row per trial: full-length trials first, best first, then the others, longest first."""
     trials = sorted(record.trials_of(SEARCH), key=lambda trial: _order(trial, metric))
-    varied, constant = _varied(trials)
+    varied = varied_names([trial.setting for trial in trials])
+    first = trials[0].setting if trials else {}
+    constant = {name: value for name, value in first.items() if name not in varied}
     same = f" The same in every trial: {_constants(constant)}." if constant else ""
     return Table(
         name="trials",
@@ -110,7 +112,7 @@ def trials_of_search(record: Record, best: Trial | None, metric: str, axis: str)
                 trial.reason,
                 percent_text(trial.last(metric)),
                 _epochs(trial),
-                duration_text(seconds_of(trial)),
+                duration_text(trial.seconds),
                 *(_value(trial.setting.get(name)) for name in varied),
             )
             for trial in trials
@@ -151,7 +153,7 @@ def finals_table(record: Record) -> Table:
                 percent_text(trial.last("val_accuracy")),
                 percent_text(trial.last("test_accuracy")),
                 _epochs(trial),
-                duration_text(seconds_of(trial)),
+                duration_text(trial.seconds),
             )
             for trial in trials
         ],
@@ -204,14 +206,6 @@ def _value(value: Any) -> str:
 
 def _constants(setting: Setting) -> str:
     return ", ".join(f"{name} {_value(value)}" for name, value in setting.items())
-
-
-def _varied(trials: list[Trial]) -> tuple[list[str], Setting]:
-    """Hyperparameters that differ between trials, and the values of those that do not."""
-    names = dict.fromkeys(name for trial in trials for name in trial.setting)
-    values = {name: {trial.setting.get(name) for trial in trials} for name in names}
-    varied = [name for name in names if len(values[name]) > 1]
-    return varied, {name: values[name].pop() for name in names if name not in varied}
 
 
 def _order(trial: Trial, metric: str) -> tuple[bool, bool, int, float]:

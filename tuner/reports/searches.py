@@ -25,6 +25,7 @@ from tuner.reports.statistics import (
     difference,
     num_pairs,
     sentence,
+    validation_mean,
 )
 from tuner.results.header import Header
 from tuner.results.record import Record
@@ -91,7 +92,10 @@ def pairable(searches: Sequence[Searched]) -> list[list[Searched]]:
             groups.append([search])
         else:
             mine.append(search)
-    return [sorted(group, key=_validation, reverse=True) for group in groups]
+    return [
+        sorted(group, key=lambda search: validation_mean(search.winner), reverse=True)
+        for group in groups
+    ]
 
 
 def differing(one: Searched, other: Searched) -> list[str]:
@@ -168,8 +172,3 @@ def _row(search: Searched, best: Searched, num_comparisons: int) -> SearchRow:
 def _method(record: Record) -> str:
     methods = (trial.method for trial in record.trials.values() if trial.role != TEACHER)
     return next((method for method in methods if method != PLAIN), "")
-
-
-def _validation(search: Searched) -> float:
-    found = accuracy_of(search.winner, "val_accuracy")
-    return -1.0 if found is None else found.mean

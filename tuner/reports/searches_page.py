@@ -13,7 +13,7 @@ from tuner.reports.page import REPORT_FILE, write_document
 from tuner.reports.request import axis_of, is_selected_on_test, metric_of, workload_text
 from tuner.reports.searches import Searched, SearchRow, search_rows, searches_findings
 from tuner.reports.statistics import accuracy_text, columns_of, difference_text
-from tuner.results.trial import PLAIN, PUBLISHED, TUNED, Trial
+from tuner.results.trial import PLAIN, PUBLISHED, TUNED, Trial, varied_names
 from tuner.storage.folder import Storage
 from tuner.text.formatting import NOTHING, setting_text, value_text
 from tuner.text.secrets import without_secrets
@@ -114,8 +114,7 @@ def _groups(searches: Sequence[Searched], rows: Sequence[SearchRow]) -> dict[str
 def _differences(searches: Sequence[Searched]) -> Table:
     """One row per option that is not the same in all searches."""
     facts = [_facts(search) for search in searches]
-    names = dict.fromkeys(name for one in facts for name in one)
-    differing = [name for name in names if len({one.get(name, NOTHING) for one in facts}) > 1]
+    differing = varied_names(facts)
     return Table(
         name="differences",
         title="What differs between the searches",
@@ -130,7 +129,7 @@ def _facts(search: Searched) -> dict[str, str]:
     facts = {
         name: without_secrets(_text(value))
         for name, value in search.request.items()
-        if name not in PLACES
+        if name not in PLACES and value != {}
     }
     teacher = search.header.teacher if search.header is not None else None
     return facts | ({"teacher's weights": teacher[:12]} if teacher else {})
@@ -138,7 +137,7 @@ def _facts(search: Searched) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name}={one}" for name, one in value.items()) or NOTHING
+        return ", ".join(f"{name}={one}" for name, one in value.items())
     if isinstance(value, list):
         return ", ".join(map(value_text, value))
     return value_text(value)

@@ -76,6 +76,12 @@ def accuracy_of(trials: Sequence[Trial], metric: str) -> Accuracy | None:
     return accuracy_over([value for one in finished if (value := one.last(metric)) is not None])
 
 
+def validation_mean(trials: Sequence[Trial]) -> float:
+    """Mean validation accuracy in percent, to rank by; -1 where no training has finished."""
+    found = accuracy_of(trials, "val_accuracy")
+    return -1.0 if found is None else found.mean
+
+
 def accuracy_over(values: Sequence[float]) -> Accuracy | None:
     """Mean and deviation of one accuracy per seed, in percent; None without any."""
     if not values:
@@ -128,8 +134,9 @@ def sentence(name: str, other: str, found: Difference) -> str:
     points = f"{abs(found.mean):.2f} points of test accuracy"
     if found.low is None or found.high is None:
         side = "above" if found.mean >= 0 else "below"
-        seeds = "one seed says" if found.num_seeds == 1 else f"{found.num_seeds} equal seeds say"
-        return f"{name} is {points} {side} {other}, but {seeds} nothing about noise."
+        number = found.num_seeds
+        what = "one seed says" if number == 1 else f"{number} identical differences say"
+        return f"{name} is {points} {side} {other}, but {what} nothing about noise."
     several = found.num_comparisons
     corrected = f", corrected for {several} comparisons" if several > 1 else ""
     between = f"95 % interval {found.low:.2f} to {found.high:.2f}"

@@ -6,7 +6,6 @@ from typing import Any
 from tuner.reports.request import axis_of, metric_of
 from tuner.reports.settings import Row, rows_of_students, verdict
 from tuner.results.record import Record
-from tuner.results.tables import seconds_of
 from tuner.results.trial import FAILED, FINAL, PLAIN, PUBLISHED, RUNNING, SEARCH, STOPPED, Trial
 from tuner.text.formatting import count_text, duration_text, setting_text
 
@@ -60,7 +59,7 @@ def _trials(record: Record, request: Mapping[str, Any]) -> str:
         (sum(trial.status == RUNNING for trial in trials), "not finished"),
     ]
     text = ", ".join(f"{number} {what}" for number, what in counts if number)
-    seconds = sum(seconds_of(trial) for trial in trials)
+    seconds = sum(trial.seconds for trial in trials)
     text = f"{count_text(len(trials), 'trial')}{': ' + text if text else ''}."
     text += f" Training time of all trials: {duration_text(seconds)}."
     if is_interrupted(record, request):

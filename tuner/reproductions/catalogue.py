@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from search_spaces.parameters import suggestion
+from search_spaces.wording import suggestion
 from tuner.reproductions.artefacts.ablations import alphas, betas, kernels, log2
 from tuner.reproductions.artefacts.artefact import Artefact
 from tuner.reproductions.artefacts.benchmark import benchmark

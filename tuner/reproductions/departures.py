@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from search_spaces.parameters import text_of
+from search_spaces.wording import text_of
 from tuner.config.options import ReproduceRequest
 from tuner.config.presets import find_preset, preset_for, preset_pins
 from tuner.config.workload import Workload

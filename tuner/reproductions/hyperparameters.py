@@ -7,6 +7,7 @@ import pyarrow as pa
 from search_spaces import Setting
 from tuner.planning.fixed_trainings import FixedTask
 from tuner.reports.document import Table
+from tuner.results.trial import varied_names
 from tuner.text.formatting import setting_text
 
 MOST_SETTINGS = 40  # that a page lists; the files have all
@@ -59,9 +60,5 @@ def hyperparameters_table(tasks: Sequence[FixedTask]) -> Table:
 
 def _shared(settings: Sequence[Setting]) -> Setting:
     """The values that are equal in all settings."""
-    first = settings[0]
-    return {
-        name: value
-        for name, value in first.items()
-        if all(name in other and other[name] == value for other in settings)
-    }
+    varied = varied_names(settings)
+    return {name: value for name, value in settings[0].items() if name not in varied}

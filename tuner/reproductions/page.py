@@ -9,7 +9,6 @@ from tuner.reproductions.departures import drops_of
 from tuner.reproductions.hyperparameters import hyperparameters_table
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
-from tuner.results.tables import seconds_of
 from tuner.results.trial import FAILED
 from tuner.text.formatting import count_text, duration_text
 
@@ -65,12 +64,9 @@ def _protocol(results: Results) -> list[tuple[str, str]]:
         facts.append(("Networks", f"{pair}{beside}"))
     if reproduction.tasks:
         facts += _schedule(reproduction.workloads[0])
-        facts.append(("Seeds", str(reproduction.seeds)))
-        seconds = sum(
-            seconds_of(trial)
-            for record in results.records.values()
-            for trial in record.trials.values()
-        )
+        facts.append(("Seeds", str(reproduction.request.seeds)))
+        trials = [t for record in results.records.values() for t in record.trials.values()]
+        seconds = sum(trial.seconds for trial in trials)
         facts.append(("Total training time", duration_text(seconds)))
     return facts
 

@@ -43,10 +43,6 @@ class Reproduction:
         return self.runs.sub(self.name)
 
     @property
-    def seeds(self) -> int:
-        return self.request.seeds or self.experiment.seeds
-
-    @property
     def tasks_by_pair(self) -> dict[Pair, FixedTask]:
         """The trainings of each pair; empty where nothing is trained."""
         return dict(zip(self.experiment.pairs, self.tasks, strict=bool(self.tasks)))
@@ -122,7 +118,7 @@ def _trainings(
             workload.seed + number,
         )
         # A whole table with one seed first, then the next: a short run shows all of it.
-        for number in range(1, (request.seeds or experiment.seeds) + 1)
+        for number in range(1, (request.seeds or 0) + 1)
         for variant, setting in zip(experiment.variants, settings, strict=True)
     )
 

@@ -2,10 +2,9 @@
 
 import json
 
-from tuner.config.command_line import read_request
+from tuner.config.command_line import read_started
 from tuner.config.options import ReproduceRequest
 from tuner.config.run_folder import resume_command
-from tuner.config.yaml_file import parse_yaml
 from tuner.reproductions.catalogue import CATALOGUE
 from tuner.reproductions.measuring import Measurer
 from tuner.reproductions.page import write_report
@@ -23,11 +22,9 @@ def rebuild_artefact(name: str, runs: Storage) -> str:
     Raises RequestError where no training has begun, and NotMeasuredError where the artefact needs
     a measurement that has not been made.
     """
-    storage = runs.sub(name)
-    path = storage.path(SEARCH_FILE)
-    given = parse_yaml(path, storage.read(SEARCH_FILE)) | {"name": name, "runs_dir": runs.uri}
-    request = read_request(ReproduceRequest, {}, base=given)
+    storage, request = runs.sub(name), read_started(ReproduceRequest, runs, name)
     if request.reproduction not in CATALOGUE:
+        path = storage.path(SEARCH_FILE)
         raise RequestError(f"{path}: unknown reproduction {request.reproduction!r}; correct it")
     entry = CATALOGUE[request.reproduction]
     planned = plan_reproduction(entry.experiment, request)

@@ -62,7 +62,13 @@ class Results:
     def accuracy(
         self, label: str, pair: Pair | None = None, metric: str = "test_accuracy"
     ) -> Accuracy | None:
-        """Mean and deviation over the seeds at the last epoch, in percent."""
+        """Mean and deviation over the seeds at the last epoch, in percent.
+
+        Of "teacher" its test accuracy, where that is known.
+        """
+        if label == TEACHER and metric == "test_accuracy":
+            accuracy = self.teachers.get(pair or self.pair)
+            return None if accuracy is None else Accuracy(accuracy, None)
         return accuracy_of(self.trials(label, pair), metric)
 
     def difference(

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tuner.config.command_line import read_request
+from tuner.config.command_line import read_started
 from tuner.config.options import ReproduceRequest
 from tuner.config.run_folder import check_unchanged, is_reproduction, request_yaml
-from tuner.config.yaml_file import parse_yaml
 from tuner.data import Dataset
 from tuner.driver.search_outcome import seed_metrics
 from tuner.driver.task_group import check_resumable, misfit, run_group
@@ -77,10 +76,7 @@ def check_begun(reproduction: Reproduction) -> None:
         raise RequestError(
             f"{reproduction.name!r} is the folder of a search; choose another --name"
         )
-    path = storage.path(SEARCH_FILE)
-    given = {"name": reproduction.name, "runs_dir": reproduction.runs.uri}
-    written = parse_yaml(path, storage.read(SEARCH_FILE)) | given
-    started = read_request(ReproduceRequest, {}, base=written)
+    started = read_started(ReproduceRequest, reproduction.runs, reproduction.name)
     check_unchanged(
         reproduction.name, started, reproduction.request, "choose another --name, or none"
     )

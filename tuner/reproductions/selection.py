@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import models
 from search_spaces import SpaceError, load_space
-from search_spaces.parameters import list_of, suggestion
+from search_spaces.wording import list_of, suggestion
 from tuner.config.options import ReproduceRequest
 from tuner.reproductions.experiment import Experiment, Pair, Variant
 from tuner.text.errors import RequestError

@@ -60,7 +60,7 @@ def trials_table(record: Record) -> pa.Table:
     for name in _names(epoch for trial in trials for epoch in trial.epochs):
         if name not in _NO_METRICS:
             columns[f"last_{name}"] = pa.array([trial.last(name) for trial in trials], pa.float64())
-    columns["seconds"] = pa.array([seconds_of(trial) for trial in trials], pa.float64())
+    columns["seconds"] = pa.array([trial.seconds for trial in trials], pa.float64())
     for name in ("started", "ended"):
         columns[name] = pa.array([_moment(getattr(trial, name)) for trial in trials], _TIME)
     return pa.table(columns)
@@ -177,12 +177,6 @@ def _record_of(storage: Storage) -> Record:
             }
         )
     return record
-
-
-def seconds_of(trial: Trial) -> float:
-    """How long a trial has trained, its initial stage included."""
-    initial = sum(epoch["initial_seconds"] for epoch in trial.initial_epochs)
-    return initial + sum(epoch.get("seconds", 0.0) for epoch in trial.epochs)
 
 
 def _read(storage: Storage, name: str) -> pa.Table:

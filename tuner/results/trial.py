@@ -1,5 +1,6 @@
 """One training and its state."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from search_spaces import Setting
@@ -35,6 +36,21 @@ class Trial:
         """Whether it ran to its last epoch: only such trials are ranked against each other."""
         return self.status == DONE and len(self.epochs) >= self.num_epochs
 
+    @property
+    def seconds(self) -> float:
+        """How long it has trained, its initial stage included."""
+        initial = sum(epoch["initial_seconds"] for epoch in self.initial_epochs)
+        return initial + sum(epoch.get("seconds", 0.0) for epoch in self.epochs)
+
     def last(self, metric: str) -> float | None:
         """The metric at the last reported epoch."""
         return self.epochs[-1].get(metric) if self.epochs else None
+
+
+def varied_names(settings: Sequence[Mapping[str, object]]) -> list[str]:
+    """Hyperparameters that are not equal in all settings, in order of first appearance.
+
+    None and absent are equal.
+    """
+    names = dict.fromkeys(name for setting in settings for name in setting)
+    return [name for name in names if len({setting.get(name) for setting in settings}) > 1]

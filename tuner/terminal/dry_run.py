@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tuner.config.presets import find_preset
+from tuner.config.presets import preset_pins
 from tuner.planning.search import Search
 from tuner.text.formatting import count_text, duration_text
 
@@ -29,18 +29,11 @@ def print_heading(search: Search) -> None:
         f"{count_text(workload.epochs, 'epoch')} "
         f"({request.algo}, {request.scheduler})"
     )
-    reduced = {
-        name: value
-        for name, value in find_preset(workload.preset)
-        .settings.get(search.space.method, {})
-        .items()
-        if request.set.get(name) == value
-    }
-    if reduced:
-        pins = ", ".join(f"{name}={value}" for name, value in reduced.items())
+    pins = preset_pins(workload.preset, search.space.method).items()
+    texts = [f"{name}={value}" for name, value in pins if request.set.get(name) == value]
+    if texts:
         console.print(
-            f"[dim]smaller critics, to take three minutes on two cores: {pins} "
-            "(published: width=512, all locations); change them with --set[/]"
+            f"[dim]the preset {workload.preset} sets {', '.join(texts)}; override with --set[/]"
         )
     if request.select_on == "test":
         console.print("[yellow]trials are ranked on the test set, as in the papers[/]")
@@ -62,9 +55,10 @@ def print_searches(name: str, searches: Sequence[Search]) -> None:
     print_workload(searches[0])
     num_seeds, num_epochs = searches[0].request.seeds, searches[0].workload.epochs
     num_finals = (2 * len(searches) + 1) * num_seeds
+    num_trials = sum(search.num_trials for search in searches)
     console.print(
-        f"{sum(search.num_trials for search in searches)} trials of at most {num_epochs} epochs, "
-        f"then at most {num_finals} final trainings ({count_text(num_seeds, 'seed')} "
+        f"{count_text(num_trials, 'trial')} of at most {count_text(num_epochs, 'epoch')}, "
+        f"then at most {count_text(num_finals, 'final training')} ({count_text(num_seeds, 'seed')} "
         "of each method's tuned and published setting, and of plain)"
     )
 
@@ -89,11 +83,11 @@ def print_plan(search: Search) -> None:
     console.print(space)
     if search.space.source:
         console.print(f"[dim]{escape(search.space.source)}[/]")
-    request = search.request
+    epochs = count_text(search.workload.epochs, "epoch")
     console.print(
-        f"{search.num_trials} trials of at most {search.workload.epochs} epochs, "
-        f"then at most {search.num_finals} final trainings of {search.workload.epochs} epochs "
-        f"({request.seeds} seeds each of tuned, published and plain)"
+        f"{count_text(search.num_trials, 'trial')} of at most {epochs}, "
+        f"then at most {count_text(search.num_finals, 'final training')} of {epochs} "
+        f"({count_text(search.request.seeds, 'seed')} each of tuned, published and plain)"
     )
     if not search.published_is_first:
         names = ", ".join(search.space.excludes_published())

@@ -9,7 +9,7 @@ from tuner.config.run_folder import resume_command
 from tuner.config.yaml_file import parse_yaml
 from tuner.results.heartbeat import DriverStatus, is_alive, read_driver
 from tuner.results.record import Record, winner
-from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Trial
+from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Trial, varied_names
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage, existing
 from tuner.text.errors import RequestError
 from tuner.text.formatting import count_text, duration_text, setting_text
@@ -63,16 +63,13 @@ class Progress:
 
     def _varied(self, best: Trial) -> Setting:
         """The hyperparameters of a setting that differ between trials."""
-        settings = [trial.setting for trial in self.record.trials_of(SEARCH)]
-        return {
-            name: value
-            for name, value in best.setting.items()
-            if any(setting.get(name) != value for setting in settings)
-        }
+        varied = varied_names([trial.setting for trial in self.record.trials_of(SEARCH)])
+        return {name: value for name, value in best.setting.items() if name in varied}
 
     def _time(self) -> str:
-        epochs = [epoch for trial in self.record.trials.values() for epoch in trial.epochs]
-        num_epochs, seconds = len(epochs), sum(epoch.get("seconds", 0.0) for epoch in epochs)
+        trials = self.record.trials.values()
+        num_epochs = sum(len(trial.epochs) for trial in trials)
+        seconds = sum(trial.seconds for trial in trials)
         return f"{count_text(num_epochs, 'epoch')}, {duration_text(seconds)}"
 
     def _counts_text(self, role: str) -> str:

@@ -26,6 +26,5 @@ def setting_pairs(trial: Trial, searched: Sequence[str]) -> str:
 def teacher_text(teacher: Trial) -> str:
     """The teacher's epochs and the time left of its training."""
     num_done = len(teacher.epochs)
-    seconds = sum(epoch.get("seconds", 0.0) for epoch in teacher.epochs)
-    left = left_text(seconds_left(seconds, num_done, teacher.num_epochs - num_done))
+    left = left_text(seconds_left(teacher.seconds, num_done, teacher.num_epochs - num_done))
     return f"epoch {epoch_text(teacher)}{f'  ({left})' if left else ''}"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import models
 from tuner.data import Dataset
+from tuner.storage.checkpoint import load
 
 
 class Classifier(nn.Module):
@@ -53,8 +54,7 @@ def trained_model(
 def load_classifier(checkpoint: bytes, student: str, dataset: Dataset) -> Classifier:
     """Builds the student and its normalisation from the checkpoint of a training."""
     network = models.build(student, dataset.num_classes)
-    saved = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)
-    network.load_state_dict(saved["model"])
+    network.load_state_dict(load(checkpoint)["model"])
     return Classifier(network, dataset).eval()
 
 

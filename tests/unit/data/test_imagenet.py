@@ -143,15 +143,16 @@ def test_padded_crops_are_refused(folder):
 
 
 @pytest.mark.parametrize("draw_seed", [None, 5])
-def test_the_number_of_threads_changes_no_bit(dataset, draw_seed):
+def test_the_number_of_threads_changes_no_bit(dataset, draw_seed, monkeypatch):
     def draw(rows: np.ndarray) -> list[RandomCrop]:
         return draw_crops(rows, seed=draw_seed, augmented_epoch=1, flip=True)
 
-    batches = np.array_split(np.arange(54), 5)
-    one, four = (
-        np.concatenate(list(stream(files_of(dataset), batches, draw_seed and draw, number)))
-        for number in (1, 4)
-    )
+    def streamed(num_threads: int) -> np.ndarray:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: num_threads)
+        batches = np.array_split(np.arange(54), 5)
+        return np.concatenate(list(stream(files_of(dataset), batches, draw_seed and draw)))
+
+    one, four = streamed(1), streamed(4)
     np.testing.assert_array_equal(one, four)
     assert len(one) == 54
 

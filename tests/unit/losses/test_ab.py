@@ -6,7 +6,7 @@ import models
 from losses import LossError
 from losses.ab import AB, hinge
 from losses.loss import InitialStage
-from models.outputs import Outputs, Shapes
+from models.outputs import Outputs, Shapes, shapes_from
 from tests.support.golden_cases import Case
 from tests.support.loss_inputs import (
     STUDENT,
@@ -14,7 +14,6 @@ from tests.support.loss_inputs import (
     make_batch,
     random_outputs,
     shapes,
-    shapes_from,
 )
 
 PUBLISHED = {"weight": 0.0, "margin": 1.0, "initial_epochs": 30}

@@ -4,8 +4,9 @@ import torch
 import models
 from losses import LossError
 from losses.fsp import FSP, flow_matrices, flow_matrix
+from models.outputs import shapes_from
 from tests.support.golden_cases import Case
-from tests.support.loss_inputs import make_batch, outputs_of, shapes, shapes_from
+from tests.support.loss_inputs import make_batch, outputs_of, shapes
 
 MAPS = {"stem": (4, 8, 8), "stage1": (4, 8, 8), "stage2": (6, 4, 4)}
 NAMES = ("feature_maps.stem", "feature_maps.stage1", "feature_maps.stage2")

@@ -9,14 +9,13 @@ from torch import Tensor
 import models
 from losses import LossError
 from losses.reviewkd import Fusion, ReviewKD, hierarchical_context_loss
-from models.outputs import Outputs, Shapes
+from models.outputs import Outputs, Shapes, shapes_from
 from tests.support.loss_inputs import (
     STUDENT,
     TEACHER,
     make_batch,
     random_outputs,
     shapes,
-    shapes_from,
 )
 
 # One of each family, and every combination of sizes and numbers of stages in models/.

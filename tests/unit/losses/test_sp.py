@@ -4,8 +4,9 @@ import torch.nn.functional as F
 
 from losses import LossError
 from losses.sp import SP, similarity_distance
+from models.outputs import shapes_from
 from tests.support.golden_cases import Case
-from tests.support.loss_inputs import make_batch, outputs_of, shapes, shapes_from
+from tests.support.loss_inputs import make_batch, outputs_of, shapes
 
 
 def test_sp_compares_the_last_maps():

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from tests.support.searched import make_method
-from tuner.reports.methods import compare_methods, methods_verdict, row_texts
+from tuner.reports.methods import compare_methods, methods_findings, row_texts
 from tuner.results.record import Record
 from tuner.results.trial import FINAL
 
@@ -45,7 +45,7 @@ def test_a_method_without_a_finished_training_is_last_and_named(records):
     assert rows[2].num_seeds == 0
     assert rows[2].to_best is None
     assert row_texts(rows[2]) == ("sp", "", "–", "–", "–", "–", "–")
-    assert methods_verdict(rows) == (
+    assert " ".join(methods_findings(rows)) == (
         "kd has the highest validation accuracy of the methods."
         # t of 1 - 0.05 / 4 with 2 degrees of freedom is 6.2053, the standard error 1 / 6.
         " kd beats plain by 10.17 points of test accuracy"
@@ -62,7 +62,7 @@ def test_methods_within_noise_are_named(tmp_path):
         "kd": make_method(tmp_path, "kd", published=(60.0, 61.5, 62.0)),
         "at": make_method(tmp_path, "at", published=(59.0, 62.0, 61.0)),
     }
-    verdict = methods_verdict(compare_methods(records), "test")
+    verdict = " ".join(methods_findings(compare_methods(records), "test"))
     assert "Within noise of it: at." in verdict
     assert "selected on the test set" in verdict
 
@@ -74,14 +74,14 @@ def test_the_best_on_validation_may_lose_on_the_test_set(tmp_path):
     }
     for trial in records["kd"].trials_of(FINAL):
         trial.epochs[0]["val_accuracy"] = 90.0
-    verdict = methods_verdict(compare_methods(records))
+    verdict = " ".join(methods_findings(compare_methods(records)))
     assert verdict.startswith("kd has the highest validation accuracy of the methods.")
     assert "It loses to at on the test set." in verdict
 
 
 def test_without_a_finished_training_nothing_is_compared(tmp_path):
     rows = compare_methods({"kd": make_method(tmp_path, "kd")})
-    assert methods_verdict(rows).startswith("No final training of any method has finished")
+    assert methods_findings(rows)[0].startswith("No final training of any method has finished")
 
 
 def test_the_more_methods_the_wider_the_intervals_of_the_best(tmp_path):

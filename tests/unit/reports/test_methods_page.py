@@ -22,7 +22,7 @@ def test_page_and_table_hold_every_method_and_the_figure_plain_once(tmp_path):
     request = SearchRequest(
         space="kd,at,sp", name="<b>mine</b>", trials=2, seeds=1, set={"weight": "7"}
     )
-    path = write_methods_report(storage, request, records)
+    path, _ = write_methods_report(storage, request, records)
     page = Path(path).read_text()
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
     assert '<a href="kd/report.html">kd</a>' in page

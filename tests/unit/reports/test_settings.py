@@ -112,7 +112,7 @@ def test_equal_differences_of_few_seeds_are_no_proof(record):
     # Three seeds on a small test set often differ by the same few images.
     train(record, "plain", 70.0, 70.1, 70.2)
     train(record, "published", 70.3, 70.4, 70.5)
-    assert "but 3 equal seeds say nothing about noise" in verdict(compare(record))
+    assert "but 3 identical differences say nothing about noise" in verdict(compare(record))
 
 
 def test_a_tuned_setting_whose_trainings_failed_does_not_make_the_published_one_win(record):

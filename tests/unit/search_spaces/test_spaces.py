@@ -420,6 +420,15 @@ def test_a_file_that_cannot_be_used_is_refused(text, message, tmp_path):
     assert message in str(error.value)
 
 
+def test_a_syntax_error_in_an_imported_file_names_that_file(tmp_path, monkeypatch):
+    (tmp_path / "my_ranges.py").write_text("x = 1\ny = = 1\n")
+    (tmp_path / "my_space.py").write_text("import my_ranges\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SpaceError) as error:
+        load_space(str(tmp_path / "my_space.py"))
+    assert str(error.value).startswith(f"{tmp_path}/my_ranges.py line 2: invalid syntax")
+
+
 def test_a_file_may_bring_the_loss_of_its_method(tmp_path):
     path = tmp_path / "my_space.py"
     path.write_text(f"{GOOD}class Mine:\n    pass\nLOSS = Mine\n")

@@ -16,20 +16,18 @@ from losses import LOSSES, build_objective
 from search_spaces import SPACES
 from tests.support.teacher_outputs import (
     BATCH_SIZE,
-    CPU,
     NAMES,
     NUM_IMAGES,
     SHARED,
     Counting,
     assert_equal,
     cached,
-    digits,
     make_teacher,
     read_epoch,
     shards_in,
-    small_network,
     views_of,
 )
+from tests.support.trainings import CPU, digits, untrained_network
 from tuner.teacher_cache import OutputsPlan, epoch_shards, store, teacher
 from tuner.teacher_cache.plan import CachedOutput
 from tuner.teacher_cache.shard import DamagedShardError, read_shard, write_shard
@@ -41,12 +39,12 @@ from tuner.training.teachers import weights_digest
 
 @pytest.fixture(scope="module")
 def data(data_dir):
-    return digits(data_dir)
+    return digits(data_dir, NUM_IMAGES)
 
 
 @pytest.fixture(scope="module")
 def network():
-    return small_network()
+    return untrained_network()
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +80,7 @@ def test_half_precision_rounds_and_nothing_else(data, network, tmp_path):
 
 
 def test_what_half_precision_cannot_hold_is_its_largest_number(data, tmp_path):
-    huge = small_network()
+    huge = untrained_network()
     huge.fc.weight.mul_(1e8)
     read = read_epoch(make_teacher(data, huge, tmp_path, cached("float16")), views_of(data))
     assert read["logits"].isfinite().all()
@@ -359,7 +357,7 @@ def test_entries_and_shards_of_earlier_versions_are_still_found(data, network, t
 
 
 def test_a_digest_is_of_the_weights(network):
-    other = small_network()
+    other = untrained_network()
     assert weights_digest(other) == weights_digest(network)
     assert weights_digest(other.to(memory_format=torch.channels_last)) == weights_digest(network)
     other.fc.bias[0] += 1e-6

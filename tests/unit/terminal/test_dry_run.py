@@ -47,7 +47,8 @@ def numbers(text: str) -> tuple[int, int, int, int]:
     """Trials, epochs of a trial, final trainings, epochs of one."""
     sentence = " ".join(text.split())
     found = re.search(
-        r"(\d+) trials of at most (\d+) epochs, then at most (\d+) final trainings of (\d+) epochs",
+        r"(\d+) trials? of at most (\d+) epochs?, "
+        r"then at most (\d+) final trainings? of (\d+) epochs?",
         sentence,
     )
     assert found
@@ -94,13 +95,12 @@ def test_every_hyperparameter_has_a_row(dry_run, name):
         assert row["when"] in rows[row["name"]]
 
 
-def test_smaller_critics_for_the_digits_are_stated(dry_run):
+def test_what_the_preset_sets_of_a_method_is_stated(dry_run):
     text = dry_run("--space", "mimkd")
-    assert "smaller critics" in text
-    assert "width=64, num_locations=16" in text
+    assert "the preset digits sets width=64, num_locations=16; override with --set" in text
     assert "fixed: 64" in text
     own = dry_run("--space", "mimkd", "--set", "width=32", "--set", "num_locations=none")
-    assert "smaller critics" not in own
+    assert "the preset digits" not in own
     assert "fixed: 32" in own
 
 

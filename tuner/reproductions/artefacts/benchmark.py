@@ -5,9 +5,13 @@ from itertools import pairwise
 
 from tuner.reports.document import Table
 from tuner.reproductions.artefacts.artefact import Artefact
-from tuner.reproductions.artefacts.pairs_table import FindPublished, pairs_table, verdicts
+from tuner.reproductions.artefacts.pairs_table import (
+    FindPublished,
+    pairs_table,
+    published_by_pair,
+    verdicts,
+)
 from tuner.reproductions.experiment import Pair
-from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
 
 WIDEST = 4  # pairs that fit the width of a page
@@ -15,11 +19,7 @@ WIDEST = 4  # pairs that fit the width of a page
 
 def benchmark(results: Results) -> Artefact:
     """The best method of each pair, then the tables of the two kinds of pairs."""
-    entry = published("crd-benchmark")
-
-    def known(pair: Pair, label: str) -> Value | None:
-        return entry.value(teacher=pair.teacher, student=pair.student, method=label)
-
+    known = published_by_pair("crd-benchmark")
     findings, table = verdicts(results, known)
     return Artefact(findings, [table, *_tables(results, known)])
 

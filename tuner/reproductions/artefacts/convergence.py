@@ -85,8 +85,9 @@ def _gains(curves: Curves, drops: Sequence[int]) -> list[str]:
             for label, runs in curves.items()
             if runs and len(runs[0]) > drop
         }
-        listed = ", ".join(f"{label} {gain:+.2f}" for label, gain in gains.items())
-        texts.append(f"after epoch {drop}: {listed}")
+        if gains:
+            listed = ", ".join(f"{label} {gain:+.2f}" for label, gain in gains.items())
+            texts.append(f"after epoch {drop}: {listed}")
     if not texts:
         return []
     return [

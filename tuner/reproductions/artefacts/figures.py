@@ -68,12 +68,8 @@ def sweep(
     return figure
 
 
-def convergence(
-    curves: Mapping[str, Sequence[Sequence[float]]],
-    drops: Sequence[int],
-    axis: str = "validation accuracy (%)",
-) -> Drawing:
-    """Accuracy against epochs: a line for the mean, a band from the worst to the best seed.
+def convergence(curves: Mapping[str, Sequence[Sequence[float]]], drops: Sequence[int]) -> Drawing:
+    """Validation accuracy against epochs: lines are means, bands reach from worst to best seed.
 
     `curves` by label, one per seed. The epochs after each drop of the learning rate are enlarged
     below.
@@ -98,9 +94,8 @@ def convergence(
                 axes.set_title(f"epochs {window[0]} to {window[1]}", fontweight="normal")
         for drop in drops:
             whole.axvline(drop + 0.5, color=FAINT, linestyle=":", linewidth=1)
-        whole.set_ylabel(axis)
-        if parts:
-            parts[0].set_ylabel(axis)
+        for axes in (whole, *parts[:1]):
+            axes.set_ylabel("validation accuracy (%)")
         if any(curves.values()):
             legend_above(whole)
     return figure

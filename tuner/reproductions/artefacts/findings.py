@@ -62,7 +62,7 @@ def best_of_many(
         found.append(f"{names[best]} beats {_listed(behind)}{corrected}.")
     if within:
         one_seed = len(results.trials(best)) < 2
-        cannot = "One seed cannot separate it from" if one_seed else "Within noise of it"
+        cannot = "One seed cannot distinguish it from" if one_seed else "Within noise of it"
         found.append(f"{cannot}: {_listed(within)}.")
     return found
 

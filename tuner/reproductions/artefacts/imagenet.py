@@ -4,13 +4,10 @@ from collections.abc import Mapping
 
 from tuner.reproductions.artefacts import findings
 from tuner.reproductions.artefacts.artefact import Artefact
-from tuner.reproductions.artefacts.variants_table import (
-    TEACHER,
-    published_by_label,
-    variants_table,
-)
+from tuner.reproductions.artefacts.variants_table import published_by_label, variants_table
 from tuner.reproductions.published import Value, published
 from tuner.reproductions.results import Results
+from tuner.results.trial import TEACHER
 
 
 def imagenet(results: Results) -> Artefact:

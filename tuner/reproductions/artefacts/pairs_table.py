@@ -5,17 +5,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tuner.reports.document import Table
-from tuner.reports.statistics import Accuracy, Difference, accuracy_text, difference_text
+from tuner.reports.statistics import Difference, accuracy_text, difference_text
 from tuner.reproductions.artefacts import findings
 from tuner.reproductions.artefacts.columns import difference_columns, table_of, value_columns
 from tuner.reproductions.experiment import Pair
-from tuner.reproductions.published import Value
+from tuner.reproductions.published import Value, all_published
 from tuner.reproductions.results import Results
+from tuner.results.trial import TEACHER
 from tuner.text.formatting import NOTHING, count_text
 
-TEACHER = "teacher"
 # The published value for a pair and the label of a variant, or "teacher".
 FindPublished = Callable[[Pair, str], Value | None]
+
+
+def published_by_pair(name: str) -> FindPublished:
+    """Finds values in an entry whose rows name teacher, student and method."""
+    entry = all_published()[name]
+    return lambda pair, label: entry.value(teacher=pair.teacher, student=pair.student, method=label)
 
 
 def pairs_table(
@@ -29,7 +35,7 @@ def pairs_table(
     data: list[dict[str, Any]] = []
     for label in [TEACHER, *results.labels]:
         values = {pair: published(pair, label) for pair in pairs}
-        accuracies = {pair: _accuracy(results, label, pair) for pair in pairs}
+        accuracies = {pair: results.accuracy(label, pair) for pair in pairs}
         data += [
             {"teacher": pair.teacher, "student": pair.student, "method": label}
             | value_columns("published", values[pair])
@@ -120,7 +126,7 @@ def _verdict(gain: Difference | None) -> str:
     if gain is None:
         return "nothing to compare with"
     if gain.num_seeds == 1:
-        return "one seed cannot tell"
+        return "one seed cannot distinguish them"
     if gain.is_noise:
         return "within noise"
     return "beats it" if gain.mean > 0 else "loses to it"
@@ -128,10 +134,3 @@ def _verdict(gain: Difference | None) -> str:
 
 def _methods(results: Results) -> list[str]:
     return [variant.label for variant in results.variants if variant.method != "plain"]
-
-
-def _accuracy(results: Results, label: str, pair: Pair) -> Accuracy | None:
-    if label != TEACHER:
-        return results.accuracy(label, pair)
-    accuracy = results.teachers.get(pair)
-    return None if accuracy is None else Accuracy(accuracy, None)

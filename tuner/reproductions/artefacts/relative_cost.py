@@ -81,6 +81,8 @@ def _table(costs: Costs, machine: str) -> Table:
     rows, data = [], []
     for method, cost in costs.fixed.items():
         fits = costs.largest[method]
+        # No method has a ratio where ITRD itself does not fit.
+        ratio = f"{time[method]:.2f}×" if method in time else NOTHING
         rows.append(
             [
                 method,
@@ -88,7 +90,7 @@ def _table(costs: Costs, machine: str) -> Table:
                 f"{memory[method]:.2f}×",
                 decimal(cost.peak_bytes),
                 _published_text("time", method),
-                f"{time[method]:.2f}×" if method in time else "does not fit",
+                "does not fit" if fits is None else ratio,
                 NOTHING if fits is None else str(fits.batch_size),
                 NOTHING if fits is None else f"{fits.images_per_second:.0f}",
             ]

@@ -4,19 +4,18 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from tuner.reproductions.artefacts.artefact import Artefact
-from tuner.reproductions.artefacts.pairs_table import FindPublished, pairs_table, verdicts
-from tuner.reproductions.experiment import Pair
-from tuner.reproductions.published import Value, published
+from tuner.reproductions.artefacts.pairs_table import (
+    FindPublished,
+    pairs_table,
+    published_by_pair,
+    verdicts,
+)
 from tuner.reproductions.results import Results
 
 
 def shallow(results: Results) -> Artefact:
     """The best method of each pair, then a table for each student."""
-    entry = published("mimkd-shallow")
-
-    def known(pair: Pair, label: str) -> Value | None:
-        return entry.value(student=pair.student, teacher=pair.teacher, method=label)
-
+    known = published_by_pair("mimkd-shallow")
     findings, table = verdicts(results, known)
     pairs = results.experiment.pairs
     by_student = [

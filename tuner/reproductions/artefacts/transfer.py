@@ -23,10 +23,10 @@ from tuner.reproductions.artefacts.probes import (
 )
 from tuner.reproductions.published import published
 from tuner.reproductions.results import Results
+from tuner.results.trial import TEACHER
 from tuner.text.formatting import NOTHING
 from tuner.training.linear_probe import RECIPE
 
-TEACHER = "teacher"
 BySeed = Mapping[int, float]  # test accuracies in percent
 
 
@@ -102,7 +102,7 @@ def _finding(name: str, students: Mapping[str, BySeed], teacher: float) -> str:
 
 
 def _minus_plain(students: Mapping[str, BySeed], label: str) -> Difference | None:
-    if label in ("plain", TEACHER) or "plain" not in students:
+    if label == "plain" or not {label, "plain"} <= students.keys():
         return None
     num_comparisons = max(1, len(students) - 1)
     return paired(students[label], students["plain"], num_comparisons=num_comparisons)
