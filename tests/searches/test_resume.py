@@ -23,8 +23,8 @@ from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED, RUNNING, SEARCH, STOPPED
 
 STRAIGHT = "straight"
-# ASHA has rungs after epochs 1 and 3, and stops about half of the trials.
-OPTIONS = {"trials": 6, "epochs": 4, "limit": 300}
+# Compared after a cooldown in the first epoch; about half of the trials are stopped.
+OPTIONS = {"trials": 6, "epochs": 4, "limit": 300, "scheduler": "cooldown"}
 
 
 @pytest.fixture(scope="module")

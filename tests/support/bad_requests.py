@@ -65,7 +65,7 @@ RIGHT = {
     "student": ["resnet8", "resnet20"],
     "set": ["alpha=1.5", "kernel=rbf", "kd_weight=1", "temperature=2:8", "beta_mi=0.1:2"],
     "precision": ["float32", "bfloat16", "auto"],
-    "scheduler": ["asha", "none", "median", "pbt", "hyperband"],
+    "scheduler": ["cooldown", "asha", "none", "median", "pbt", "hyperband"],
     "algo": ["tpe", "random", "grid", "gp"],
     "name": ["mine", "a b", "é", "x" * 100],
     "runs_dir": ["runs", "a/b", "file:///tmp/none-such"],

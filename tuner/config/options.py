@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
 
 Algo = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
-Scheduler = Literal["asha", "hyperband", "median", "pbt", "none"]
+Scheduler = Literal["cooldown", "asha", "hyperband", "median", "pbt", "none"]
 
 # Headings of the help, in this order.
 GROUPS = ("method", "data", "networks", "schedule", "search", "resources", "output")

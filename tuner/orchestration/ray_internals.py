@@ -71,7 +71,14 @@ class AsyncHyperBand(ASHAScheduler):
 
 
 class MedianStopping(MedianStoppingRule):
-    """The median rule without its pauses: no trial waits for another to have a median."""
+    """The median rule without its pauses: no trial waits for another to have a median.
+
+    It goes on hearing of a trial that it would have stopped: the published setting's runs on.
+    """
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict) -> str:
+        self._stopped_trials.discard(trial)
+        return super().on_trial_result(tune_controller, trial, result)
 
     def _on_insufficient_samples(self, tune_controller: Any, trial: TuneTrial, time: float) -> str:
         return TrialScheduler.CONTINUE

@@ -11,7 +11,7 @@ from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from tuner.orchestration.result_keys import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
 from tuner.results.record import Record
-from tuner.results.trial import DONE, FAILED, SEARCH, STOPPED, Trial
+from tuner.results.trial import COOLDOWN_ACCURACY, DONE, FAILED, PUBLISHED, SEARCH, STOPPED, Trial
 from tuner.storage.retrying import LostStorageError
 
 MAX_LOST = 10
@@ -179,6 +179,8 @@ class RecordedScheduler(TrialScheduler):
             known = self._known[trial.name]
             # A copy: population-based training puts the config into it.
             decision = self._scheduler.on_trial_result(controller, known, metrics.copy())
+        if trial.setting_label == PUBLISHED and decision == TrialScheduler.STOP:
+            decision = TrialScheduler.CONTINUE  # what all others are measured against
         return TrialScheduler.STOP if is_last else self._unless_over_time(trial, decision)
 
     def _unless_over_time(self, trial: Trial, decision: str) -> str:
@@ -192,7 +194,10 @@ class RecordedScheduler(TrialScheduler):
         elif len(trial.epochs) >= trial.num_epochs:
             self._record.end(trial.name, DONE)
         else:
-            reason = "time budget" if self._is_over_time() else "scheduler"
+            cooled = trial.last(COOLDOWN_ACCURACY)
+            reason = "scheduler" if cooled is None else f"{cooled:.2f} % when cooled down"
+            if self._is_over_time():
+                reason = "time budget"
             self._record.end(trial.name, STOPPED, f"{reason}, after epoch {len(trial.epochs)}")
 
     def _is_searched(self, trial: TuneTrial) -> bool:

@@ -8,12 +8,14 @@ from ray.tune.schedulers import (
     ASHAScheduler,
     FIFOScheduler,
     PopulationBasedTraining,
+    TrialScheduler,
 )
 
 from search_spaces import Choice, Fixed, Setting, Space
 from search_spaces.parameters import Parameter, Value
 from tuner.orchestration.ray_internals import AsyncHyperBand, MedianStopping
 from tuner.planning.rungs import REDUCTION_FACTOR, grace_period, perturbation_interval
+from tuner.results.trial import COOLDOWN_ACCURACY
 
 
 def build_scheduler(
@@ -24,6 +26,8 @@ def build_scheduler(
     It first decides after a tenth of the epochs; each rung keeps a third. `population` is the
     space that population-based training perturbs.
     """
+    if name == "cooldown":
+        return CooldownHalving()
     grace = grace_period(epochs)
     common = {"time_attr": "epoch", "metric": metric, "mode": "max"}
     if name == "asha":
@@ -50,6 +54,28 @@ def build_scheduler(
     scheduler = FIFOScheduler()
     scheduler.set_search_properties(metric, "max")
     return scheduler
+
+
+class CooldownHalving(FIFOScheduler):
+    """Asynchronous successive halving on the accuracies after cooldowns.
+
+    A trial continues if it is among the best third of those that have come to its rung.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._accuracies: dict[float, list[float]] = {}  # by rung, in the order they came
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
+        """Compares the trial where its result has the accuracy after a cooldown."""
+        accuracy = result.get(COOLDOWN_ACCURACY)
+        if accuracy is None:
+            return TrialScheduler.CONTINUE
+        rung = self._accuracies.setdefault(result["epoch"], [])
+        rung.append(accuracy)
+        num_kept = math.ceil(len(rung) / REDUCTION_FACTOR)
+        is_kept = accuracy >= sorted(rung, reverse=True)[num_kept - 1]
+        return TrialScheduler.CONTINUE if is_kept else TrialScheduler.STOP
 
 
 class Explore:

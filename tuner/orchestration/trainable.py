@@ -7,6 +7,7 @@ never changes stays in the process for the next training: data and teacher.
 import ctypes
 import gc
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,12 +25,14 @@ from tuner.config.step_mode import FLOAT32, StepMode
 from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, UnreadableImageError
 from tuner.orchestration.result_keys import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
-from tuner.results.trial import FINAL, SEARCH, TEACHER
+from tuner.planning.rungs import COOLDOWN_RATES
+from tuner.results.trial import COOLDOWN_ACCURACY, FINAL, SEARCH, TEACHER
 from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import Storage
 from tuner.storage.retrying import LostStorageError
 from tuner.teacher_cache import OutputsPlan, Teacher
 from tuner.training.building import build_training, teacher_workload
+from tuner.training.cooldown import cooldown
 from tuner.training.distillation import Distillation, DivergedError
 from tuner.training.evaluation import Metrics
 from tuner.training.precision import device_for
@@ -57,6 +60,7 @@ class Job:
     patience_seconds: float | None  # how long storage is retried
     ranks_on_test: bool
     perturbation_interval: int | None  # epochs; population-based training only
+    cooldown_epochs: tuple[int, ...]  # after which trials are cooled down
     num_threads: int
     step_mode: StepMode  # of the students
     outputs: OutputsPlan  # which of the teacher's outputs are cached, shared or live
@@ -160,7 +164,10 @@ def _last_state(storage: Storage, checkpoint: str) -> bytes | None:
 def _run_epoch(training: Distillation, kind: str, job: Job, storage: Storage) -> Metrics:
     """Runs the next epoch; its metrics include the test split's where the protocol allows it."""
     is_initial = training.stage is not None and training.stage.name == INITIAL
-    metrics = training.run_epoch()
+    training.run_epoch()
+    if kind == SEARCH and not is_initial and len(training.history) in job.cooldown_epochs:
+        _cool_down(training)
+    metrics = (training.initial_history if is_initial else training.history)[-1]
     is_last = training.stage is None
     # The test split is read once, for a setting that was chosen, and never to choose one.
     if (job.ranks_on_test and not is_initial) or (is_last and kind != SEARCH):
@@ -169,6 +176,15 @@ def _run_epoch(training: Distillation, kind: str, job: Job, storage: Storage) ->
     if is_last and kind == TEACHER:
         write_network(storage, training.student)
     return metrics
+
+
+def _cool_down(training: Distillation) -> None:
+    """Adds to the last epoch's metrics the accuracy after a cooldown, and the time it took."""
+    begin = time.perf_counter()
+    accuracy = cooldown(training, COOLDOWN_RATES)[-1]["accuracy"]
+    metrics = training.history[-1]
+    metrics[COOLDOWN_ACCURACY] = accuracy
+    metrics["seconds"] += time.perf_counter() - begin
 
 
 def _report(metrics: Metrics, notes: list[str], content: bytes | None = None) -> None:

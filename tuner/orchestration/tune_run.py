@@ -18,7 +18,7 @@ from tuner.orchestration.tune_searcher import PlannedSearch
 from tuner.orchestration.watchdog import Watchdog
 from tuner.planning.plan import Plan
 from tuner.planning.resources import Resources
-from tuner.planning.rungs import perturbation_interval
+from tuner.planning.rungs import cooldown_epochs, perturbation_interval
 from tuner.planning.task import Task
 from tuner.results.heartbeat import Heartbeat
 from tuner.results.record import Record
@@ -115,6 +115,7 @@ def _job(task: Task, record: Record) -> Job:
         patience_seconds=record.storage.patience,
         ranks_on_test=task.select_on == "test",
         perturbation_interval=None if task.population is None else perturbation_interval(epochs),
+        cooldown_epochs=cooldown_epochs(task.scheduler, epochs),
         num_threads=task.num_threads,
         step_mode=header.step_mode,
         outputs=header.outputs,

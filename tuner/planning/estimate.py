@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tuner.planning.rungs import REDUCTION_FACTOR, WITH_RUNGS, grace_period
+from tuner.planning.rungs import COOLDOWN_RATES, REDUCTION_FACTOR, cooldown_epochs, rungs
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,13 @@ def makespan(durations: Iterable[float], slots: int) -> float:
 
 
 def mean_epochs(scheduler: str, epochs: int) -> float:
-    """Expected epochs of a trial, if each of the scheduler's rungs keeps its target fraction."""
-    if scheduler not in WITH_RUNGS:
-        return float(epochs)
-    rung = grace_period(epochs)
-    mean, share = float(rung), 1.0
-    while rung < epochs:
-        share /= REDUCTION_FACTOR
-        following = min(rung * REDUCTION_FACTOR, epochs)
-        mean += share * (following - rung)
-        rung = following
-    return mean
+    """Expected epochs of a trial, if each of the scheduler's rungs keeps its target fraction.
+
+    The epochs of cooldowns count as the training's own.
+    """
+    cooled = cooldown_epochs(scheduler, epochs)
+    mean, share, before = 0.0, 1.0, 0
+    for rung in rungs(scheduler, epochs):
+        mean += share * (rung - before + len(COOLDOWN_RATES) * (rung in cooled))
+        share, before = share / REDUCTION_FACTOR, rung
+    return mean + share * (epochs - before)

@@ -1,11 +1,30 @@
 """When schedulers compare trials: rungs of early stopping, the interval of a population."""
 
-WITH_RUNGS = ("asha", "hyperband")  # schedulers
-REDUCTION_FACTOR = 3
+REDUCTION_FACTOR = 3  # of the trials at a rung, one in three continues
+COOLDOWN_RUNGS = (0.1, 0.2)  # fractions of a training
+COOLDOWN_RATES = (0.1,)  # of the learning rate, for an epoch each
+
+
+def rungs(scheduler: str, epochs: int) -> tuple[int, ...]:
+    """The epochs after which a scheduler may stop trials of `epochs` epochs."""
+    if scheduler == "cooldown":
+        found = [max(1, round(fraction * epochs)) for fraction in COOLDOWN_RUNGS]
+    elif scheduler in ("asha", "hyperband"):
+        found = [grace_period(epochs)]
+        while found[-1] < epochs:
+            found.append(found[-1] * REDUCTION_FACTOR)
+    else:
+        found = []
+    return tuple(dict.fromkeys(rung for rung in found if rung < epochs))
+
+
+def cooldown_epochs(scheduler: str, epochs: int) -> tuple[int, ...]:
+    """The epochs after which a trial is cooled down, to compare it."""
+    return rungs(scheduler, epochs) if scheduler == "cooldown" else ()
 
 
 def grace_period(epochs: int) -> int:
-    """Epochs that every trial runs before a scheduler may stop it."""
+    """Epochs that every trial runs before one of Ray's schedulers may stop it."""
     return max(1, epochs // 10)
 
 

@@ -8,6 +8,7 @@ from search_spaces import Setting
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
 TEACHER, SEARCH, FINAL = "teacher", "search", "final"  # roles; the first is also a name
 TUNED, PUBLISHED, PLAIN = "tuned", "published", "plain"  # labels of a search's settings
+COOLDOWN_ACCURACY = "cooldown_accuracy"  # of the validation split, in epochs with a cooldown
 # What these fields of a trial are called in journals and tables.
 STORED_AS = {"name": "trial", "role": "kind", "setting_label": "label"}
 

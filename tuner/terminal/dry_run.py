@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tuner.config.presets import preset_pins
+from tuner.planning.rungs import cooldown_epochs
 from tuner.planning.search import Search
 from tuner.text.formatting import count_text, duration_text
 
@@ -29,6 +30,13 @@ def print_heading(search: Search) -> None:
         f"{count_text(workload.epochs, 'epoch')} "
         f"({request.algo}, {request.scheduler})"
     )
+    rungs = cooldown_epochs(request.scheduler, workload.epochs)
+    if rungs:
+        after = " and ".join(map(str, rungs))
+        console.print(
+            f"[dim]trials are compared after epoch {after}, in a copy trained for one more epoch "
+            "at a tenth of the learning rate; the best third continues[/]"
+        )
     pins = preset_pins(workload.preset, search.space.method).items()
     texts = [f"{name}={value}" for name, value in pins if request.set.get(name) == value]
     if texts:

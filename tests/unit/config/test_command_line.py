@@ -184,7 +184,10 @@ def test_a_missing_file_is_named(tmp_path):
         ("time_budget: xs", "time_budget is 'xs'; give a number, or a time such as 90s"),
         ("epochs: true", "epochs is True; give a number"),
         ("algo: tpr", "unknown algo 'tpr'; did you mean 'tpe'? known: tpe, random, grid, "),
-        ("scheduler: zzz", "unknown scheduler 'zzz'; known: asha, hyperband, median, pbt, none"),
+        (
+            "scheduler: zzz",
+            "unknown scheduler 'zzz'; known: cooldown, asha, hyperband, median, pbt, none",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_sentence(yaml_file, text, sentence):

@@ -13,9 +13,9 @@ from tests.support.by_hand import METRIC, NUMBERS, SPACE, begin, new_record, rel
 from tuner.orchestration.recorded_scheduler import MAX_LOST, RecordedScheduler
 from tuner.orchestration.result_keys import FAILURE, OUT_OF_MEMORY, record_name
 from tuner.orchestration.schedulers import Explore, build_scheduler
-from tuner.planning.rungs import perturbation_interval
+from tuner.planning.rungs import cooldown_epochs, perturbation_interval
 from tuner.results.record import Record
-from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, STOPPED, TEACHER
+from tuner.results.trial import COOLDOWN_ACCURACY, DONE, FAILED, FINAL, RUNNING, STOPPED, TEACHER
 
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 EPOCHS = 9
@@ -44,6 +44,7 @@ class Search:
         self, record: Record, name: str = "asha", epochs: int = EPOCHS, **partners: Any
     ) -> None:
         self.record, self.epochs = record, epochs
+        self.cooldown_epochs = cooldown_epochs(name, epochs)
         self.inner = Watched(
             build_scheduler(
                 name,
@@ -72,7 +73,11 @@ class Search:
     def report(self, trial: str, accuracy: float, epoch: int | None = None) -> str:
         """An epoch ends; returns the decision, which Tune carries out."""
         epoch = epoch or len(self.record.trials[trial].epochs) + 1
-        return self.result(trial, result_of(epoch, accuracy))
+        result = result_of(epoch, accuracy)
+        if epoch in self.cooldown_epochs:
+            result[COOLDOWN_ACCURACY] = accuracy
+            result["reported"].append(COOLDOWN_ACCURACY)
+        return self.result(trial, result)
 
     def result(self, trial: str, result: dict) -> str:
         decision = self.scheduler.on_trial_result(None, self.tune_trials[trial], result)
@@ -121,6 +126,9 @@ TABLE["0004"][2:] = [45.0] * (EPOCHS - 2)
         # Rungs after 1, 3 and 9 epochs. Asynchronous: the first to come passes, later
         # ones must be in the best third of those before: 0004 at 3 is below 0000 and 0001.
         ("asha", {"0000": 9, "0001": 9, "0002": 1, "0003": 1, "0004": 3, "0005": 1}),
+        # Rungs after 1 and 2. The best third includes the trial itself, so that of two one
+        # continues and of four two: 0004 at 2 is the second of three.
+        ("cooldown", {"0000": 9, "0001": 9, "0002": 1, "0003": 1, "0004": 2, "0005": 1}),
         # A trial's best is compared with the median of the means of three or more others.
         ("median", {"0000": 9, "0001": 9, "0002": 9, "0003": 1, "0004": 9, "0005": 2}),
         ("none", dict.fromkeys(LEVELS, 9)),
@@ -131,7 +139,19 @@ def test_who_is_stopped_at_which_rung(record, name, ends):
     for trial, epochs in ends.items():
         ended = record.trials[trial]
         assert ended.status == (DONE if epochs == EPOCHS else STOPPED)
-        assert ended.reason == ("" if epochs == EPOCHS else f"scheduler, after epoch {epochs}")
+        cooled = ended.last(COOLDOWN_ACCURACY)
+        by = "scheduler" if cooled is None else f"{cooled:.2f} % when cooled down"
+        assert ended.reason == ("" if epochs == EPOCHS else f"{by}, after epoch {epochs}")
+
+
+@pytest.mark.parametrize("name", ["cooldown", "asha", "median"])
+def test_the_published_setting_is_never_stopped(record, name):
+    for trial in TABLE:
+        record.begin(
+            name=trial, role="search", setting_label="published" if trial == "0003" else "",
+            method="itrd", setting={"weight": 1.0}, seed=0, num_epochs=EPOCHS,
+        )  # fmt: skip
+    assert replay(Search(record, name), TABLE)["0003"] == EPOCHS
 
 
 def test_hyperband_has_brackets_that_begin_later(record):
@@ -178,7 +198,7 @@ def without_times(record: Record) -> list[tuple]:
     return [(t.name, t.status, t.reason, t.epochs, t.num_epochs) for t in record.trials.values()]
 
 
-@pytest.mark.parametrize("name", ["asha", "hyperband", "median", "none"])
+@pytest.mark.parametrize("name", ["cooldown", "asha", "hyperband", "median", "none"])
 def test_a_search_cut_after_any_event_ends_as_one_that_was_not(tmp_path, name):
     steps = random_steps(1)
     whole = new_record(tmp_path / "whole")
@@ -202,7 +222,7 @@ def test_a_search_cut_after_any_event_ends_as_one_that_was_not(tmp_path, name):
         assert without_times(resumed) == without_times(whole), f"cut after event {cut}"
 
 
-@pytest.mark.parametrize("name", ["asha", "hyperband", "median"])
+@pytest.mark.parametrize("name", ["cooldown", "asha", "hyperband", "median"])
 def test_a_recalled_scheduler_hears_what_the_first_one_heard(record, name):
     search = Search(record, name)
     live_through(search, random_steps(1))

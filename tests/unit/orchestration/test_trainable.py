@@ -65,6 +65,7 @@ def run(data_dir, storage, monkeypatch):
             "patience_seconds": 0.0,
             "ranks_on_test": False,
             "perturbation_interval": None,
+            "cooldown_epochs": (),
             "num_threads": 1,
             "step_mode": FLOAT32,
             "outputs": OutputsPlan(),
@@ -140,6 +141,22 @@ def test_a_damaged_checkpoint_restarts_the_trial_with_a_note(run, storage):
 def test_population_based_training_may_copy_trials_of_the_search(run, kind, interval, reports):
     """Report 0 is the initial stage's."""
     assert run("ft", kind=kind, perturbation_interval=interval).checkpoints == reports
+
+
+@pytest.mark.parametrize(("kind", "cooled"), [("search", [True, False]), ("final", [False, False])])
+def test_a_trial_of_the_search_is_cooled_down_where_it_is_compared(run, storage, kind, cooled):
+    undisturbed = run("ft", kind=kind)
+    storage.delete("checkpoints/0000.pt")
+    tune = run("ft", kind=kind, cooldown_epochs=(1,))
+    epochs = [report for report in tune.reports if "epoch" in report]
+    assert ["cooldown_accuracy" in report["reported"] for report in epochs] == cooled
+    expected = [report for report in undisturbed.reports if "epoch" in report]
+    assert [one["val_loss"] for one in epochs] == [one["val_loss"] for one in expected]
+    # A session that continues from the last checkpoint reports it again.
+    again = run("ft", kind=kind, cooldown_epochs=(1,))
+    assert [report.get("cooldown_accuracy") for report in again.reports] == [
+        report.get("cooldown_accuracy") for report in tune.reports
+    ]
 
 
 def test_a_training_that_diverges_fails_with_its_reason(run, data_dir):

@@ -105,6 +105,10 @@ def test_hours_are_of_gpus_or_else_of_cores():
         ("asha", 1, 1.0),
         # Rungs after 1 and 3: a third goes on to the third epoch, a ninth to the fourth.
         ("asha", 4, 1 + 2 / 3 + 1 / 9),
+        # Rungs after 24 and 48, each with an epoch of a cooldown.
+        ("cooldown", 240, 25 + 25 / 3 + 192 / 9),
+        ("cooldown", 3, 2 + 2 / 3),
+        ("cooldown", 1, 1.0),
         ("hyperband", 90, 9 + 18 / 3 + 54 / 9 + 9 / 27),
     ],
 )
