@@ -7,6 +7,7 @@ forever, and reuses any study of the same name.
 import hashlib
 import json
 import logging
+import random
 import warnings
 from typing import Any
 
@@ -15,7 +16,7 @@ from optuna.trial import TrialState
 
 from search_spaces import Setting, Space
 from tuner.results.record import Record
-from tuner.results.trial import DONE, STOPPED, Trial
+from tuner.results.trial import COOLDOWN_ACCURACY, DONE, STOPPED, Trial
 
 optuna.logging.set_verbosity(logging.ERROR)
 
@@ -47,14 +48,13 @@ class Sampler:
         self._space, self._metric, self._batch_size = space, metric, ask_in_batches
         self._num_asked = 0
         self._unreported: list[Trial] = []
-        self._grid: list[Setting] | None = None
+        self._grid: list[Setting] | None = None  # what is left of it
         self._asked: dict[str, Any] = {}  # trial -> Optuna's trial
         if algo == "grid":
-            settings = space.grid()
-            if first is not None:
-                settings = [first, *(setting for setting in settings if setting != first)]
-            self._grid = settings[:num_trials]
-            self._next = iter(self._grid)
+            # Shuffled: the first trials of a product would all have its first values.
+            settings = [setting for setting in space.grid() if setting != first]
+            random.Random(seed).shuffle(settings)
+            self._grid = settings if first is None else [first, *settings]
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -74,7 +74,7 @@ class Sampler:
 
     def _propose(self, trial: str) -> Setting:
         if self._grid is not None:
-            return next(self._next)
+            return self._grid.pop(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             optuna_trial = self._asked[trial] = self._study.ask()
@@ -102,7 +102,8 @@ class Sampler:
             self._study.tell(optuna_trial, state=TrialState.FAIL)
             return
         for metrics in trial.epochs:
-            optuna_trial.report(metrics[self._metric], int(metrics["epoch"]))
+            value = metrics.get(COOLDOWN_ACCURACY, metrics[self._metric])
+            optuna_trial.report(value, int(metrics["epoch"]))
         if trial.status == DONE:
             self._study.tell(optuna_trial, trial.last(self._metric))
         else:
@@ -125,7 +126,11 @@ class Sampler:
                 self.tell(record.trials[trial])
 
     def _ask_again(self, trial: str, setting: Setting) -> None:
-        if self.ask(trial) == setting or self._grid is not None:
+        if self._grid is not None:
+            # Older versions took the grid in its order.
+            self._grid = [left for left in self._grid if left != setting]
+            return
+        if self.ask(trial) == setting:
             return
         # Another version of a library may propose another setting; the recorded one counts.
         self._study.tell(self._asked.pop(trial), state=TrialState.FAIL)
