@@ -170,7 +170,11 @@ def where_trials_run(task: Task, gpus: float) -> Measuring:
         if task.request.address is None and not gpus:
             return function()
         cpus = task.request.cpus_per_trial
-        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1)(function)
+
+        @ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1)
+        def remote() -> Any:
+            return function()  # Ray itself takes no partial
+
         try:
             return ray.get(remote.remote())
         except ray.exceptions.RayTaskError:
