@@ -10,10 +10,11 @@ import yaml
 from tuner.driver.search_outcome import outcome_of, winning_model
 from tuner.planning.search import Search
 from tuner.planning.task import Run
+from tuner.reports.final_trainings import winners_finals
 from tuner.reports.model_card import CARD_FILE
 from tuner.reports.settings import Row, compare
 from tuner.results.record import Record, winner
-from tuner.results.trial import Trial
+from tuner.results.trial import TUNED, Trial
 from tuner.storage.folder import BEST_FILE
 from tuner.terminal.outcome import nothing_finished, print_hints, print_result
 from tuner.tracking.mirror import Mirror
@@ -76,7 +77,8 @@ def _best_yaml(search: Search, record: Record, best: Trial) -> bytes:
         workload["space"] = search.request.space
     # The search's own, because a new measurement might decide otherwise.
     workload["precision"] = record.header.step_mode.precision
-    setting = {name: value for name, value in best.setting.items() if value is not None}
+    finals = winners_finals(record) or [best]
+    setting = {name: value for name, value in finals[0].setting.items() if value is not None}
     content = {**workload, "method": best.method, "set": setting}
     return yaml.safe_dump(content, sort_keys=False).encode()
 
@@ -91,6 +93,7 @@ def _as_json(search: Search, best: Trial, results: Results, problem: str) -> dic
             "setting": best.setting,
             search.metric: best.last(search.metric),
         },
+        "handed_out": results.rows[0].label if results.rows else best.setting_label or TUNED,
         "comparison": [
             {
                 "label": row.label,

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tuner.reports.final_trainings import SELECTED_ON_TEST
+from tuner.reports.final_trainings import SELECTED_ON_TEST, finals_of
 from tuner.reports.request import axis_of, is_selected_on_test, workload_text
 from tuner.reports.settings import Row, rows_of_students, verdict
 from tuner.reports.statistics import accuracy_text, difference_text
 from tuner.results.record import Record
-from tuner.results.trial import PUBLISHED, SEARCH, TEACHER, Trial
+from tuner.results.trial import PUBLISHED, SEARCH, TEACHER, TUNED, Trial
 from tuner.text.formatting import count_text, percent_text, setting_text
 
 CARD_FILE = "model-card.md"
@@ -79,6 +79,8 @@ def _accuracies(row: Row) -> tuple[str, ...]:
 def _origin(record: Record, trained: Trial) -> str:
     """Where the setting comes from."""
     num_trials = count_text(len(record.trials_of(SEARCH)), "trial")
+    if trained.setting_label == PUBLISHED and finals_of(record, TUNED):
+        return f"the published setting, which validates better than the best of {num_trials}"
     if trained.setting_label == PUBLISHED:
         return f"the published setting, which won a search of {num_trials}"
     return f"the best of {num_trials}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from search_spaces import Setting
-from tuner.reports.final_trainings import SELECTED_ON_TEST, num_finished
+from tuner.reports.final_trainings import SELECTED_ON_TEST, num_finished, winners_finals
 from tuner.reports.statistics import Accuracy, Difference, accuracy_of, difference, sentence
 from tuner.results.record import Record
 from tuner.results.trial import FAILED, FINAL, PLAIN, PUBLISHED, TEACHER, TUNED, Trial
@@ -27,31 +27,38 @@ class Row:
 
 
 def compare(record: Record) -> list[Row]:
-    """One row per setting, and one for the teacher if the search trained it.
+    """One row per setting, the winner's first, and one for the teacher if the search trained it.
 
     Only trainings that reached their last epoch count.
     """
     groups: dict[str, list[Trial]] = {}
     for trial in [*record.trials_of(FINAL), *record.trials_of(TEACHER)]:
         groups.setdefault(trial.setting_label, []).append(trial)
-    return [_row(label, groups) for label in sorted(groups, key=_rank)]
+    winner = [trial.setting_label for trial in winners_finals(record)][:1]
+    labels = sorted(groups, key=lambda label: (label not in winner, _rank(label)))
+    return [_row(label, groups) for label in labels]
 
 
 def verdict(rows: list[Row], select_on: str = "val") -> str:
     """States in one to three sentences what the final trainings show."""
-    by_label = {row.label: row for row in rows}
-    best = by_label.get(TUNED) or by_label.get(PUBLISHED)
-    if best is None:
+    best = rows[0] if rows else None
+    if best is None or best.label not in (TUNED, PUBLISHED):
         return "The final trainings have not begun, so nothing is compared yet."
     sentences = []
-    if best.label == PUBLISHED:
+    tuned = next((row for row in rows if row.label == TUNED), None)
+    if best.label == PUBLISHED and tuned is None:
         sentences.append("The published setting won the search.")
+    elif best.label == PUBLISHED and tuned is not None and tuned.num_seeds == 0:
+        sentences.append("All final trainings of the tuned setting failed.")
+    elif best.label == PUBLISHED:
+        sentences.append("The published setting validates better than the tuned one.")
     if best.num_seeds == 0:
         sentences.append(f"No final training of the {best.label} setting has finished yet.")
     else:
-        for other, found in ((PLAIN, best.to_plain), (PUBLISHED, best.to_published)):
-            if found is not None:
-                sentences.append(sentence(best.label.capitalize(), other, found))
+        if best.to_plain is not None:
+            sentences.append(sentence(best.label.capitalize(), PLAIN, best.to_plain))
+        if tuned is not None and tuned.to_published is not None:
+            sentences.append(sentence(TUNED.capitalize(), PUBLISHED, tuned.to_published))
         if best.to_plain is None:
             sentences.append("No final training of the plain student has finished to compare with.")
     if select_on == "test":

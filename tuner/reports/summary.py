@@ -35,11 +35,11 @@ def is_interrupted(record: Record, request: Mapping[str, Any]) -> bool:
 
 def _winner(record: Record, request: Mapping[str, Any], winner: Trial | None) -> str:
     if winner is None:
-        return "No trial won: none ran to its last epoch."
+        return "There is no best trial: none ran to its last epoch."
     setting = setting_text(winner.setting) or "no hyperparameters"
     value = winner.last(metric_of(request))
     accuracy = "" if value is None else f", {value:.2f} % {axis_of(request)} with one seed"
-    text = f"Winner: trial {winner.name} ({setting}){accuracy}."
+    text = f"Best trial: {winner.name} ({setting}){accuracy}."
     num_ranked = sum(trial.is_full_length for trial in record.trials_of(SEARCH))
     if num_ranked > 1:
         # The largest of several noisy numbers is too large on average.

@@ -222,7 +222,7 @@ def test_a_reason_cannot_run_as_a_script(html):
 
 def test_the_findings_are_said_in_words(page):
     assert "Tuned is 7.00 points of test accuracy above plain" in page.text
-    assert "Winner: trial 0005" in page.text  # not 0006, which was stopped at 97 %
+    assert "Best trial: 0005" in page.text  # not 0006, which was stopped at 97 %
     assert "As the best of 6, this accuracy is optimistic" in page.text
     assert "8 trials: 6 ran to the end, 1 stopped early, 1 failed." in page.text
     assert "20 % of the training set held out for validation" in page.text

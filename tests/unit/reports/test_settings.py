@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.by_hand import new_record, train_finals
+from tests.support.by_hand import begin, new_record, train_finals
+from tuner.reports.final_trainings import finals_of, winners_finals
 from tuner.reports.settings import compare, rows_of_students, verdict
 from tuner.reports.statistics import Accuracy
 from tuner.results.record import Record
@@ -115,10 +116,35 @@ def test_equal_differences_of_few_seeds_are_no_proof(record):
     assert "but 3 identical differences say nothing about noise" in verdict(compare(record))
 
 
-def test_a_tuned_setting_whose_trainings_failed_does_not_make_the_published_one_win(record):
+def test_the_published_setting_is_handed_out_where_it_validates_better(record):
+    train(record, "plain", 70.0, 70.1)
+    train(record, "tuned", 71.0, 71.1)
+    train(record, "published", 72.0, 71.9)
+    assert [row.label for row in compare(record)] == ["published", "tuned", "plain"]
+    assert winners_finals(record) == finals_of(record, "published")
+    sentences = verdict(compare(record))
+    assert sentences.startswith("The published setting validates better than the tuned one. Publ")
+    assert "Tuned and published differ within noise: -0.90 points" in sentences
+
+
+def test_the_tuned_setting_is_handed_out_where_both_validate_equally_well(record):
+    train(record, "published", 71.0, 71.2)
+    train(record, "tuned", 71.2, 71.0)
+    assert winners_finals(record) == finals_of(record, "tuned")
+
+
+def test_a_tuned_setting_whose_trainings_failed_is_not_handed_out(record):
     train(record, "plain", 70.0)
     train(record, "published", 71.0)
     train(record, "tuned", None)
+    assert verdict(compare(record)).startswith(
+        "All final trainings of the tuned setting failed. Published is 1.00 points"
+    )
+
+
+def test_the_published_setting_is_not_handed_out_while_the_tuned_one_trains(record):
+    train(record, "published", 71.0)
+    begin(record, "tuned-1", FINAL, setting_label="tuned")
     assert verdict(compare(record)) == "No final training of the tuned setting has finished yet."
 
 

@@ -40,7 +40,7 @@ def test_the_winner_and_the_trials_are_named_with_their_limits(record):
     verdict, best, trials = found(record)
     assert verdict.startswith("Tuned beats plain by 10.25 points")
     assert best == (
-        "Winner: trial 0001 (weight 2), 71.25 % validation accuracy with one seed."
+        "Best trial: 0001 (weight 2), 71.25 % validation accuracy with one seed."
         " As the best of 2, this accuracy is optimistic; the final trainings use fresh seeds."
     )
     assert trials == (
@@ -52,7 +52,7 @@ def test_a_trial_that_was_stopped_early_never_wins(record):
     begin(record, "0000")
     run(record, "0000", [90.0])
     best, trials = found(record)
-    assert best == "No trial won: none ran to its last epoch."
+    assert best == "There is no best trial: none ran to its last epoch."
     assert trials.endswith(
         "The search is unfinished; the command at the end of this page resumes it."
     )
