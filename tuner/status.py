@@ -47,7 +47,7 @@ def _print(progress: "Progress") -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(progress.name)}[/]: {escape(progress.state)}")
     for title, text in progress.lines():
-        console.print(f"  {title:<9} {escape(text)}")
+        console.print(f"  {title:<11} {escape(text)}")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def test_it_is_described_to_programs_too(begun, capsys):
         "trial": "0001",
         "setting": {"temperature": 2.0},
         "val_accuracy": 60.0,
+        "of": 2,
     }
 
 
@@ -175,7 +176,7 @@ def test_of_the_best_setting_only_what_differs_is_shown(begun, capsys):
     progress = read_progress(Storage(str(begun / "mine")))
     for trial in progress.record.trials.values():
         trial.setting |= {"width": 128}
-    assert dict(progress.lines())["best"].endswith("in trial 0001: temperature 2")
+    assert dict(progress.lines())["best of 2"].endswith("in trial 0001: temperature 2")
 
 
 @pytest.mark.parametrize(

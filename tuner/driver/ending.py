@@ -13,7 +13,7 @@ from tuner.planning.task import Run
 from tuner.reports.final_trainings import winners_finals
 from tuner.reports.model_card import CARD_FILE
 from tuner.reports.settings import Row, compare
-from tuner.results.record import Record, winner
+from tuner.results.record import Record, ranked, winner
 from tuner.results.trial import TUNED, Trial
 from tuner.storage.folder import BEST_FILE
 from tuner.terminal.outcome import nothing_finished, print_hints, print_result
@@ -38,7 +38,7 @@ def conclude(run: Run[Search], mirror: Mirror, *, as_json: bool) -> int:
     if results.best is None:
         return nothing_finished(record, results.report)
     if as_json:
-        print(json.dumps(_as_json(search, results.best, results, mirror.problem)))  # noqa: T201
+        print(json.dumps(_as_json(run, results.best, results, mirror.problem)))  # noqa: T201
         return 0
     print_result(search, record, results.best, results.rows)
     print_hints(search, mirror, results.page, results.report)
@@ -83,7 +83,8 @@ def _best_yaml(search: Search, record: Record, best: Trial) -> bytes:
     return yaml.safe_dump(content, sort_keys=False).encode()
 
 
-def _as_json(search: Search, best: Trial, results: Results, problem: str) -> dict[str, Any]:
+def _as_json(run: Run[Search], best: Trial, results: Results, problem: str) -> dict[str, Any]:
+    search = run.task
     return {
         "search": search.name,
         "select_on": search.request.select_on,
@@ -92,6 +93,7 @@ def _as_json(search: Search, best: Trial, results: Results, problem: str) -> dic
             "trial": best.name,
             "setting": best.setting,
             search.metric: best.last(search.metric),
+            "of": len(ranked(run.record)),
         },
         "handed_out": results.rows[0].label if results.rows else best.setting_label or TUNED,
         "comparison": [

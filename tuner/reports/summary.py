@@ -5,7 +5,7 @@ from typing import Any
 
 from tuner.reports.request import axis_of, metric_of
 from tuner.reports.settings import Row, rows_of_students, verdict
-from tuner.results.record import Record
+from tuner.results.record import Record, ranked
 from tuner.results.trial import FAILED, FINAL, PLAIN, PUBLISHED, RUNNING, SEARCH, STOPPED, Trial
 from tuner.text.formatting import count_text, duration_text, setting_text
 
@@ -40,7 +40,7 @@ def _winner(record: Record, request: Mapping[str, Any], winner: Trial | None) ->
     value = winner.last(metric_of(request))
     accuracy = "" if value is None else f", {value:.2f} % {axis_of(request)} with one seed"
     text = f"Best trial: {winner.name} ({setting}){accuracy}."
-    num_ranked = sum(trial.is_full_length for trial in record.trials_of(SEARCH))
+    num_ranked = len(ranked(record))
     if num_ranked > 1:
         # The largest of several noisy numbers is too large on average.
         text += (

@@ -194,10 +194,20 @@ def _stored(fields: dict[str, Any]) -> Event:
     return {STORED_AS.get(name, name): value for name, value in fields.items()}
 
 
-def winner(record: Record, metric: str) -> Trial | None:
-    """The best trial of the search among those that ran to the end; of equals, the earlier.
+def ranked(record: Record) -> list[Trial]:
+    """The trials of the search that ran to the end.
 
     A trial that was stopped early never wins, however good it looked.
     """
-    trials = [trial for trial in record.trials_of(SEARCH) if trial.is_full_length]
-    return max(trials, key=lambda trial: trial.last(metric) or 0.0, default=None)
+    return [trial for trial in record.trials_of(SEARCH) if trial.is_full_length]
+
+
+def winner(record: Record, metric: str) -> Trial | None:
+    """The best of the ranked trials; of equals, the earlier."""
+    return max(ranked(record), key=lambda trial: trial.last(metric) or 0.0, default=None)
+
+
+def best_of_text(record: Record) -> str:
+    """Such as "best of 5": the largest of several noisy accuracies is too large on average."""
+    number = len(ranked(record))
+    return "best" if number < 2 else f"best of {number}"

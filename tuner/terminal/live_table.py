@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.planning.plan import Plan
-from tuner.results.record import Record, winner
+from tuner.results.record import Record, best_of_text, winner
 from tuner.results.trial import (
     DONE,
     FAILED,
@@ -85,8 +85,9 @@ class LiveTable:
         return line
 
     def _best(self, best: Trial) -> Text:
+        value = f"{best.last(self._metric):.2f} %"
         return Text(
-            f"best so far: {best.last(self._metric):.2f} %  {setting_pairs(best, self._searched)}",
+            f"{best_of_text(self._record)} so far: {value}  {setting_pairs(best, self._searched)}",
             style="green",
             no_wrap=True,
             overflow="ellipsis",

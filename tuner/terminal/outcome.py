@@ -14,7 +14,7 @@ from tuner.planning.task import Run
 from tuner.reports.methods import COLUMNS, MethodRow, row_texts
 from tuner.reports.settings import Row, verdict
 from tuner.reports.statistics import accuracy_text
-from tuner.results.record import Record
+from tuner.results.record import Record, best_of_text
 from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, Trial
 from tuner.storage.folder import BEST_FILE
 from tuner.text.formatting import setting_text, value_text
@@ -64,7 +64,8 @@ def print_result(search: Search, record: Record, best: Trial, rows: list[Row]) -
     console.print(
         f"[bold]{escape(search.name)}[/]: "
         + ", ".join(f"{count} {status}" for status, count in counts.items())
-        + f"; best {search.metric} {best.last(search.metric):.2f} % in trial {best.name}"
+        + f"; {best_of_text(record)}: {search.metric} {best.last(search.metric):.2f} % "
+        f"in trial {best.name}"
     )
     if not rows:  # --seeds 0
         console.print(f"{escape(setting_text(best.setting))}")

@@ -8,7 +8,7 @@ from search_spaces import Setting
 from tuner.config.run_folder import resume_command
 from tuner.config.yaml_file import parse_yaml
 from tuner.results.heartbeat import DriverStatus, is_alive, read_driver
-from tuner.results.record import Record, winner
+from tuner.results.record import Record, best_of_text, ranked, winner
 from tuner.results.trial import DONE, FAILED, FINAL, RUNNING, SEARCH, STOPPED, Trial, varied_names
 from tuner.storage.folder import COMPARISON_FILE, SEARCH_FILE, Storage, existing
 from tuner.text.errors import RequestError
@@ -39,7 +39,8 @@ class Progress:
             value = f"{self.best.last(self.metric):.2f} %"
             setting = setting_text(self._varied(self.best))
             text = f"{self.metric} {value} in trial {self.best.name}"
-            lines.append(("best", f"{text}: {setting}" if setting else text))
+            best = best_of_text(self.record)
+            lines.append((best, f"{text}: {setting}" if setting else text))
         if finals and self.is_search:
             lines.append(("final", f"trainings: {finals}"))
         return [*lines, ("trained", self._time())]
@@ -58,6 +59,7 @@ class Progress:
                 "trial": self.best.name,
                 "setting": self.best.setting,
                 self.metric: self.best.last(self.metric),
+                "of": len(ranked(self.record)),
             },
         }
 
