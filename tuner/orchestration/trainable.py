@@ -26,7 +26,7 @@ from tuner.config.workload import Workload
 from tuner.data import Dataset, Splits, UnreadableImageError
 from tuner.orchestration.result_keys import FAILURE, NOTES, OUT_OF_MEMORY, STORAGE, record_name
 from tuner.planning.rungs import COOLDOWN_RATES
-from tuner.results.trial import COOLDOWN_ACCURACY, FINAL, SEARCH, TEACHER
+from tuner.results.trial import COOLDOWN_ACCURACY, DIVERGED, FINAL, SEARCH, TEACHER
 from tuner.storage.checkpoint import DamagedCheckpointError
 from tuner.storage.folder import Storage
 from tuner.storage.retrying import LostStorageError
@@ -81,7 +81,9 @@ def train(config: dict[str, Any], job: Job) -> None:
     try:
         storage = Storage(job.storage_uri, patience=job.patience_seconds)
         _train(config, job, storage, f"checkpoints/{name}.pt", device)
-    except (DivergedError, LossError, UnreadableImageError) as error:
+    except DivergedError as error:
+        tune.report({FAILURE: f"{DIVERGED}: {error}"})
+    except (LossError, UnreadableImageError) as error:
         tune.report({FAILURE: str(error)})
     except torch.OutOfMemoryError as error:
         tune.report({FAILURE: f"out of memory: {error}", OUT_OF_MEMORY: True})

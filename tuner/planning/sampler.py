@@ -84,7 +84,8 @@ class Sampler:
         """Reports a trial's curve, and whether it ran to the end.
 
         A trial that was stopped early is reported as pruned, never as complete with the value
-        of its last epoch, and a failed one as failed: neither counts as a full training.
+        of its last epoch, and one that diverged as pruned with the worst value, so that the
+        sampler avoids its region. Other failures are not the setting's.
         """
         self._unreported.append(trial)
         if not self._batch_size:
@@ -98,6 +99,10 @@ class Sampler:
 
     def _tell(self, trial: Trial) -> None:
         optuna_trial = self._asked.pop(trial.name)
+        if trial.has_diverged:
+            optuna_trial.report(0.0, 1)
+            self._study.tell(optuna_trial, state=TrialState.PRUNED)
+            return
         if trial.status not in (DONE, STOPPED) or not trial.epochs:
             self._study.tell(optuna_trial, state=TrialState.FAIL)
             return

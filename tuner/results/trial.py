@@ -8,6 +8,7 @@ from search_spaces import Setting
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped early", "failed"
 TEACHER, SEARCH, FINAL = "teacher", "search", "final"  # roles; the first is also a name
 TUNED, PUBLISHED, PLAIN = "tuned", "published", "plain"  # labels of a search's settings
+DIVERGED = "diverged"  # begins the reason of a trial whose loss was not finite
 COOLDOWN_ACCURACY = "cooldown_accuracy"  # of the validation split, in epochs with a cooldown
 # What these fields of a trial are called in journals and tables.
 STORED_AS = {"name": "trial", "role": "kind", "setting_label": "label"}
@@ -42,6 +43,11 @@ class Trial:
         """How long it has trained, its initial stage included."""
         initial = sum(epoch["initial_seconds"] for epoch in self.initial_epochs)
         return initial + sum(epoch.get("seconds", 0.0) for epoch in self.epochs)
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether it failed because of its setting: a loss was not finite."""
+        return self.status == FAILED and self.reason.startswith(DIVERGED)
 
     def last(self, metric: str) -> float | None:
         """The metric at the last reported epoch."""

@@ -69,6 +69,28 @@ def test_the_study_knows_what_came_of_every_trial(record):
     assert sampler.study.best_trial.number == 0
 
 
+def test_a_sampler_avoids_where_trials_diverge(record):
+    """Told as failed, a trial teaches TPE nothing, and it goes there again and again."""
+
+    def num_diverged(reason: str, seed: int) -> int:
+        sampler, found = make_sampler(NUMBERS, "tpe", num_trials=40, seed=seed), 0
+        for number in range(40):
+            name = f"{reason}-{seed}-{number:04d}"
+            setting = sampler.ask(name)
+            begin(record, name, setting=setting)
+            if setting["weight"] > 1.5:
+                record.end(name, FAILED, reason)
+                found += 1
+            else:  # better the nearer it comes
+                run(record, name, [50.0 + setting["weight"]] * 3)
+            sampler.tell(record.trials[name])
+        return found
+
+    seeds = range(5)
+    taught = sum(num_diverged("diverged: the term 'ce' became nan", seed) for seed in seeds)
+    assert taught < 0.7 * sum(num_diverged("crashed 3 times in a row", seed) for seed in seeds)
+
+
 def test_the_first_setting_is_the_published_one_and_what_does_not_apply_is_none():
     sampler = make_sampler(algo="tpe")
     assert sampler.ask("0000") == {"weight": 1.0, "kernel": "a", "degree": 2}
