@@ -11,6 +11,10 @@ def main(arguments: list[str]) -> int:
         from benchmarks.gpu.check import main as check_gpu
 
         return check_gpu(arguments[1:])
+    if arguments[:1] == ["decisions"]:
+        from benchmarks.decisions.command import main as decide
+
+        return decide(arguments[1:])
     from benchmarks.command import main as measure
 
     return measure(arguments)

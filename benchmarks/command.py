@@ -1,4 +1,7 @@
-"""`python -m benchmarks NAME`: measures, prints a table, writes JSON. See also `gpu`."""
+"""`python -m benchmarks NAME`: measures, prints a table, writes JSON.
+
+`gpu` and `decisions` have commands of their own.
+"""
 
 import argparse
 from pathlib import Path

@@ -1,12 +1,11 @@
 """Records real trainings: every setting of a space, every seed, every epoch, with cooldowns.
 
-One file per training, so that the command continues where it was stopped; at the end one Parquet
-table per method.
+The command trains what the tables, one per method, do not hold yet: it may be stopped at any time.
 """
 
 import argparse
 import copy
-import json
+import io
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from torch import Tensor
 from benchmarks.decisions.settings import settings_of
 from losses import LOSSES, build_objective
 from search_spaces import SPACES, Setting, Space
+from tuner.config.presets import find_preset
 from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset, Splits, split
 from tuner.planning.space_needs import needs_of_space
@@ -36,6 +36,7 @@ from tuner.training.distillation import Distillation
 from tuner.training.teachers import build_teacher, find_teacher, weights_digest
 from tuner.training.workload_data import open_data
 
+Row = dict[str, Any]
 FOLDER = Path(__file__).parent
 # The published critics take seconds a step.
 PINS = {"itrd": {}, "mimkd": {"width": "32", "num_locations": "8"}}
@@ -45,8 +46,11 @@ SHORT_EPOCHS = 8  # of the compressed schedule
 COOLDOWNS = (4, 6, 8, 12)  # epochs after which the rate drops in a copy
 RATES = (0.1, 0.1, 0.01)  # for an epoch each
 AVERAGED = 3  # epochs whose weights are averaged
+# `python -m tuner.teach --data parquet:CIFAR10 --image-size 16 --limit 20000 --crop-padding 2
+# --teacher resnet20 --teacher-epochs 16`: it has not seen the validation images.
+TEACHER = FOLDER / "teacher.pt"
 COMMON = {
-    "image_size": 16, "teacher": "resnet20", "student": "resnet8", "batch_size": 64,
+    "image_size": 16, "teacher": f"resnet20@{TEACHER}", "student": "resnet8", "batch_size": 64,
     "crop_padding": 2, "passes": 4, "seed": 0,
 }  # fmt: skip
 METRICS = (
@@ -64,44 +68,72 @@ class Training:
     seed: int
     schedule: str  # "full" or "short"
 
-    @property
-    def file(self) -> str:
-        return f"{self.method}-{self.number:03d}-{self.seed}-{self.schedule}.json"
+    def __str__(self) -> str:
+        return f"{self.method} {self.number}, seed {self.seed}, {self.schedule} schedule"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `record`."""
     parser.add_argument("--data", required=True, metavar="SPEC", help="CIFAR-10")
-    parser.add_argument("--teacher", required=True, metavar="FILE", help="resnet20's checkpoint")
-    parser.add_argument("--work", required=True, type=Path, metavar="DIR", help="what was recorded")
+    parser.add_argument("--work", required=True, type=Path, metavar="DIR", help="for data")
     parser.add_argument("--settings", type=int, default=64, help="settings of a method")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of a setting")
     parser.add_argument("--processes", type=int, default=2)
 
 
 def run(given: argparse.Namespace) -> None:
-    """Trains whatever is missing, then writes the tables."""
-    work = Storage(str(given.work))
-    done = set(work.files(""))
+    """Trains whatever is missing; writes the tables again after every few trainings."""
+    tables = {method: _read(method) for method in PINS}
     wanted = list(_wanted(given.settings, given.seeds))
-    missing = [training for training in wanted if training.file not in done]
+    missing = [one for one in wanted if one not in tables[one.method]]
     print(f"{len(wanted) - len(missing)} of {len(wanted)} trainings are recorded")  # noqa: T201
     with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
-        running = [
-            pool.submit(_record, training, given.data, given.teacher, str(given.work))
-            for training in missing
-        ]
-        for number, one in enumerate(as_completed(running), start=1):
-            print(f"{number}/{len(missing)}  {one.result()}", flush=True)  # noqa: T201
-    for method in PINS:
-        files = [training.file for training in wanted if training.method == method]
-        rows = [row for file in files for row in json.loads(work.read(file))]
-        pq.write_table(pa.Table.from_pylist(rows), FOLDER / f"{method}.parquet", compression="zstd")
+        running = {pool.submit(_record, one, given.data, str(given.work)): one for one in missing}
+        for number, done in enumerate(as_completed(running), start=1):
+            training, rows = running[done], done.result()
+            tables[training.method][training] = rows
+            if number % 10 == 0 or number == len(missing):
+                for method, table in tables.items():
+                    _write(method, table)
+            last = rows[-1]
+            print(  # noqa: T201
+                f"{number}/{len(missing)} {training}: {last['val_accuracy']:.2f} % validation, "
+                f"{last['test_accuracy']:.2f} % test accuracy",
+                flush=True,
+            )
+
+
+def table_of(method: str) -> Path:
+    """The file of a recorded table."""
+    return FOLDER / f"{method}.parquet"
+
+
+def drops() -> tuple[int, ...]:
+    """The epochs after which the learning rate drops."""
+    return find_preset("crd-cifar100").lr_decay_epochs(EPOCHS)
 
 
 def space_of(method: str) -> Space:
     """The space of a table."""
     return SPACES[method].for_epochs(EPOCHS).narrow(PINS[method])
+
+
+def _read(method: str) -> dict[Training, list[Row]]:
+    """What a table holds already."""
+    found: dict[Training, list[Row]] = {}
+    rows = pq.read_table(table_of(method)).to_pylist() if table_of(method).exists() else []
+    for row in rows:
+        training = Training(method, row["number"], row["seed"], row["schedule"])
+        found.setdefault(training, []).append(row)
+    return found
+
+
+def _write(method: str, table: dict[Training, list[Row]]) -> None:
+    ordered = sorted(table, key=lambda one: (one.schedule, one.number, one.seed))
+    rows = [row for training in ordered for row in table[training]]
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), content, compression="zstd")
+    Storage(str(FOLDER)).write(table_of(method).name, content.getvalue())
 
 
 def _wanted(num_settings: int, num_seeds: int) -> Iterator[Training]:
@@ -113,10 +145,10 @@ def _wanted(num_settings: int, num_seeds: int) -> Iterator[Training]:
                 yield Training(method, number, seed, "short")
 
 
-def _record(training: Training, data: str, teacher: str, work: str) -> str:
-    """Trains, writes the rows, and returns a line about it."""
+def _record(training: Training, data: str, work: str) -> list[Row]:
+    """Trains and returns the rows of its epochs."""
     torch.set_num_threads(1)
-    run, setting = _build(training, data, teacher, work)
+    run, setting = _build(training, data, work)
     rows: list[dict[str, Any]] = []
     weights: list[dict[str, Tensor]] = []  # after the last epochs
     while run.stage is not None:
@@ -129,18 +161,13 @@ def _record(training: Training, data: str, teacher: str, work: str) -> str:
         rows.append(row)
     rows[-1]["test_accuracy"] = run.test()["accuracy"]
     about = {"number": training.number, "seed": training.seed, "schedule": training.schedule}
-    table = [about | setting | {name: row.get(name) for name in METRICS} for row in rows]
-    Storage(work).write(training.file, json.dumps(table).encode())
-    last = rows[-1]
-    return f"{training.file} {last['val_accuracy']:.2f} {last['test_accuracy']:.2f}"
+    return [about | setting | {name: row.get(name) for name in METRICS} for row in rows]
 
 
-def _build(training: Training, data: str, teacher: str, work: str) -> tuple[Distillation, Setting]:
+def _build(training: Training, data: str, work: str) -> tuple[Distillation, Setting]:
     given = {"data": data, "data_dir": f"{work}/data"}
     epochs = EPOCHS if training.schedule == "full" else SHORT_EPOCHS
-    workload = resolve(
-        COMMON | given | {"epochs": epochs, "teacher": f"{COMMON['teacher']}@{teacher}"}
-    )
+    workload = resolve(COMMON | given | {"epochs": epochs})
     dataset, splits = _data(workload)
     setting = settings_of(space_of(training.method), training.number + 1)[-1]
     method = LOSSES[training.method]
