@@ -105,6 +105,14 @@ ITRD = ("--space", "itrd")
         ([*ITRD, "--deterministic"], "deterministic needs --scheduler none or --max-concurrent 1"),
         ([*ITRD, "--scheduler", "pbt", "--trials", "3"], "trials is 3 but pbt needs a population"),
         ([*ITRD, "--scheduler", "pbt", "--algo", "gp"], "--algo gp has no effect"),
+        (
+            [*ITRD, "--scheduler", "asha", "--algo", "gp"],
+            "gp learns only from trials that ran to the end, and asha stops most of them; use",
+        ),
+        (
+            [*ITRD, "--scheduler", "cooldown", "--algo", "cmaes"],
+            "cmaes learns only from trials that ran to the end, and cooldown stops most of them",
+        ),
         ([*ITRD, "--quiet", "--json"], "not allowed with argument --quiet"),
         ([*ITRD, "--config", "none.yaml"], "none.yaml: cannot be read"),
         ([*ITRD, "--resume", "none"], "there is no search named 'none' in "),

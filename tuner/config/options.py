@@ -244,7 +244,9 @@ class SearchRequest(RunRequest):
         "applies to one of several methods; repeatable",
     )
     algo: Algo = _option("search", "tpe", "sampler: how settings are proposed")
-    scheduler: Scheduler = _option("search", "asha", "early-stopping scheduler")
+    scheduler: Scheduler | None = _option(
+        "search", None, "early-stopping scheduler (default: asha; none with gp and cmaes)"
+    )
     trials: Int | None = _option(
         "search",
         None,

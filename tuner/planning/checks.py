@@ -9,6 +9,7 @@ from search_spaces.wording import list_of
 from tuner.config.method import source_digests
 from tuner.config.options import SearchRequest
 from tuner.data import Dataset
+from tuner.planning.sampler import FULL_LENGTH_ONLY
 from tuner.planning.task import Task
 from tuner.results.journal import JOURNAL_FILE
 from tuner.results.ledger import FOLDER as LEDGER_FOLDER
@@ -106,6 +107,11 @@ def check_combination(request: SearchRequest, num_trials: int) -> None:
         raise RequestError(
             "deterministic needs --scheduler none or --max-concurrent 1: "
             "a scheduler's decisions depend on which trial reports first"
+        )
+    if request.algo in FULL_LENGTH_ONLY and request.scheduler not in ("none", "pbt"):
+        raise RequestError(
+            f"{request.algo} learns only from trials that ran to the end, and {request.scheduler} "
+            "stops most of them; use --scheduler none or --algo tpe"
         )
     if request.scheduler == "pbt" and request.algo not in ("random", "tpe"):
         raise RequestError(

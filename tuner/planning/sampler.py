@@ -21,6 +21,9 @@ from tuner.results.trial import COOLDOWN_ACCURACY, DONE, STOPPED, Trial
 optuna.logging.set_verbosity(logging.ERROR)
 
 
+FULL_LENGTH_ONLY = ("gp", "cmaes")  # they ignore the results of trials that were stopped
+
+
 class Sampler:
     """Proposes settings of a space and learns from the trials' results.
 

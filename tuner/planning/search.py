@@ -15,7 +15,7 @@ from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.planning.checks import check_combination, check_hyperparameters, check_name
 from tuner.planning.plan import Budget, Find, Plan, SearchPlan
-from tuner.planning.sampler import Sampler, space_hash
+from tuner.planning.sampler import FULL_LENGTH_ONLY, Sampler, space_hash
 from tuner.planning.space_needs import check_population, needs_of_space
 from tuner.planning.task import Needs, Task, shapes_of_both
 from tuner.results.record import Record
@@ -105,6 +105,8 @@ class Search(Task):
 def plan_search(request: SearchRequest) -> Search:
     """Resolves a request. Raises RequestError, SpaceError or UnknownModel; reads no data."""
     workload = resolve(request.model_dump(include=set(Workload.__dataclass_fields__)))
+    scheduler = request.scheduler or ("none" if request.algo in FULL_LENGTH_ONLY else "asha")
+    request = request.model_copy(update={"scheduler": scheduler})
     find_source(workload.data, Path(workload.data_dir))
     declared = load_space(request.space).for_epochs(workload.epochs)
     method = loss_class_of(declared, request.space)
@@ -133,9 +135,9 @@ def plan_search(request: SearchRequest) -> Search:
         published=published,
         num_trials=num_trials,
         algo=request.algo,
-        scheduler=request.scheduler,
+        scheduler=scheduler,
         select_on=request.select_on,
-        population=space if request.scheduler == "pbt" else None,
+        population=space if scheduler == "pbt" else None,
         asks_in_batches=request.deterministic,
         time_budget_seconds=request.time_budget,
         space_name=resolved["space"],

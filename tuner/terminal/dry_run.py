@@ -28,9 +28,9 @@ def print_heading(search: Search) -> None:
         f"from {escape(teacher)} to {escape(workload.student)} "
         f"on {escape(workload.data)}, {count_text(search.num_trials, 'trial')} of "
         f"{count_text(workload.epochs, 'epoch')} "
-        f"({request.algo}, {request.scheduler})"
+        f"({search.algo}, {search.scheduler})"
     )
-    rungs = cooldown_epochs(request.scheduler, workload.epochs)
+    rungs = cooldown_epochs(search.scheduler, workload.epochs)
     if rungs:
         after = " and ".join(map(str, rungs))
         console.print(

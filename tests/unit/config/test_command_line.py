@@ -265,6 +265,6 @@ def test_the_help_of_a_search_is_in_groups_and_begins_with_its_space():
 
 def test_only_defaults_that_are_values_are_shown():
     text = " ".join(parser_for(SearchRequest, "tuner search", "").format_help().split())
-    assert "early-stopping scheduler (default: asha)" in text
+    assert "sampler: how settings are proposed (default: tpe)" in text
     assert "(default: {})" not in text
     assert "(default: None)" not in text

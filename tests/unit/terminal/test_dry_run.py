@@ -43,6 +43,13 @@ def dry_run(tmp_path, monkeypatch, capfd):
     return run
 
 
+@pytest.mark.parametrize(
+    ("algo", "scheduler"), [("tpe", "asha"), ("gp", "none"), ("cmaes", "none")]
+)
+def test_the_default_scheduler_suits_the_sampler(dry_run, algo, scheduler):
+    assert f"({algo}, {scheduler})" in dry_run("--space", "mimkd", "--algo", algo)
+
+
 def numbers(text: str) -> tuple[int, int, int, int]:
     """Trials, epochs of a trial, final trainings, epochs of one."""
     sentence = " ".join(text.split())
