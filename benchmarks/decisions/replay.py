@@ -205,6 +205,8 @@ def _budget(world: World, num_trials: int, num_seeds: int, seed: int) -> Budget:
         num_finals=3 * num_seeds,
         max_concurrent=NUM_WORKERS,
         time_seconds=None,
+        search_epochs=None,
+        trial_epochs=world.num_epochs,
         seed=seed,
         ask_in_batches=None,
     )

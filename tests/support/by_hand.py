@@ -53,11 +53,13 @@ def make_plan(record: Record, sampler: Sampler | None = None, **options) -> Sear
     budget = {"num_trials": 4, "num_epochs": 3, "num_teacher_epochs": 0, "num_seeds": 2}
     budget |= {"max_concurrent": 2, "time_seconds": None, "seed": 5, "ask_in_batches": None}
     budget |= options
+    defaults = {"num_finals": 3 * budget["num_seeds"], "search_epochs": None}
+    defaults |= {"trial_epochs": budget["num_epochs"]}
     return SearchPlan(
         record,
         sampler or make_sampler(),
         SPACE,
-        Budget(**{"num_finals": 3 * budget["num_seeds"]} | budget),
+        Budget(**defaults | budget),
         metric=METRIC,
         **plan_options,
     )

@@ -113,6 +113,10 @@ ITRD = ("--space", "itrd")
             [*ITRD, "--scheduler", "cooldown", "--algo", "cmaes"],
             "cmaes learns only from trials that ran to the end, and cooldown stops most of them",
         ),
+        (
+            [*ITRD, "--epoch-budget", "3"],
+            "epoch_budget is 3 but one trial may train for 4 epochs; raise it",
+        ),
         ([*ITRD, "--quiet", "--json"], "not allowed with argument --quiet"),
         ([*ITRD, "--config", "none.yaml"], "none.yaml: cannot be read"),
         ([*ITRD, "--resume", "none"], "there is no search named 'none' in "),

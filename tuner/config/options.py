@@ -265,6 +265,13 @@ class SearchRequest(RunRequest):
         "stop searching a method after this time, such as 90s, 30m or 8h (final trainings follow)",
         gt=0,
     )
+    epoch_budget: Int | None = _option(
+        "search",
+        None,
+        "train a method's trials for at most this many epochs together; no trial begins that "
+        "could exceed them (default: no limit)",
+        ge=1,
+    )
 
 
 class ReproduceRequest(RunRequest):

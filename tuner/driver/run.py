@@ -19,6 +19,7 @@ from tuner.orchestration.preflight import find_resources
 from tuner.planning.checks import check_resumed, check_storage, check_teacher
 from tuner.planning.plan import Budget, Plan
 from tuner.planning.resources import Resources, machine_resources, resources_for
+from tuner.planning.rungs import longest_trial
 from tuner.planning.task import AnyTask, Needs, Run, Task
 from tuner.results.header import Header
 from tuner.results.heartbeat import Heartbeat, check_not_running
@@ -173,6 +174,8 @@ def _plan_of(
         max_concurrent=task.num_trials if task.population else resources.max_concurrent,
         time_seconds=task.time_budget_seconds,
         seed=task.workload.seed,
+        search_epochs=task.search_epochs,
+        trial_epochs=longest_trial(task.scheduler, task.workload.epochs),
         ask_in_batches=record.header.ask_in_batches,
     )
     if not task.num_trials:

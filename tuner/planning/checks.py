@@ -9,6 +9,7 @@ from search_spaces.wording import list_of
 from tuner.config.method import source_digests
 from tuner.config.options import SearchRequest
 from tuner.data import Dataset
+from tuner.planning.rungs import longest_trial
 from tuner.planning.sampler import FULL_LENGTH_ONLY
 from tuner.planning.task import Task
 from tuner.results.journal import JOURNAL_FILE
@@ -125,4 +126,14 @@ def check_combination(request: SearchRequest, num_trials: int) -> None:
     if request.scheduler == "pbt" and request.address and request.max_concurrent:
         raise RequestError(
             "pbt trains its whole population at the same time; leave out --max-concurrent"
+        )
+
+
+def check_epoch_budget(request: SearchRequest, scheduler: str, epochs: int) -> None:
+    """Raises RequestError if not even one trial fits into the epochs."""
+    needed = longest_trial(scheduler, epochs)
+    if request.epoch_budget is not None and request.epoch_budget < needed:
+        raise RequestError(
+            f"epoch_budget is {request.epoch_budget} but one trial may train for {needed} epochs; "
+            "raise it with --epoch-budget, or lower --epochs"
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from search_spaces import Setting, Space
+from tuner.planning.rungs import trained_epochs
 from tuner.planning.sampler import Sampler
 from tuner.results.record import Event, Record, winner
 from tuner.results.trial import (
@@ -36,6 +37,8 @@ class Budget:
     max_concurrent: int
     time_seconds: float | None
     seed: int
+    search_epochs: int | None  # of all trials together
+    trial_epochs: int  # of a trial that runs to its end, those of cooldowns included
     ask_in_batches: int | None  # settings asked for together; None: one at a time
 
 
@@ -185,7 +188,10 @@ class SearchPlan(Plan):
         """
         if self.is_over_time or self.record.trials_of(FINAL):
             return False
-        return len(self.record.trials_of(SEARCH)) < self.budget.num_trials
+        if len(self.record.trials_of(SEARCH)) >= self.budget.num_trials:
+            return False
+        # A running trial that is stopped leaves epochs for another.
+        return self._affords_trial or self._is_training_trials
 
     @property
     def _is_complete(self) -> bool:
@@ -198,10 +204,26 @@ class SearchPlan(Plan):
         if event["event"] == "end" and trial.role == SEARCH:
             self._sampler.tell(trial)
 
+    @property
+    def _affords_trial(self) -> bool:
+        """Whether another trial fits into the epochs, if all that run run to their end."""
+        limit = self.budget.search_epochs
+        if limit is None:
+            return True
+        planned = sum(
+            self.budget.trial_epochs if trial.ended is None else trained_epochs(trial.epochs)
+            for trial in self.record.trials_of(SEARCH)
+        )
+        return planned + self.budget.trial_epochs <= limit
+
+    @property
+    def _is_training_trials(self) -> bool:
+        return any(self.record.trials[trial].role == SEARCH for trial in self._live)
+
     def _begin_next(self) -> Trial | None:
         if self.is_searching:
-            return self._begin_trial()
-        if any(self.record.trials[trial].role == SEARCH for trial in self._live):
+            return self._begin_trial() if self._affords_trial else None
+        if self._is_training_trials:
             return None
         return self._begin_final(self._finals())
 

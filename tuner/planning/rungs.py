@@ -1,5 +1,7 @@
 """When schedulers compare trials: rungs of early stopping, the interval of a population."""
 
+from tuner.results.trial import COOLDOWN_ACCURACY
+
 REDUCTION_FACTOR = 3  # of the trials at a rung, one in three continues
 COOLDOWN_RUNGS = (0.1, 0.2)  # fractions of a training
 COOLDOWN_RATES = (0.1,)  # of the learning rate, for an epoch each
@@ -21,6 +23,22 @@ def rungs(scheduler: str, epochs: int) -> tuple[int, ...]:
 def cooldown_epochs(scheduler: str, epochs: int) -> tuple[int, ...]:
     """The epochs after which a trial is cooled down, to compare it."""
     return rungs(scheduler, epochs) if scheduler == "cooldown" else ()
+
+
+def longest_trial(scheduler: str, epochs: int) -> int:
+    """What a trial trains that runs to its end, in epochs; those of cooldowns count."""
+    return epochs + len(COOLDOWN_RATES) * len(cooldown_epochs(scheduler, epochs))
+
+
+def shortest_trial(scheduler: str, epochs: int) -> int:
+    """What a trial trains that is stopped as early as may be, likewise."""
+    first = min([*rungs(scheduler, epochs), epochs])
+    return first + len(COOLDOWN_RATES) * (first in cooldown_epochs(scheduler, epochs))
+
+
+def trained_epochs(epochs: list[dict[str, float]]) -> int:
+    """What a trial has trained so far, likewise."""
+    return len(epochs) + len(COOLDOWN_RATES) * sum(COOLDOWN_ACCURACY in one for one in epochs)
 
 
 def grace_period(epochs: int) -> int:

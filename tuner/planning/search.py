@@ -13,8 +13,14 @@ from tuner.config.presets import preset_pins
 from tuner.config.workload import Workload, resolve
 from tuner.data import Dataset
 from tuner.data.sources import find_source
-from tuner.planning.checks import check_combination, check_hyperparameters, check_name
+from tuner.planning.checks import (
+    check_combination,
+    check_epoch_budget,
+    check_hyperparameters,
+    check_name,
+)
 from tuner.planning.plan import Budget, Find, Plan, SearchPlan
+from tuner.planning.rungs import shortest_trial
 from tuner.planning.sampler import FULL_LENGTH_ONLY, Sampler, space_hash
 from tuner.planning.space_needs import check_population, needs_of_space
 from tuner.planning.task import Needs, Task, shapes_of_both
@@ -114,8 +120,9 @@ def plan_search(request: SearchRequest) -> Search:
     pins = preset_pins(workload.preset, declared.method) | request.set
     space, published = declared.narrow(pins), _published(declared, pins, request.set)
     first = published if space.published() == published else None
-    num_trials = _num_trials(request, space, first)
+    num_trials = _num_trials(request, space, first, scheduler, workload.epochs)
     check_combination(request, num_trials)
+    check_epoch_budget(request, scheduler, workload.epochs)
     name = request.name or default_name(declared.method, workload.data)
     check_name(name)
     runs = Storage(request.runs_dir)
@@ -140,6 +147,7 @@ def plan_search(request: SearchRequest) -> Search:
         population=space if scheduler == "pbt" else None,
         asks_in_batches=request.deterministic,
         time_budget_seconds=request.time_budget,
+        search_epochs=request.epoch_budget,
         space_name=resolved["space"],
         runs=runs,
     )
@@ -160,11 +168,16 @@ def _published(declared: Space, pins: dict[str, str], given: dict[str, str]) -> 
     return declared.narrow(kept).published()
 
 
-def _num_trials(request: SearchRequest, space: Space, first: Setting | None) -> int:
+def _num_trials(
+    request: SearchRequest, space: Space, first: Setting | None, scheduler: str, epochs: int
+) -> int:
     if all(isinstance(parameter, Fixed) for parameter in space.params):
         return 1  # all trials would be the same
+    most = None  # that the epochs allow
+    if request.epoch_budget is not None:
+        most = max(1, request.epoch_budget // shortest_trial(scheduler, epochs))
     if request.algo != "grid":
-        return request.trials or DEFAULT_TRIALS
+        return request.trials or most or DEFAULT_TRIALS
     grid = space.grid()
     size = len(grid) + (first is not None and first not in grid)
     return min(request.trials or size, size)

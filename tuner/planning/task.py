@@ -38,6 +38,7 @@ class Task(ABC):
     asks_in_batches: bool = False  # so that the order in which trials finish has no effect
     # After this many seconds no trial begins, and running ones stop at their next epoch.
     time_budget_seconds: float | None = None
+    search_epochs: int | None = None  # of all trials together, those of cooldowns included
     space_name: str = ""  # name or file of the space, which may define a custom method
 
     @property

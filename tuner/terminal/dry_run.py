@@ -26,8 +26,7 @@ def print_heading(search: Search) -> None:
     console.print(
         f"[bold]{escape(search.name)}[/]: {search.space.method} "
         f"from {escape(teacher)} to {escape(workload.student)} "
-        f"on {escape(workload.data)}, {count_text(search.num_trials, 'trial')} of "
-        f"{count_text(workload.epochs, 'epoch')} "
+        f"on {escape(workload.data)}, {_trials_text(search, '')} "
         f"({search.algo}, {search.scheduler})"
     )
     rungs = cooldown_epochs(search.scheduler, workload.epochs)
@@ -45,6 +44,15 @@ def print_heading(search: Search) -> None:
         )
     if request.select_on == "test":
         console.print("[yellow]trials are ranked on the test set, as in the papers[/]")
+
+
+def _trials_text(search: Search, at_most: str) -> str:
+    """The number of trials and their epochs."""
+    epochs = count_text(search.workload.epochs, "epoch")
+    text = f"{count_text(search.num_trials, 'trial')} of {at_most}{epochs}"
+    if search.search_epochs is None:
+        return text
+    return f"at most {text} and {count_text(search.search_epochs, 'epoch')} in all"
 
 
 def print_searches(name: str, searches: Sequence[Search]) -> None:
@@ -93,7 +101,7 @@ def print_plan(search: Search) -> None:
         console.print(f"[dim]{escape(search.space.source)}[/]")
     epochs = count_text(search.workload.epochs, "epoch")
     console.print(
-        f"{count_text(search.num_trials, 'trial')} of at most {epochs}, "
+        f"{_trials_text(search, 'at most ')}, "
         f"then at most {count_text(search.num_finals, 'final training')} of {epochs} "
         f"({count_text(search.request.seeds, 'seed')} each of tuned, published and plain)"
     )

@@ -59,7 +59,11 @@ class Remaining:
             sum(len(trial.epochs) for trial in ended) / len(ended) if ended else budget.num_epochs
         )
         left: float = budget.num_teacher_epochs + budget.num_finals * budget.num_epochs
-        left += (budget.num_trials - len(searched)) * length
+        to_come = (budget.num_trials - len(searched)) * length
+        if budget.search_epochs is not None:
+            trained = sum(len(trial.epochs) for trial in searched)
+            to_come = min(to_come, max(0.0, budget.search_epochs - trained))
+        left += to_come
         for trial in trials:
             planned: float = length if trial.role == SEARCH else trial.num_epochs
             if trial.status == RUNNING:

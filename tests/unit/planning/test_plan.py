@@ -1,5 +1,7 @@
 """What a search trains, in which order, and which trial wins."""
 
+import random
+
 import pytest
 
 from tests.support.by_hand import (
@@ -13,8 +15,18 @@ from tests.support.by_hand import (
     run,
 )
 from tuner.planning.plan import Budget, FinalTraining, FixedPlan
+from tuner.planning.rungs import trained_epochs
 from tuner.results.record import Record, winner
-from tuner.results.trial import DONE, FAILED, FINAL, SEARCH, STOPPED, TEACHER, Trial
+from tuner.results.trial import (
+    COOLDOWN_ACCURACY,
+    DONE,
+    FAILED,
+    FINAL,
+    SEARCH,
+    STOPPED,
+    TEACHER,
+    Trial,
+)
 
 
 @pytest.fixture
@@ -90,6 +102,40 @@ def test_a_teacher_that_was_interrupted_goes_on(record):
     resumed = make_plan(record, num_teacher_epochs=7)
     assert resumed.next().name == "teacher"
     assert resumed.next() is None
+
+
+def test_a_trial_begins_only_if_it_fits_into_the_epochs(record):
+    plan = make_plan(record, num_trials=9, max_concurrent=3, search_epochs=7)
+    assert [plan.next().name, plan.next().name] == ["0000", "0001"]
+    assert plan.next() is None  # both may run for three epochs
+    run(record, "0000", [50.0])  # it was stopped, and leaves two
+    assert plan.next().name == "0002"
+    assert plan.next() is None
+    run(record, "0001", [60.0] * 3)
+    run(record, "0002", [70.0] * 3)
+    assert plan.next().role == FINAL
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_trials_never_exceed_their_epochs_together(record, seed):
+    draw = random.Random(seed)
+    plan = make_plan(record, num_trials=99, search_epochs=20, trial_epochs=4)  # one cooldown
+    running: list[str] = []
+    while True:
+        trial = plan.next()
+        if trial is not None and trial.role == FINAL:
+            break
+        if trial is not None:
+            running.append(trial.name)
+            continue
+        name = running.pop(draw.randrange(len(running)))
+        length = draw.choice([1, 2, 3])
+        for epoch in range(1, length + 1):
+            cooled = {COOLDOWN_ACCURACY: 50.0} if epoch == 1 else {}
+            record.epoch(name, {"epoch": float(epoch), METRIC: 50.0} | cooled)
+        record.end(name, DONE if length == 3 else STOPPED)
+    trained = [trained_epochs(trial.epochs) for trial in record.trials_of(SEARCH)]
+    assert 16 < sum(trained) <= 20  # less than one trial is left
 
 
 def test_final_trainings_wait_for_the_last_trial(record):
@@ -297,6 +343,8 @@ def make_fixed(record: Record, known: dict[str, Trial] | None = None, **budget) 
         "time_seconds": None,
         "seed": 5,
         "ask_in_batches": None,
+        "search_epochs": None,
+        "trial_epochs": 3,
     }
     known = known or {}
     return FixedPlan(

@@ -50,6 +50,13 @@ def test_the_default_scheduler_suits_the_sampler(dry_run, algo, scheduler):
     assert f"({algo}, {scheduler})" in dry_run("--space", "mimkd", "--algo", algo)
 
 
+def test_an_epoch_budget_allows_as_many_trials_as_may_be_stopped_early(dry_run):
+    text = dry_run("--space", "kd", "--epochs", "10", "--epoch-budget", "40")
+    assert "at most 40 trials of 10 epochs and 40 epochs in all (tpe, asha)" in text
+    text = dry_run("--space", "kd", "--epochs", "10", "--epoch-budget", "41", "--scheduler", "none")
+    assert "at most 4 trials of at most 10 epochs and 41 epochs in all, then" in text
+
+
 def numbers(text: str) -> tuple[int, int, int, int]:
     """Trials, epochs of a trial, final trainings, epochs of one."""
     sentence = " ".join(text.split())
