@@ -7,7 +7,7 @@ surrogate, and prints how much accuracy each strategy loses against the best set
 import argparse
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from benchmarks.decisions.strategies import strategies
 from benchmarks.decisions.surrogate import Surrogate
 from benchmarks.decisions.worlds import Table, World
 from benchmarks.tables import RESULTS
+from search_spaces import Space
 from tuner.text.errors import RequestError
 
 # Of the published setting, as measured on the digits.
@@ -55,20 +56,26 @@ def _replay(given: argparse.Namespace) -> None:
         box=None,
     )  # fmt: skip
     rows = []
-    for name, world in _worlds():
+    for name, world_of in _worlds():
         for strategy in strategies():
             for num_trials in given.trials:
-                search = partial(
-                    replay, world, strategy, num_trials=num_trials, budget=given.trainings
-                )
-                outcomes = [search(seed=seed) for seed in range(given.searches)]
+                outcomes = [
+                    replay(
+                        world_of(seed),
+                        strategy,
+                        num_trials=num_trials,
+                        seed=seed,
+                        budget=given.trainings,
+                    )
+                    for seed in range(given.searches)
+                ]
                 row = {"world": name, "strategy": strategy.name, "trials": num_trials}
                 row |= _summary(outcomes)
                 rows.append(row)
                 columns.add_row(*map(str, row.values()))
                 given.output.parent.mkdir(parents=True, exist_ok=True)
                 given.output.write_text(json.dumps(rows, indent=1) + "\n")
-    Console().print(columns)
+    Console(width=120).print(columns)
 
 
 def _summary(outcomes: list[Outcome]) -> dict[str, str]:
@@ -84,10 +91,16 @@ def _summary(outcomes: list[Outcome]) -> dict[str, str]:
     }
 
 
-def _worlds() -> Iterator[tuple[str, World]]:
+def _worlds() -> Iterator[tuple[str, Callable[[int], World]]]:
+    """Each world's name, and its world for a search's seed: every surrogate has a best setting."""
     for method, regret in SURROGATES.items():
         space = record.space_of(method)
-        yield f"surrogate of {method}", Surrogate(space, published_regret=regret)
+        yield f"surrogate of {method}", partial(_surrogate, space, regret)
         path = record.table_of(method)
         if path.exists():
-            yield method, Table(path, space, record.EPOCHS, record.drops())
+            table = Table(path, space, record.EPOCHS, record.drops())
+            yield method, lambda seed, table=table: table  # type: ignore[misc]
+
+
+def _surrogate(space: Space, regret: float, seed: int) -> Surrogate:
+    return Surrogate(space, published_regret=regret, seed=seed)

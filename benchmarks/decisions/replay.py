@@ -167,7 +167,8 @@ class _Simulation:
     def _train_epoch(self, trial: Trial, curve: Curve) -> bool:
         """Records the next epoch, or all of a final training; returns whether another follows."""
         if trial.role == FINAL:
-            self._record.epoch(trial.name, {"epoch": trial.num_epochs, METRIC: curve.values[-1]})
+            for epoch, value in enumerate(curve.values.tolist(), start=1):
+                self._record.epoch(trial.name, {"epoch": float(epoch), METRIC: value})
             self.epochs[FINAL] += trial.num_epochs
             self._record.end(trial.name, DONE)
             return False

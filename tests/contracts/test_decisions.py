@@ -90,5 +90,17 @@ def test_a_replayed_search_gives_the_same_outcome_twice(name):
     assert 1 / world.num_epochs < first.trainings <= 5 * (1 + 2 / world.num_epochs)
 
 
+def test_the_final_trainings_decide_what_is_handed_out():
+    """The search hands out settings that are worse than the published one more often."""
+    world: World = Surrogate(SPACE, published_regret=0.2)
+    worse = {
+        name: sum(
+            replay(world, STRATEGIES[name], num_trials=8, seed=seed).gain < 0 for seed in range(30)
+        )
+        for name in ("TPE, cooldown", "TPE, cooldown, finals decide")
+    }
+    assert worse["TPE, cooldown, finals decide"] < 0.7 * worse["TPE, cooldown"]
+
+
 def test_the_products_rungs_were_recorded():
     assert set(cooldown_epochs("cooldown", record.EPOCHS)) <= set(record.COOLDOWNS)
