@@ -366,7 +366,7 @@ def test_trap_04_a_failed_trial_is_reported_to_the_sampler_as_failed(record: Rec
     sampler = sampler_of()
     begin(record, "0000", sampler.ask("0000"))
     sampler.tell(record.end("0000", FAILED, "diverged"))
-    assert [trial.state for trial in sampler.study.trials] == [TrialState.FAIL]
+    assert [trial.state for trial in sampler.proposer.study.trials] == [TrialState.FAIL]
 
 
 def test_trap_05_an_early_stopped_trial_is_pruned_and_never_wins(record: Record) -> None:
@@ -386,11 +386,11 @@ def test_trap_05_an_early_stopped_trial_is_pruned_and_never_wins(record: Record)
         begin(record, name, sampler.ask(name))
         train(record, name, curve)
         sampler.tell(record.end(name, status))
-    stopped, done = sampler.study.trials
+    stopped, done = sampler.proposer.study.trials
     assert stopped.state == TrialState.PRUNED
     assert stopped.intermediate_values == {1: 98.0, 2: 99.0}
     assert (done.state, done.value) == (TrialState.COMPLETE, 50.0)
-    assert sampler.study.best_trial.number == 1
+    assert sampler.proposer.study.best_trial.number == 1
     assert winner(record, METRIC) is record.trials["0001"]
 
 
@@ -409,7 +409,9 @@ def test_trap_06_no_study_is_continued_by_accident(
 
     sampler_of().ask("0000")
     again = sampler_of()  # the same space
-    assert [trial.state for trial in again.study.trials] == [TrialState.WAITING]  # the published
+    assert [trial.state for trial in again.proposer.study.trials] == [
+        TrialState.WAITING
+    ]  # the published
     journal = searches.journal(watched.name)
     capsys.readouterr()
     assert searches.run(watched.name) == 2  # the same name again

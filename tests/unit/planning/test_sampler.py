@@ -60,13 +60,13 @@ def test_the_study_knows_what_came_of_every_trial(record):
             record.epoch(name, {"epoch": float(epoch), METRIC: float(accuracy)})
         record.end(name, status)
         sampler.tell(record.trials[name])
-    done, stopped, *failed = sampler.study.trials
+    done, stopped, *failed = sampler.proposer.study.trials
     assert (done.state, done.value) == (TrialState.COMPLETE, 30)
     assert done.intermediate_values == {1: 10, 2: 20, 3: 30}
     assert (stopped.state, stopped.intermediate_values) == (TrialState.PRUNED, {1: 40, 2: 50})
     assert [trial.state for trial in failed] == [TrialState.FAIL] * 3
     # Optuna's own idea of the best trial is ours: the full-length one.
-    assert sampler.study.best_trial.number == 0
+    assert sampler.proposer.study.best_trial.number == 0
 
 
 def test_a_sampler_avoids_where_trials_diverge(record):
@@ -136,7 +136,9 @@ def test_a_recalled_study_holds_what_the_first_one_held(record):
     play(record, sampler, 12)
     recalled = make_sampler(algo="tpe", num_trials=20)
     recalled.recall(record)
-    for before, after in zip(sampler.study.trials, recalled.study.trials, strict=True):
+    for before, after in zip(
+        sampler.proposer.study.trials, recalled.proposer.study.trials, strict=True
+    ):
         assert (before.state, before.value) == (after.state, after.value)
         assert (before.params, before.intermediate_values) == (
             after.params,
@@ -152,12 +154,12 @@ def test_what_was_tried_stands_where_the_sampler_would_say_otherwise(record):
         run(record, name, [50.0 + weight] * 3)
     recalled = make_sampler(algo="tpe")
     recalled.recall(record)
-    told = [t for t in recalled.study.trials if t.state == TrialState.COMPLETE]
+    told = [t for t in recalled.proposer.study.trials if t.state == TrialState.COMPLETE]
     assert [trial.params for trial in told] == [
         {"weight": weight, "kernel": "b"} for weight in (0.2, 5.0, 7.0)
     ]
     assert [trial.value for trial in told] == [50.2, 55.0, 57.0]
-    assert not any(trial.state == TrialState.RUNNING for trial in recalled.study.trials)
+    assert not any(trial.state == TrialState.RUNNING for trial in recalled.proposer.study.trials)
     assert recalled.ask("0003")["weight"] not in (0.2, 5.0, 7.0)
 
 
@@ -168,7 +170,7 @@ def test_a_batch_keeps_its_size_where_the_sampler_would_say_otherwise(record):
     sampler.recall(record)
 
     def num_told() -> int:
-        return sum(trial.state == TrialState.COMPLETE for trial in sampler.study.trials)
+        return sum(trial.state == TrialState.COMPLETE for trial in sampler.proposer.study.trials)
 
     sampler.ask("0001")
     assert num_told() == 0
@@ -188,7 +190,7 @@ def test_in_batches_the_order_of_telling_changes_nothing(tmp_path, order):
             run(record, names[number], [50.0 + number] * 3)
             sampler.tell(record.trials[names[number]])
         asked.append([sampler.ask(f"{number:04d}") for number in range(3, 6)])
-        first_batch = sampler.study.trials[:3]
+        first_batch = sampler.proposer.study.trials[:3]
         assert [trial.value for trial in first_batch] == [50.0, 51.0, 52.0]
         ended = [trial.datetime_complete for trial in first_batch]
         assert ended == sorted(ended)
@@ -239,7 +241,7 @@ def test_a_grid_that_an_older_version_began_in_its_order_is_continued(record):
 
 
 def test_a_study_maximises():
-    assert make_sampler().study.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert make_sampler().proposer.study.direction == optuna.study.StudyDirection.MAXIMIZE
 
 
 def test_the_hash_of_a_space_changes_with_whatever_a_trial_depends_on():
