@@ -361,12 +361,14 @@ def test_trap_04_a_diverged_trial_fails_at_once_and_the_sampler_learns_of_it(
     assert (row.status, row.reason) == (FAILED, bad.reason)
 
 
-def test_trap_04_a_failed_trial_is_reported_to_the_sampler_as_failed(record: Record) -> None:
+def test_trap_04_a_failed_trial_is_reported_to_the_sampler(record: Record) -> None:
     """As above: a study that waits for a trial for ever is biased by it."""
     sampler = sampler_of()
-    begin(record, "0000", sampler.ask("0000"))
-    sampler.tell(record.end("0000", FAILED, "diverged"))
-    assert [trial.state for trial in sampler.proposer.study.trials] == [TrialState.FAIL]
+    for name, reason in (("0000", "crashed"), ("0001", "diverged: the term 'ce' became nan")):
+        begin(record, name, sampler.ask(name))
+        sampler.tell(record.end(name, FAILED, reason))
+    states = [trial.state for trial in sampler.proposer.study.trials]
+    assert states == [TrialState.FAIL, TrialState.PRUNED]
 
 
 def test_trap_05_an_early_stopped_trial_is_pruned_and_never_wins(record: Record) -> None:
