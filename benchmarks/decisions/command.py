@@ -18,7 +18,7 @@ from benchmarks.decisions import record
 from benchmarks.decisions.replay import Outcome, replay
 from benchmarks.decisions.strategies import strategies
 from benchmarks.decisions.surrogate import Surrogate
-from benchmarks.decisions.worlds import Table, World
+from benchmarks.decisions.worlds import OneSeedError, Table, World
 from benchmarks.tables import RESULTS
 from search_spaces import Space
 from tuner.text.errors import RequestError
@@ -98,7 +98,11 @@ def _worlds() -> Iterator[tuple[str, Callable[[int], World]]]:
         yield f"surrogate of {method}", partial(_surrogate, space, regret)
         path = record.table_of(method)
         if path.exists():
-            table = Table(path, space, record.EPOCHS, record.drops())
+            try:
+                table = Table(path, space, record.EPOCHS, record.drops())
+            except OneSeedError as error:
+                print(f"{error}; it is left out")  # noqa: T201
+                continue
             yield method, lambda seed, table=table: table  # type: ignore[misc]
 
 

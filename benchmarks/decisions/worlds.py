@@ -55,6 +55,10 @@ class World(ABC):
         return self.best - self.truth(setting)
 
 
+class OneSeedError(RequestError):
+    """A table that is not recorded far enough."""
+
+
 class Table(World):
     """Recorded trainings; a setting stands for the nearest one that was recorded."""
 
@@ -81,7 +85,7 @@ class Table(World):
             self._curves[number].append(_curve(epochs))
             finals[number].append(epochs[-1]["test_accuracy"])
         if all(len(one) < 2 for one in finals):
-            raise RequestError(f"{path} has one seed, which says nothing about noise; record more")
+            raise OneSeedError(f"{path.name} has one seed, which says nothing about noise")
         self._points = np.array([point_of(space, setting) for setting in self._settings])
         self._finals = [np.array(one) for one in finals]
 

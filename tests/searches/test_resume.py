@@ -24,7 +24,7 @@ from tuner.results.trial import DONE, FAILED, RUNNING, SEARCH, STOPPED
 
 STRAIGHT = "straight"
 # Compared after a cooldown in the first epoch; about half of the trials are stopped.
-OPTIONS = {"trials": 6, "epochs": 4, "limit": 300, "scheduler": "cooldown"}
+OPTIONS = {"trials": 6, "epochs": 4, "limit": 300, "algo": "priorband", "scheduler": "cooldown"}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def straight(searches: Searches) -> str:
     """The name of an undisturbed search."""
     assert searches.run(STRAIGHT, "--quiet", **OPTIONS) == 0
     trials = searches.record(STRAIGHT).trials_of(SEARCH)
-    assert {trial.status for trial in trials} == {DONE, STOPPED}  # else this shows nothing
+    assert {trial.status for trial in trials} >= {DONE, STOPPED}  # else this shows nothing
     return STRAIGHT
 
 

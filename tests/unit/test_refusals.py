@@ -59,6 +59,7 @@ def save(path: str, network: str = "resnet20", num_classes: int = 10) -> str:
 
 
 ITRD = ("--space", "itrd")
+BAND = [*ITRD, "--algo", "priorband"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,10 @@ ITRD = ("--space", "itrd")
         ([*ITRD, "--student", "resnet9"], "unknown model 'resnet9'; did you mean 'resnet8'?"),
         ([*ITRD, "--teacher", "resnet21"], "unknown model 'resnet21'; did you mean 'resnet"),
         ([*ITRD, "--teacher", "wrn_11_1"], "a WRN has a depth of 6n+4"),
-        ([*ITRD, "--algo", "tpr"], "unknown algo 'tpr'; did you mean 'tpe'? known: tpe, random"),
+        (
+            [*ITRD, "--algo", "tpr"],
+            "unknown algo 'tpr'; did you mean 'tpe'? known: tpe, priorband, ",
+        ),
         ([*ITRD, "--scheduler", "ahsa"], "unknown scheduler 'ahsa'; did you mean 'asha'?"),
         ([*ITRD, "--data", "digit"], "unknown data 'digit'; did you mean 'digits'?"),
         ([*ITRD, "--data", "parquet"], "data 'parquet' names no folder; write parquet:DIR"),
@@ -117,6 +121,8 @@ ITRD = ("--space", "itrd")
             [*ITRD, "--epoch-budget", "3"],
             "epoch_budget is 3 but one trial may train for 4 epochs; raise it",
         ),
+        ([*ITRD, "--prior", "none"], "tpe knows no prior; leave out --prior and --prior-strength"),
+        ([*BAND, "--prior", "missing.yaml"], "missing.yaml: cannot be read"),
         ([*ITRD, "--quiet", "--json"], "not allowed with argument --quiet"),
         ([*ITRD, "--config", "none.yaml"], "none.yaml: cannot be read"),
         ([*ITRD, "--resume", "none"], "there is no search named 'none' in "),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
 
-Algo = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
+Algo = Literal["tpe", "priorband", "random", "grid", "gp", "cmaes", "qmc"]
 Scheduler = Literal["cooldown", "asha", "hyperband", "median", "pbt", "none"]
 
 # Headings of the help, in this order.
@@ -244,6 +244,15 @@ class SearchRequest(RunRequest):
         "applies to one of several methods; repeatable",
     )
     algo: Algo = _option("search", "tpe", "sampler: how settings are proposed")
+    prior: str | None = _option(
+        "search",
+        None,
+        "priorband: the setting around which it searches first: published, none, or a YAML file "
+        "such as another search's best.yaml (default: published)",
+    )
+    prior_strength: float = _option(
+        "search", 1.0, "priorband: 2 searches twice as near the prior, 0.5 half as near", gt=0
+    )
     scheduler: Scheduler | None = _option(
         "search", None, "early-stopping scheduler (default: asha; none with gp and cmaes)"
     )

@@ -109,6 +109,11 @@ def check_combination(request: SearchRequest, num_trials: int) -> None:
             "deterministic needs --scheduler none or --max-concurrent 1: "
             "a scheduler's decisions depend on which trial reports first"
         )
+    if request.algo != "priorband" and (request.prior is not None or request.prior_strength != 1):
+        raise RequestError(
+            f"{request.algo} knows no prior; leave out --prior and --prior-strength, or use "
+            "--algo priorband"
+        )
     if request.algo in FULL_LENGTH_ONLY and request.scheduler not in ("none", "pbt"):
         raise RequestError(
             f"{request.algo} learns only from trials that ran to the end, and {request.scheduler} "

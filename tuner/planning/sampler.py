@@ -4,10 +4,12 @@ import hashlib
 import json
 
 from search_spaces import Setting, Space
+from tuner.planning.prior_band import Prior, PriorBand
 from tuner.planning.proposers import Grid, Proposer, Study
 from tuner.results.record import Record
 from tuner.results.trial import Trial
 
+NO_PRIOR = Prior(None)
 FULL_LENGTH_ONLY = ("gp", "cmaes")  # they ignore the results of trials that were stopped
 
 
@@ -27,9 +29,10 @@ class Sampler:
         num_trials: int,
         metric: str,
         first: Setting | None,
+        prior: Prior = NO_PRIOR,
         ask_in_batches: int | None = None,
     ) -> None:
-        """`first` is proposed before all others.
+        """`first` is proposed before all others; only PriorBand's mixture has a prior.
 
         With `ask_in_batches`, settings are proposed in batches of that size. A batch's results
         are reported together, in the order of its trials, before the next batch begins, so the
@@ -41,6 +44,8 @@ class Sampler:
         self.proposer: Proposer
         if algo == "grid":
             self.proposer = Grid(space, seed, first)
+        elif algo == "priorband":
+            self.proposer = PriorBand(space, seed=seed, metric=metric, first=first, prior=prior)
         else:
             self.proposer = Study(
                 space, algo=algo, seed=seed, num_trials=num_trials, metric=metric, first=first

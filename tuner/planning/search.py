@@ -10,7 +10,8 @@ from search_spaces import Fixed, Setting, Space, load_space
 from tuner.config.method import loss_class_of
 from tuner.config.options import SearchRequest
 from tuner.config.presets import preset_pins
-from tuner.config.workload import Workload, resolve
+from tuner.config.workload import Workload, absolute, resolve
+from tuner.config.yaml_file import read_yaml
 from tuner.data import Dataset
 from tuner.data.sources import find_source
 from tuner.planning.checks import (
@@ -20,14 +21,17 @@ from tuner.planning.checks import (
     check_name,
 )
 from tuner.planning.plan import Budget, Find, Plan, SearchPlan
+from tuner.planning.prior_band import Prior
 from tuner.planning.rungs import shortest_trial
-from tuner.planning.sampler import FULL_LENGTH_ONLY, Sampler, space_hash
+from tuner.planning.sampler import FULL_LENGTH_ONLY, NO_PRIOR, Sampler, space_hash
 from tuner.planning.space_needs import check_population, needs_of_space
 from tuner.planning.task import Needs, Task, shapes_of_both
 from tuner.results.record import Record
 from tuner.storage.folder import Storage
+from tuner.text.errors import RequestError
 
 DEFAULT_TRIALS = 16
+WORDS = (None, "published", "none")  # priors that are no file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,7 @@ class Search(Task):
     space: Space  # as narrowed by the workload and by --set
     method: type[DistillationLoss]
     published: Setting
+    prior: Prior
 
     @property
     def identity(self) -> str:
@@ -93,6 +98,7 @@ class Search(Task):
             num_trials=self.num_trials,
             metric=self.metric,
             first=self.first,
+            prior=self.prior,
             ask_in_batches=budget.ask_in_batches,
         )
         plan = SearchPlan(
@@ -130,6 +136,7 @@ def plan_search(request: SearchRequest) -> Search:
         "name": name,
         "trials": num_trials,
         "space": _absolute(request.space),
+        "prior": request.prior if request.prior in WORDS else absolute(request.prior),
         "set": pins,
         "runs_dir": runs.uri,
     }
@@ -140,6 +147,7 @@ def plan_search(request: SearchRequest) -> Search:
         space=space,
         method=method,
         published=published,
+        prior=_prior(request, space),
         num_trials=num_trials,
         algo=request.algo,
         scheduler=scheduler,
@@ -151,6 +159,21 @@ def plan_search(request: SearchRequest) -> Search:
         space_name=resolved["space"],
         runs=runs,
     )
+
+
+def _prior(request: SearchRequest, space: Space) -> Prior:
+    """Raises RequestError for a file of another method, SpaceError for one of another space."""
+    if request.prior == "none":
+        return NO_PRIOR
+    if request.prior in WORDS:
+        return Prior(space.published(), request.prior_strength)
+    content = read_yaml(request.prior)
+    if content.get("method", space.method) != space.method:
+        raise RequestError(
+            f"{request.prior} is a setting of {content['method']}, not of {space.method}; "
+            "give one of the same method"
+        )
+    return Prior(space.complete(content.get("set", content)), request.prior_strength)
 
 
 def _published(declared: Space, pins: dict[str, str], given: dict[str, str]) -> Setting:

@@ -183,7 +183,7 @@ def test_a_missing_file_is_named(tmp_path):
         ("time_budget: soon", "time_budget is 'soon'; give a number"),
         ("time_budget: xs", "time_budget is 'xs'; give a number, or a time such as 90s"),
         ("epochs: true", "epochs is True; give a number"),
-        ("algo: tpr", "unknown algo 'tpr'; did you mean 'tpe'? known: tpe, random, grid, "),
+        ("algo: tpr", "unknown algo 'tpr'; did you mean 'tpe'? known: tpe, priorband, "),
         (
             "scheduler: zzz",
             "unknown scheduler 'zzz'; known: cooldown, asha, hyperband, median, pbt, none",

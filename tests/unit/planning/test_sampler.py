@@ -20,7 +20,7 @@ from tuner.results.record import Record
 from tuner.results.trial import DONE, FAILED, STOPPED
 
 SPACE_OF = {"gp": NUMBERS, "cmaes": NUMBERS}
-ALGORITHMS = ("tpe", "random", "qmc", "cmaes", "gp", "grid")
+ALGORITHMS = ("priorband", "tpe", "random", "qmc", "cmaes", "gp", "grid")
 
 
 @pytest.fixture
