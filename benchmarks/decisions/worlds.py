@@ -15,6 +15,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from search_spaces import Choice, Fixed, Setting, Space
 from search_spaces.parameters import Parameter
+from tuner.planning.prior_band import place_in
 from tuner.text.errors import RequestError
 
 
@@ -143,9 +144,7 @@ def _coordinates(parameter: Parameter, setting: Setting) -> list[float]:
         return [float(value == option) for option in parameter.options]
     if value is None:
         return [0.5]
-    scale = np.log if parameter.log else float
-    low, high = scale(parameter.low), scale(parameter.high)
-    return [float((scale(value) - low) / (high - low))]
+    return [place_in(value, parameter.low, parameter.high, parameter.log)]
 
 
 def _curve(epochs: list[dict]) -> Curve:

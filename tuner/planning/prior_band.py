@@ -99,7 +99,7 @@ class _Draw:
         if center is None:
             place = self._draw.random()
         else:
-            distribution = _around(_place(center, low, high, log), self._spread)
+            distribution = _around(place_in(center, low, high, log), self._spread)
             place = float(distribution.rvs(random_state=self._draw))
         return min(max(_value(place, low, high, log), low), high)
 
@@ -126,8 +126,8 @@ def _density(space: Space, setting: Setting, center: Setting, spread: float) -> 
             density *= 1 - OTHER_SHARE * bool(num_others) if is_kept else OTHER_SHARE / num_others
         elif middle is not None:
             low, high, log = parameter.low, parameter.high, parameter.log
-            distribution = _around(_place(middle, low, high, log), spread)
-            density *= float(distribution.pdf(_place(value, low, high, log)))
+            distribution = _around(place_in(middle, low, high, log), spread)
+            density *= float(distribution.pdf(place_in(value, low, high, log)))
     return density
 
 
@@ -136,7 +136,7 @@ def _around(place: float, spread: float) -> Any:
     return truncnorm(-place / spread, (1 - place) / spread, loc=place, scale=spread)
 
 
-def _place(value: Any, low: float, high: float, log: bool) -> float:
+def place_in(value: Any, low: float, high: float, log: bool) -> float:
     """Where a value lies in its range, from 0 to 1."""
     if log:
         value, low, high = math.log(value), math.log(low), math.log(high)
