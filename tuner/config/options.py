@@ -259,7 +259,8 @@ class SearchRequest(RunRequest):
     trials: Int | None = _option(
         "search",
         None,
-        "trials per method (default: 16; grid: the whole grid of one method)",
+        "trials per method (default: 16, or as many as --epoch-budget allows; grid: the whole grid "
+        "of one method)",
         ge=1,
     )
     select_on: Literal["val", "test"] = _option(
